@@ -1,0 +1,258 @@
+"""Which gates judge which stage, what each is for, and which bounds the spec may set. Light to import.
+
+The spec's `gates:` names a gate and one of its bounds. A gate without bounds has nothing to set: it measures whether
+something is so, not how much.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Literal, cast
+
+from stagewright.gates.protocol import Gate, GateContext
+from stagewright.state.spec.faults import nearest
+
+__all__ = ["GATES", "Bound", "GateEntry", "check_thresholds", "gates_for", "known_gates", "threshold"]
+
+PLANS = ("plan0", "plan1a", "plan1b")
+CLASSIFY = ("plan1a", "plan1b")
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A threshold that the spec may set.
+
+    Attributes
+    ----------
+    name
+        ``at_least`` or ``at_most``.
+    default
+        What holds when the spec says nothing.
+    lowest, highest
+        What the spec may set it to, both included.
+    of
+        The quantity that is compared with it.
+    reason
+        Why the default is what it is.
+    """
+
+    name: Literal["at_least", "at_most"]
+    default: float
+    lowest: float
+    highest: float
+    of: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class GateEntry:
+    """One gate.
+
+    Attributes
+    ----------
+    stages
+        The stages it judges; empty for every stage, commands of the operator included.
+    """
+
+    name: str
+    module: str
+    purpose: str
+    stages: tuple[str, ...] = ()
+    bounds: tuple[Bound, ...] = ()
+
+    def load(self) -> Gate:
+        """Import the gate; its function has the gate's name."""
+        return cast("Gate", getattr(import_module(self.module), self.name))
+
+    def default(self, bound: str) -> float:
+        """Return the default of one of the gate's bounds.
+
+        Raises
+        ------
+        KeyError
+            When the gate has no such bound.
+        """
+        return {entry.name: entry.default for entry in self.bounds}[bound]
+
+
+GATES: tuple[GateEntry, ...] = (
+    # Integrity stands first: what the others read has to be what was sealed.
+    GateEntry(
+        "artifact_integrity",
+        "stagewright.gates.artifact_integrity",
+        "every file is what was sealed, byte for byte, and nothing else lies beside it",
+    ),
+    GateEntry(
+        "promised_files",
+        "stagewright.gates.promised_files",
+        "every file that the request asks for exists, opens, and has the promised shape and columns",
+    ),
+    GateEntry(
+        "embedding",
+        "stagewright.gates.embedding",
+        "embeddings are finite, and every axis of them varies",
+        PLANS,
+    ),
+    GateEntry(
+        "duplicate_axes",
+        "stagewright.gates.duplicate_axes",
+        "no two axes of an embedding are the same",
+        PLANS,
+        (
+            Bound(
+                "at_most",
+                0.999,
+                0.5,
+                1.0,
+                "absolute correlation of two axes over cells",
+                "real PCA, FA and NMF embeddings stay below 0.6; at 0.999 one axis explains 99.8 % of the other",
+            ),
+        ),
+    ),
+    GateEntry(
+        "effective_rank",
+        "stagewright.gates.effective_rank",
+        "an embedding has about as many dimensions as it has axes",
+        PLANS,
+        (
+            Bound(
+                "at_least",
+                0.1,
+                0.0,
+                1.0,
+                "share of the K axes that are independent, (participation ratio - 1) / (K - 1)",
+                "real PCA, FA and NMF embeddings have 0.8 to 1; at 0.1 nine axes of ten repeat the others",
+            ),
+        ),
+    ),
+    GateEntry(
+        "replicate_summary",
+        "stagewright.gates.replicate_summary",
+        "each method and K has its summary over the promised seeds, and the replicates on disk agree with it",
+        ("plan0",),
+    ),
+    GateEntry(
+        "stability_floor",
+        "stagewright.gates.stability_floor",
+        "components at the chosen K come back when the seed changes",
+        ("plan0",),
+        (
+            Bound(
+                "at_least",
+                0.5,
+                0.0,
+                1.0,
+                "median absolute correlation of matched components over pairs of seeds at the chosen K",
+                "below it, more than half of the components share less than a quarter of their variance with their "
+                "match; a warning by default, because what a study needs is for its spec to say; a failure when it does",
+            ),
+        ),
+    ),
+    GateEntry(
+        "patient_coverage",
+        "stagewright.gates.patient_coverage",
+        "every patient with both classes has a result in every configuration, or a stated reason",
+        CLASSIFY,
+        (
+            Bound(
+                "at_least",
+                0.5,
+                0.0,
+                1.0,
+                "share of the patients with both classes that have a result",
+                "when most patients are left out, a median over patients speaks for the minority; a warning by "
+                "default, a failure when the spec sets it, and always a failure when no patient has a result",
+            ),
+        ),
+    ),
+    GateEntry(
+        "predictions",
+        "stagewright.gates.predictions",
+        "predictions are probabilities and tell cells apart",
+        CLASSIFY,
+        (
+            Bound(
+                "at_least",
+                1e-6,
+                0.0,
+                1.0,
+                "range of a patient's predictions within one fitted model",
+                "solvers stop within 1e-6 of the optimum, so a smaller range is a model without features",
+            ),
+        ),
+    ),
+    GateEntry(
+        "prediction_coverage",
+        "stagewright.gates.prediction_coverage",
+        "each scored cell is predicted exactly once in each repeat, with its own label",
+        ("plan1b",),
+    ),
+    GateEntry(
+        "budget",
+        "stagewright.gates.budget",
+        "run time and memory stay within the run's limits",
+    ),
+)
+
+
+def known_gates() -> tuple[str, ...]:
+    """Return the names of all gates."""
+    return tuple(entry.name for entry in GATES)
+
+
+def gates_for(stage: str) -> tuple[GateEntry, ...]:
+    """Return the gates that judge a stage, in the order in which they run.
+
+    >>> [entry.name for entry in gates_for("my_command")]
+    ['artifact_integrity', 'promised_files', 'budget']
+    """
+    return tuple(entry for entry in GATES if not entry.stages or stage in entry.stages)
+
+
+def threshold(context: GateContext, gate: str, bound: str) -> float:
+    """Return a gate's bound for a step: the sealed spec's, or else the catalogue's default."""
+    entry = next(entry for entry in GATES if entry.name == gate)
+    return context.threshold(gate, bound, entry.default(bound))
+
+
+def check_thresholds(thresholds: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """Return what is wrong with a spec's `gates:`, one line each, with what is allowed.
+
+    Parameters
+    ----------
+    thresholds
+        For each gate that the spec names, the bounds that it sets.
+
+    >>> check_thresholds({"stability_flor": {"at_least": 0.5}})[0]
+    "gates.stability_flor: no such gate; did you mean 'stability_floor'?"
+    >>> check_thresholds({"stability_floor": {"at_least": 0.5}})
+    []
+    """
+    entries = {entry.name: entry for entry in GATES}
+    adjustable = [entry.name for entry in GATES if entry.bounds]
+    faults = []
+    for name, bounds in thresholds.items():
+        place = f"gates.{name}"
+        if name not in entries:
+            close = nearest(name, list(entries)) or f"; gates with bounds: {', '.join(adjustable)}"
+            faults.append(f"{place}: no such gate{close}")
+        elif not entries[name].bounds:
+            faults.append(f"{place}: has no bound to set; gates with bounds: {', '.join(adjustable)}")
+        else:
+            faults += _check_bounds(place, entries[name], bounds)
+    return faults
+
+
+def _check_bounds(place: str, entry: GateEntry, given: Mapping[str, float]) -> list[str]:
+    known = {bound.name: bound for bound in entry.bounds}
+    shown = "; ".join(
+        f"{bound.name} ({bound.of}, from {bound.lowest:g} to {bound.highest:g}, default {bound.default:g})"
+        for bound in entry.bounds
+    )
+    faults = [] if given else [f"{place}: sets no bound; allowed: {shown}"]
+    for name, value in given.items():
+        if name not in known:
+            faults.append(f"{place}.{name}: no such bound; allowed: {shown}")
+        elif not known[name].lowest <= value <= known[name].highest:
+            faults.append(f"{place}.{name}: got {value:g}; allowed: {shown}")
+    return faults

@@ -1,0 +1,95 @@
+"""Read who the cells are: patient and label of each cell, from obs and nothing else."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+from anndata.io import read_elem
+from numpy.typing import NDArray
+
+from stagewright.gates.promises import embedding_file
+from stagewright.gates.protocol import GateContext
+from stagewright.state.spec.data import DataScope
+
+__all__ = ["ClassCounts", "class_counts", "labelled_cells", "obs_in_scope"]
+
+
+@dataclass(frozen=True, slots=True)
+class ClassCounts:
+    """How many cells of each class a patient has."""
+
+    positive: int
+    negative: int
+
+    @property
+    def both(self) -> bool:
+        """Whether the patient has cells of both classes."""
+        return self.positive > 0 and self.negative > 0
+
+
+def labelled_cells(context: GateContext, tag: str) -> pd.DataFrame | None:
+    """Return the cells of one preprocess that have one of the two labels, or None when their file is not there.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns cell, patient (text) and positive (bool), one row a cell, in the order of the file.
+    """
+    path = context.run / embedding_file(context.request.checkpoint, tag)
+    return _labelled(path, context.request.scope, {}) if path.is_file() else None
+
+
+def obs_in_scope(path: Path, scope: DataScope) -> pd.DataFrame:
+    """Return the labelled cells of the study's data file that pass the time points and filters of its scope.
+
+    The columns are those of `labelled_cells`.
+
+    Raises
+    ------
+    OSError, KeyError
+        When the file is not a readable h5ad file, or has no such column.
+    """
+    kept: dict[str, list[tuple[bool, tuple[str, ...]]]] = {}
+    if scope.timepoint is not None:
+        kept.setdefault(scope.timepoint.column, []).append((True, scope.timepoint.keep))
+    for item in scope.filters:
+        rule = (True, item.keep) if item.keep is not None else (False, item.drop or ())
+        kept.setdefault(item.column, []).append(rule)
+    return _labelled(path, scope, kept)
+
+
+def class_counts(cells: pd.DataFrame) -> dict[str, ClassCounts]:
+    """Return the cells of each class for each patient, ordered by patient."""
+    table = cells.groupby("patient", observed=True)["positive"].agg(["sum", "size"])
+    return {
+        str(patient): ClassCounts(positive=int(positive), negative=int(size - positive))
+        for patient, positive, size in zip(table.index, table["sum"], table["size"], strict=True)
+    }
+
+
+def _labelled(path: Path, scope: DataScope, rules: dict[str, list[tuple[bool, tuple[str, ...]]]]) -> pd.DataFrame:
+    with h5py.File(path, "r") as file:
+        obs = file["obs"]
+        cells = _text(obs, str(obs.attrs["_index"]))
+        patient, label = _text(obs, scope.patient), _text(obs, scope.label.column)
+        positive, negative = label == scope.label.positive, label == scope.label.negative
+        kept = (positive | negative) & _known(obs, scope.patient)
+        for column, wanted in rules.items():
+            values = _text(obs, column)
+            for keep, levels in wanted:
+                kept &= np.isin(values, levels) == keep
+    return pd.DataFrame({"cell": cells[kept], "patient": patient[kept], "positive": positive[kept]})
+
+
+def _text(obs: h5py.Group, column: str) -> NDArray[np.object_]:
+    """Return a column as text, as the levels of a spec are."""
+    values = pd.Series(read_elem(obs[column]))
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        values = values.astype(object)
+    return np.array([str(value) for value in values], dtype=object)
+
+
+def _known(obs: h5py.Group, column: str) -> NDArray[np.bool_]:
+    return np.asarray(pd.Series(read_elem(obs[column])).notna())

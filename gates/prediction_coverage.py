@@ -1,0 +1,100 @@
+"""Each scored cell is predicted exactly once in each repeat, with its own label."""
+
+from collections.abc import Iterator
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from stagewright.gates.cohort_obs import labelled_cells
+from stagewright.gates.finding import bounded
+from stagewright.gates.oof import read_oof
+from stagewright.gates.promises import grid, oof_table, patient_table
+from stagewright.gates.protocol import Finding, GateContext
+from stagewright.gates.result_rows import read_result_rows
+
+__all__ = ["prediction_coverage"]
+
+_finding = partial(Finding, gate="prediction_coverage")
+WHY = (
+    "A score over out-of-fold predictions is fair only if every cell was left out once in each repeat: a lost cell may "
+    "be a difficult one, a repeated one counts twice."
+)
+AGAIN = "To pass: adjust, so that the step is executed again; if it comes back, the stage itself is wrong."
+
+
+def prediction_coverage(context: GateContext) -> Iterator[Finding]:
+    """Compare Plan 1b's out-of-fold predictions with the cells in obs of `adata_with_dr.h5ad`.
+
+    Measured are, of each patient that has a result and each penalty and repeat, the cells that have one of the two
+    labels and are predicted never or more than once, or were predicted without being such a cell; predictions whose
+    label is not the one in obs; and the numbers of repeats and folds against the request.
+
+    Notes
+    -----
+    Exact by construction of repeated cross-validation (each cell lies in one test fold), so no tolerance.
+    """
+    for tag, method in grid(context.request):
+        cells = labelled_cells(context, tag)
+        table = read_oof(context.run / oof_table(context.request, tag, method))
+        rows = read_result_rows(context.run / patient_table(context.request, tag, method))
+        if cells is None or table is None or rows is None:
+            continue
+        name = f"{tag}/{method}"
+        faults = [*_faults(context, name, cells, table, set(rows.rows))]
+        yield from bounded(faults)
+        if not faults:
+            repeats = context.request.study.repeats
+            yield _finding(
+                subject=name,
+                severity="pass",
+                measured=f"{len(table)} predictions: each of the {table['cell'].nunique()} cells once in {repeats} repeats",
+                threshold="each scored cell exactly once in each repeat, with its label",
+                reason=WHY,
+            )
+
+
+def _faults(
+    context: GateContext, name: str, cells: pd.DataFrame, table: pd.DataFrame, scored: set[str]
+) -> Iterator[Finding]:
+    study = context.request.study
+    folds = table.groupby(["penalty", "patient", "repeat"], observed=True)["fold"].nunique()
+    if len(folds) and (folds != study.folds).any():
+        shown = ", ".join(str(value) for value in sorted(set(folds[folds != study.folds])))
+        yield _fail(name, f"{shown} folds", f"{study.folds} folds in each repeat, as asked for")
+    known = cells[cells["patient"].isin(scored)].set_index("cell")
+    label = known["positive"].reindex(table["cell"].astype(str))
+    wrong = label.notna().to_numpy() & (label.eq(True).to_numpy() != table["label"].astype(bool).to_numpy())
+    if wrong.any():
+        yield _fail(name, f"{int(wrong.sum())} predictions with another label than obs", "each cell's own label")
+    expected = known.groupby("patient", observed=True).indices
+    for penalty in study.penalties:
+        models = table[(table["penalty"] == penalty).to_numpy()]
+        for patient in sorted(scored):
+            mine = models[(models["patient"] == patient).to_numpy()]
+            wanted = known.index[expected[patient]] if patient in expected else pd.Index([])
+            yield from _patient(f"{name}/{penalty}: patient {patient}", mine, wanted, study.repeats)
+    strangers = sorted({str(patient) for patient in table["patient"].unique()} - scored)
+    for patient in strangers:
+        yield _fail(f"{name}: patient {patient}", "predictions, but no row in metrics.csv", "patients with a result")
+
+
+def _patient(subject: str, mine: pd.DataFrame, wanted: "pd.Index[str]", repeats: int) -> Iterator[Finding]:
+    found = sorted(set(mine["repeat"]))
+    if len(found) != repeats:
+        yield _fail(subject, f"{len(found)} repeats", f"{repeats} repeats, as asked for")
+        return
+    never = twice = stranger = 0
+    for _, one in mine.groupby("repeat"):
+        times = one["cell"].astype(str).value_counts()
+        asked = times.reindex(wanted, fill_value=0).to_numpy()
+        never += int((asked == 0).sum())
+        twice += int((asked > 1).sum())
+        stranger += int(np.setdiff1d(times.index, wanted).size)
+    if never or twice or stranger:
+        measured = f"{never} cells never, {twice} more than once, {stranger} that are not the patient's labelled cells"
+        yield _fail(subject, measured, f"each of {len(wanted)} cells exactly once in each of {repeats} repeats")
+
+
+def _fail(subject: str, measured: str, threshold: str) -> Finding:
+    return _finding(subject=subject, severity="fail", measured=measured, threshold=threshold, reason=f"{WHY} {AGAIN}")

@@ -1,0 +1,212 @@
+"""Which files a step owes, from what it was asked to do and not from what it says it did. Light to import."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from stagewright.state.artifacts import ArtifactFormat
+from stagewright.state.layout import analysis, classification_cell, k_folder, preprocess_folder, replicate_folder
+from stagewright.state.spec.goal import Checkpoint
+from stagewright.state.spec.grid import Method
+from stagewright.state.step_request import StepRequest
+
+__all__ = [
+    "SEED_INVARIANT",
+    "Promise",
+    "cell_table",
+    "coefficients_table",
+    "embedding_file",
+    "grid",
+    "oof_table",
+    "patient_table",
+    "promises",
+    "seeds_of",
+    "writes_embeddings",
+]
+
+SEED_INVARIANT = frozenset({"pca"})
+"""Methods whose fit does not depend on the seed: Plan 0 fits them once, with the first seed."""
+
+CELLS = "cells"
+
+SUMMARY = (
+    "method,k,n_seeds,replicates,stability_mean,stability_median,stability_fraction_below_0.3,consensus_silhouette,"
+    "explained,objective,converged,chosen,shortlisted,reason"
+)
+METRICS_NO_CV = (
+    "patient,penalty,alpha,k,n_cells,n_positive,n_negative,auc,average_precision,balanced_accuracy,recall_positive,"
+    "recall_negative,precision_positive,precision_negative,brier,log_loss,deviance_explained,n_nonzero,gap"
+)
+METRICS = "patient,penalty,alpha,k,n_cells,n_positive,n_negative,folds,repeats,auc_mean,auc_sd,average_precision_mean,gap"
+OOF = "patient,cell,penalty,repeat,fold,label,decision,probability,alpha"
+PLAN1A_SUMMARY = "preprocess,method,k,penalty,n_patients,n_skipped,alpha,auc_median"
+PLAN1B_SUMMARY = (
+    "preprocess,method,k,penalty,alpha,n_patients,n_skipped,auc_median,auc_mean,auc_min,auc_max,auc_median_own_alpha,"
+    "average_precision_median,balanced_accuracy_median,best"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """One file that a step owes.
+
+    Attributes
+    ----------
+    axes
+        The length of each axis: a number, the name of an axis that has one length throughout the step, or None where
+        nothing is promised. A csv or parquet has the axes rows and columns, an h5ad cells and genes.
+    dtype
+        The dtype of an npy, e.g. ``float32``; empty where any floating dtype will do.
+    columns, obs, keys
+        The columns of a table, the obs columns of an h5ad, the keys of a JSON object: at least these.
+    obsm, varm
+        For an h5ad, the number of columns of each array: at least these arrays.
+    """
+
+    path: str
+    format: ArtifactFormat
+    axes: tuple[int | str | None, ...] = ()
+    dtype: str = ""
+    columns: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    obs: tuple[str, ...] = ()
+    obsm: dict[str, int] = field(default_factory=dict)
+    varm: dict[str, int] = field(default_factory=dict)
+
+
+def promises(request: StepRequest) -> Iterator[Promise]:
+    """Yield what a step owes.
+
+    Raises
+    ------
+    ValueError
+        When a method has no chosen K: then nobody can say what the step owes.
+    """
+    match request.stage:
+        case "plan0":
+            yield from _plan0(request)
+        case "plan1a":
+            yield from _embeddings(request)
+            yield from _plan1a(request)
+        case "plan1b":
+            if writes_embeddings(request):
+                yield from _embeddings(request)
+            yield from _plan1b(request)
+        case _:
+            return
+
+
+def writes_embeddings(request: StepRequest) -> bool:
+    """Return whether the step writes `adata_with_dr.h5ad` itself and does not read an earlier step's."""
+    return request.stage == "plan1a" or (
+        request.stage == "plan1b" and f"{request.checkpoint}/plan1a" not in request.upstream
+    )
+
+
+def seeds_of(request: StepRequest, method: Method) -> tuple[int, ...]:
+    """Return the seeds that Plan 0 fits a method with."""
+    return request.study.seeds[:1] if method in SEED_INVARIANT else request.study.seeds
+
+
+def grid(request: StepRequest) -> tuple[tuple[str, Method], ...]:
+    """Return the cells of the classification grid: preprocess tag and method."""
+    return tuple((entry.tag, method) for entry in request.study.preprocess for method in request.study.methods)
+
+
+def embedding_file(checkpoint: Checkpoint, tag: str) -> PurePosixPath:
+    """Return where the cells of one preprocess lie with their embeddings."""
+    return preprocess_folder(checkpoint, tag) / "adata_with_dr.h5ad"
+
+
+def cell_table(checkpoint: Checkpoint) -> PurePosixPath:
+    """Return where Plan 0 lists its cells."""
+    return analysis(checkpoint) / "plan0" / "cells.csv"
+
+
+def patient_table(request: StepRequest, tag: str, method: str) -> PurePosixPath:
+    """Return where a classification step writes one row for each patient, penalty and alpha."""
+    name = "metrics_no_cv.csv" if request.stage == "plan1a" else "metrics.csv"
+    return classification_cell(request.checkpoint, tag, method) / name
+
+
+def coefficients_table(request: StepRequest, tag: str, method: str) -> PurePosixPath:
+    """Return where a classification step writes the coefficients of its models."""
+    name = "coefs_no_cv.csv" if request.stage == "plan1a" else "coefs.csv"
+    return classification_cell(request.checkpoint, tag, method) / name
+
+
+def oof_table(request: StepRequest, tag: str, method: str) -> PurePosixPath:
+    """Return where Plan 1b writes its out-of-fold predictions."""
+    return classification_cell(request.checkpoint, tag, method) / "oof_predictions.parquet"
+
+
+def _plan0(request: StepRequest) -> Iterator[Promise]:
+    folder = analysis(request.checkpoint) / "plan0"
+    ks = request.study.ks
+    rows = sum(len(values) for values in ks.values())
+    timepoint = () if request.scope.timepoint is None else ("timepoint",)
+    yield _table(folder / "k_selection_summary.csv", SUMMARY, rows)
+    yield Promise(str(folder / "gene_log.json"), "json")
+    yield Promise(str(cell_table(request.checkpoint)), "csv", (CELLS, None), columns=("cell", "patient", "label", *timepoint))
+    for method, values in ks.items():
+        seeds = seeds_of(request, method)
+        for k in values:
+            for seed in seeds:
+                place = replicate_folder(request.checkpoint, method, k, seed)
+                yield Promise(str(place / "scores.npy"), "npy", (CELLS, k), "float32")
+                yield Promise(str(place / "loadings.npy"), "npy", ("genes", k), "float32")
+                yield Promise(str(place / "extras.json"), "json")
+            place = k_folder(request.checkpoint, method, k)
+            stability = ("method", "k", "replicates", "n_seeds", "mean", "median", "fraction_below_0.3", "pairs")
+            yield Promise(str(place / "pairwise_stability_summary.json"), "json", keys=stability)
+            if len(seeds) > 1:
+                cache = place / "consensus_cache"
+                yield Promise(str(cache / "consensus.json"), "json", keys=("silhouette",))
+                yield Promise(str(cache / "consensus_loadings.npy"), "npy", ("genes", k))
+
+
+def _embeddings(request: StepRequest) -> Iterator[Promise]:
+    ks = {method: _chosen_k(request, method) for method in request.study.methods}
+    for tag in (entry.tag for entry in request.study.preprocess):
+        yield Promise(
+            str(embedding_file(request.checkpoint, tag)),
+            "h5ad",
+            (CELLS, f"genes of {tag}"),
+            obs=request.scope.obs_columns,
+            obsm={f"X_{method}": k for method, k in ks.items()},
+            varm={f"{method}_loadings": k for method, k in ks.items()},
+        )
+        yield Promise(str(preprocess_folder(request.checkpoint, tag) / "gene_log.json"), "json")
+
+
+def _plan1a(request: StepRequest) -> Iterator[Promise]:
+    for tag, method in grid(request):
+        yield _table(patient_table(request, tag, method), METRICS_NO_CV)
+        yield _coefficients(request, tag, method)
+    rows = len(grid(request)) * len(request.study.penalties)
+    yield _table(analysis(request.checkpoint) / "classification_grid" / "plan1a_summary.csv", PLAN1A_SUMMARY, rows)
+
+
+def _plan1b(request: StepRequest) -> Iterator[Promise]:
+    for tag, method in grid(request):
+        yield _table(patient_table(request, tag, method), METRICS)
+        yield _coefficients(request, tag, method)
+        yield Promise(str(oof_table(request, tag, method)), "parquet", columns=tuple(OOF.split(",")))
+    rows = len(grid(request)) * len(request.study.penalties)
+    yield _table(analysis(request.checkpoint) / "classification_grid" / "plan1b_summary.csv", PLAN1B_SUMMARY, rows)
+
+
+def _coefficients(request: StepRequest, tag: str, method: Method) -> Promise:
+    components = (f"component_{number + 1}" for number in range(_chosen_k(request, method)))
+    columns = ("patient", "penalty", "alpha", "intercept", *components)
+    return Promise(str(coefficients_table(request, tag, method)), "csv", columns=columns)
+
+
+def _table(path: PurePosixPath, columns: str, rows: int | None = None) -> Promise:
+    return Promise(str(path), "csv", (rows, None), columns=tuple(columns.split(",")))
+
+
+def _chosen_k(request: StepRequest, method: Method) -> int:
+    if method not in request.k_by_method:
+        raise ValueError(f"the request names no K for {method}; decide(adjust) with k_by_method, or run plan0 again")
+    return request.k_by_method[method]

@@ -1,0 +1,108 @@
+"""What a gate is: a function that looks at one step's sealed artifacts and yields findings.
+
+A gate in this project is a check that opens or blocks the next step; it has nothing to do with cytometry gating.
+It runs in a child process that changes nothing, and believes nothing that it can recompute from the files.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from stagewright.state.artifacts import Artifact, Outcome
+from stagewright.state.records import ArtifactSeal, Limits, Record, Verdict
+from stagewright.state.step_request import StepRequest
+
+__all__ = ["Finding", "Gate", "GateContext", "GateReport", "GateRequest"]
+
+
+class Finding(Record):
+    """What one gate measured on one subject.
+
+    Attributes
+    ----------
+    gate
+        The gate's name in the catalogue.
+    subject
+        What was looked at: a path, a patient, ``fa/k_20``.
+    severity
+        pass, warn, fail, or error when the gate could not measure.
+    measured, threshold
+        Written so that a person can compare them, e.g. ``0.43`` and ``at least 0.5``.
+    reason
+        Why the threshold is what it is, and for anything but a pass, what would make it pass.
+    """
+
+    gate: str
+    subject: str
+    severity: Verdict
+    measured: str
+    threshold: str
+    reason: str
+
+
+class GateRequest(Record):
+    """What the child process is asked to judge.
+
+    Attributes
+    ----------
+    request
+        The attempt's request, relative to the run directory.
+    artifacts
+        The seal from the ledger. An `outcome.json` with another digest is itself a finding.
+    runtime_used_s, peak_rss_bytes, limits
+        The budget of the whole run and what was used of it, from the ledger.
+    sealed_elsewhere
+        Artifacts that other steps of the checkpoint have sealed: they are not undeclared.
+    """
+
+    run: str
+    step: str
+    attempt: int
+    request: str
+    request_sha256: str
+    artifacts: ArtifactSeal
+    runtime_used_s: float
+    peak_rss_bytes: int
+    limits: Limits
+    sealed_elsewhere: tuple[str, ...] = ()
+
+
+class GateReport(Record):
+    """What the child process answers."""
+
+    findings: tuple[Finding, ...]
+    elapsed_s: float
+
+
+@dataclass(frozen=True)
+class GateContext:
+    """What a gate is given.
+
+    Attributes
+    ----------
+    run
+        The run directory; a gate only reads in it.
+    asked
+        The request to the gates.
+    request
+        What the stage was asked to do. What must exist follows from this, not from what the stage says it did.
+    outcome
+        What the stage says it did, as sealed.
+    """
+
+    run: Path
+    asked: GateRequest
+    request: StepRequest
+    outcome: Outcome
+
+    def artifact(self, path: str) -> Artifact | None:
+        """Return the declared artifact at a path relative to the run directory."""
+        return next((item for item in self.outcome.artifacts if item.path == path), None)
+
+    def threshold(self, gate: str, bound: str, default: float) -> float:
+        """Return a gate's bound: the sealed spec's, or else the default."""
+        return self.request.gates.get(gate, {}).get(bound, default)
+
+
+Gate: TypeAlias = Callable[[GateContext], Iterator[Finding]]

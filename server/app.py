@@ -1,0 +1,182 @@
+"""The MCP server: five tools over the plain functions of `tools`. The only module that imports `mcp`.
+
+The functions are plain and know no protocol. Here each becomes an MCP tool with the same arguments: its call is driven
+from the event loop, so that a client's cancel ends the wait and never the stage, and its signs of life become progress
+notifications. Every fact of a reply stands in the structured content and in the text: clients show their model one of
+the two. A refusal is a tool error, of which a model sees the text.
+"""
+
+import inspect
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Annotated, Any, get_args
+
+import anyio
+import anyio.to_thread
+from mcp.server import MCPServer
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from mcp.server.extension import Extension
+from mcp.server.mcpserver import Context
+from mcp_types import CallToolRequestParams, CallToolResult, TextContent, ToolAnnotations
+
+from stagewright import __version__
+from stagewright.server.instructions import DESCRIPTIONS, INSTRUCTIONS
+from stagewright.state.refusals import Refusal
+from stagewright.tools import TOOLS, Caller, Reply, Tick, Workspace, call_tool
+from stagewright.tools.arguments import parameters_of
+from stagewright.tools.call import refuse_bad_arguments
+
+__all__ = ["make_server"]
+
+POLL_S = 0.1
+NOTIFY_EVERY_S = 1.0
+
+ANNOTATIONS = {
+    "plan_run": ToolAnnotations(
+        read_only_hint=False,
+        destructive_hint=False,
+        idempotent_hint=True,
+        open_world_hint=False,
+    ),
+    "execute_stage": ToolAnnotations(
+        read_only_hint=False,
+        destructive_hint=False,
+        idempotent_hint=True,
+        open_world_hint=False,
+    ),
+    "validate_stage": ToolAnnotations(
+        read_only_hint=False,
+        destructive_hint=False,
+        idempotent_hint=True,
+        open_world_hint=False,
+    ),
+    # stop ends a run for good and adjust replaces a step's results
+    "decide": ToolAnnotations(
+        read_only_hint=False,
+        destructive_hint=True,
+        idempotent_hint=True,
+        open_world_hint=False,
+    ),
+    "read_state": ToolAnnotations(
+        read_only_hint=True,
+        destructive_hint=False,
+        idempotent_hint=True,
+        open_world_hint=False,
+    ),
+}
+
+
+def make_server(workspace: Workspace) -> MCPServer[None]:
+    """Return the server for a workspace; `run()` serves it over stdio."""
+    server: MCPServer[None] = MCPServer(
+        name="stagewright",
+        title="Stagewright",
+        version=__version__,
+        instructions=INSTRUCTIONS,
+        extensions=[_StrictArguments(workspace)],
+        log_level="WARNING",
+    )
+    for name in TOOLS:
+        server.add_tool(
+            _as_mcp_tool(workspace, name),
+            name=name,
+            description=DESCRIPTIONS[name],
+            annotations=ANNOTATIONS[name],
+        )
+    return server
+
+
+class _StrictArguments(Extension):
+    """Refuse a call whose arguments the tool does not have, which the SDK would silently pass over."""
+
+    identifier = "io.stagewright/strict-arguments"
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+
+    async def intercept_tool_call(
+        self,
+        params: CallToolRequestParams,
+        ctx: ServerRequestContext[Any, Any],
+        call_next: CallNext,
+    ) -> HandlerResult:
+        """Check the names and values of the arguments before anything else looks at them."""
+        try:
+            refuse_bad_arguments(self._workspace, params.name, params.arguments or {}, _caller(ctx))
+        except Refusal as refusal:
+            return _refused(refusal)
+        return await call_next(ctx)
+
+
+def _as_mcp_tool(workspace: Workspace, name: str) -> Callable[..., Awaitable[CallToolResult]]:
+    """Return an async function with the arguments of the plain tool, and the schema of its reply."""
+
+    async def tool(ctx: Context, **arguments: Any) -> CallToolResult:  # noqa: ANN401 - as the client sent them
+        given = {key: value for key, value in arguments.items() if key in _given(ctx)}
+        call = call_tool(workspace, name, given, _caller(ctx.request_context))
+        try:
+            reply = await _drive(call, ctx)
+        except Refusal as refusal:
+            return _refused(refusal)
+        structured = reply.model_dump(mode="json", exclude_none=True)
+        return CallToolResult(
+            content=[TextContent(type="text", text=reply.text())],
+            structured_content=structured,
+        )
+
+    reply_type = next(kind for kind in get_args(_return_type(name)) if kind is not Tick)
+    context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=Context)
+    parameters = [item.replace(kind=inspect.Parameter.KEYWORD_ONLY) for item in parameters_of(TOOLS[name])]
+    tool.__name__ = name
+    tool.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # the documented way to set a signature
+        [context, *parameters],
+        return_annotation=Annotated[CallToolResult, reply_type],
+    )
+    return tool
+
+
+def _return_type(name: str) -> Any:  # noqa: ANN401 - a type annotation
+    """Return `Tick | XReply` of a tool that is annotated to return `Iterator[Tick | XReply]`."""
+    return get_args(inspect.signature(TOOLS[name]).return_annotation)[0]
+
+
+def _given(ctx: Context) -> set[str]:
+    """Return the names of the arguments that the client sent: the record does not show our defaults as theirs."""
+    params = ctx.request_context.params or {}
+    arguments = params.get("arguments")
+    return set(arguments) if isinstance(arguments, dict) else set()
+
+
+async def _drive(call: Iterator[Tick | Reply], ctx: Context) -> Reply:
+    """Take a call forward on a thread, tick by tick; between ticks the client may cancel."""
+    notified = 0.0
+    try:
+        while True:
+            tick = await anyio.to_thread.run_sync(next, call)
+            if isinstance(tick, Reply):
+                return tick
+            if time.monotonic() - notified >= NOTIFY_EVERY_S:
+                notified = time.monotonic()
+                await ctx.report_progress(tick.done, tick.total, tick.message)
+            await anyio.sleep(POLL_S)
+    finally:
+        close = getattr(call, "close", None)
+        if close is not None:
+            close()
+
+
+def _caller(ctx: ServerRequestContext[Any, Any]) -> Caller:
+    client = ctx.session.client_params.client_info if ctx.session.client_params is not None else None
+    return Caller(
+        client="unknown" if client is None else client.name,
+        version="" if client is None else client.version,
+        protocol=ctx.protocol_version,
+    )
+
+
+def _refused(refusal: Refusal) -> CallToolResult:
+    return CallToolResult(
+        content=[TextContent(type="text", text=str(refusal))],
+        structured_content=refusal.facts(),
+        is_error=True,
+    )

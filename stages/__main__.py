@@ -1,0 +1,68 @@
+"""Children of the `stages` room: ``python -P -m stagewright.stages supervise | work | inspect | tabulate | cohort``.
+
+Each reads files or arguments and writes files: nothing here speaks on a standard stream that a client listens to.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one child and return its exit status."""
+    parser = argparse.ArgumentParser(prog="stagewright.stages")
+    children = parser.add_subparsers(dest="child", required=True)
+    supervise = children.add_parser("supervise", help="see an attempt through to the ledger")
+    supervise.add_argument("attempt", type=Path)
+    work = children.add_parser("work", help="do the work of an attempt")
+    work.add_argument("attempt", type=Path)
+    work.add_argument("--lifeline", type=int)
+    survey = children.add_parser("survey", help="look into a data file without reading its matrix")
+    survey.add_argument("request", type=Path)
+    survey.add_argument("answer", type=Path)
+    cohort = children.add_parser("cohort", help="write the built-in cohort")
+    cohort.add_argument("path", type=Path)
+    cohort.add_argument("--seed", type=int, default=0)
+    children.add_parser("warm", help="compile the numerical kernels")
+    asked = parser.parse_args(arguments)
+    return CHILDREN[asked.child](asked)
+
+
+def _supervise(asked: argparse.Namespace) -> int:
+    from stagewright.stages.supervisor import read_request, supervise
+    from stagewright.state.run_directory import RunDirectory
+
+    supervise(RunDirectory(asked.attempt.parent.parent), read_request(asked.attempt))
+    return 0
+
+
+def _work(asked: argparse.Namespace) -> int:
+    from stagewright.stages.worker import work
+
+    return work(asked.attempt, asked.lifeline)
+
+
+def _survey(asked: argparse.Namespace) -> int:
+    from stagewright.stages.survey import answer_survey
+
+    return answer_survey(asked.request, asked.answer)
+
+
+def _cohort(asked: argparse.Namespace) -> int:
+    from stagewright.stages.cohort.generate import generate_cohort
+
+    generate_cohort(asked.path, seed=asked.seed)
+    return 0
+
+
+def _warm(_: argparse.Namespace) -> int:
+    from stagewright.stages.classify.kernel import warm
+
+    warm()
+    return 0
+
+
+CHILDREN = {"supervise": _supervise, "work": _work, "survey": _survey, "cohort": _cohort, "warm": _warm}
+
+if __name__ == "__main__":
+    sys.exit(main())

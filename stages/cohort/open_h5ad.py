@@ -1,0 +1,62 @@
+"""Open an h5ad file for looking, with one clear error when it cannot be read."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+
+
+class CohortUnreadable(ValueError):  # noqa: N818 - names the state of the file, as Refusal names the reply
+    """The file is not a whole h5ad file; the message says what is wrong with it and what to do."""
+
+
+class CohortMismatch(ValueError):  # noqa: N818 - as above
+    """The file can be read but does not hold what the study names; the message says what it does hold."""
+
+    def __init__(self, message: str, *, named: str, allowed: list[str]) -> None:
+        super().__init__(message)
+        self.named = named
+        """The column or level that is not there."""
+        self.allowed = allowed
+        """What is there instead."""
+
+
+@contextmanager
+def open_h5ad(path: Path) -> Generator[h5py.File]:
+    """Open a file read-only.
+
+    Raises
+    ------
+    CohortUnreadable
+        No such file, a folder, no permission, not HDF5, cut short, or not an AnnData file. A read error inside the
+        `with` block (a damaged part of the file) is turned into it, too.
+    """
+    if not path.exists():
+        raise CohortUnreadable(f"{path}: no such file; give the path of an .h5ad file")
+    if path.is_dir():
+        raise CohortUnreadable(f"{path}: is a folder; zarr stores are not read yet, write the data as .h5ad")
+    try:
+        with h5py.File(path, "r") as file:
+            missing = [name for name in ("X", "obs", "var") if name not in file]
+            if missing:
+                lacking = " and no ".join(missing)
+                raise CohortUnreadable(
+                    f"{path}: has no {lacking}; an h5ad file holds X, obs and var: write it with anndata"
+                )
+            yield file
+    except PermissionError as error:
+        raise CohortUnreadable(f"{path}: may not be read; change its permissions") from error
+    except OSError as error:
+        raise CohortUnreadable(f"{path}: {_fault(str(error))}") from error
+
+
+def _fault(message: str) -> str:
+    """Put the HDF5 library's message into words."""
+    if "truncated file" in message:
+        return "is cut short (a truncated HDF5 file); copy or download it again"
+    if "file signature not found" in message:
+        return "is not an HDF5 file; give an .h5ad file written by anndata"
+    if "unable to lock file" in message:
+        return "is open for writing elsewhere; wait until it is closed"
+    return f"cannot be read ({message}); copy or write it again"

@@ -1,0 +1,74 @@
+"""Raw counts, checked, and brought to log-normalised expression without ever being densified."""
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+
+def check_counts(counts: sparse.csr_matrix) -> None:
+    """Check that a matrix holds raw counts.
+
+    Parameters
+    ----------
+    counts
+        CSR matrix of shape (n_cells, n_genes).
+
+    Raises
+    ------
+    TypeError
+        The matrix is not CSR.
+    ValueError
+        Some entries are not finite, are negative, or are not whole numbers. The text says how many.
+    """
+    _check_finite_and_non_negative(counts)
+    fractional = int(np.count_nonzero(counts.data != np.rint(counts.data)))
+    if fractional:
+        raise ValueError(
+            f"{fractional:,} of {counts.nnz:,} stored counts are not whole numbers: this is not a raw count matrix. "
+            "Point `data.counts` at the raw counts (X, layers/<name> or raw)."
+        )
+
+
+def log_normalise(counts: sparse.csr_matrix, target_sum: float = 1e4) -> sparse.csr_matrix:
+    """Scale each cell to the same total and take log(1 + x).
+
+    Parameters
+    ----------
+    counts
+        Non-negative CSR matrix of shape (n_cells, n_genes); left untouched.
+    target_sum
+        Total that every cell is scaled to, in counts.
+
+    Returns
+    -------
+    sparse.csr_matrix
+        float32, the same shape and sparsity. A cell without counts stays zero.
+
+    Raises
+    ------
+    TypeError
+        The matrix is not CSR.
+    ValueError
+        Some counts are negative or not finite (the text says how many), or `target_sum` is not positive.
+    """
+    if not target_sum > 0:
+        raise ValueError(f"target_sum is {target_sum}; it must be positive (1e4 is the custom).")
+    _check_finite_and_non_negative(counts)
+    totals = np.asarray(counts.sum(axis=1, dtype=np.float64)).ravel()
+    factors = np.divide(target_sum, totals, out=np.zeros_like(totals), where=totals > 0).astype(np.float32)
+    values: npt.NDArray[np.float32] = counts.data.astype(np.float32)
+    values *= np.repeat(factors, np.diff(counts.indptr))
+    np.log1p(values, out=values)
+    return sparse.csr_matrix((values, counts.indices.copy(), counts.indptr.copy()), shape=counts.shape)
+
+
+def _check_finite_and_non_negative(counts: sparse.csr_matrix) -> None:
+    if not sparse.issparse(counts) or counts.format != "csr":
+        raise TypeError(f"counts are {type(counts).__name__}; convert them with scipy.sparse.csr_matrix first.")
+    not_finite = counts.nnz - int(np.count_nonzero(np.isfinite(counts.data)))
+    negative = int(np.count_nonzero(counts.data < 0))
+    if not_finite or negative:
+        raise ValueError(
+            f"Of {counts.nnz:,} stored counts {not_finite:,} are NaN or infinite and {negative:,} are negative; "
+            "counts must be finite and >= 0. Point `data.counts` at the raw counts."
+        )

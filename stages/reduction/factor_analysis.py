@@ -1,0 +1,115 @@
+"""Maximum-likelihood factor analysis of the standardised matrix."""
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from stagewright.stages.reduction.correlation import correlation as correlate
+from stagewright.stages.reduction.factor_likelihood import LOWEST_UNIQUENESS, maximise_likelihood
+from stagewright.stages.reduction.reduction import Reduction, fix_signs
+from stagewright.stages.reduction.rotation import ROTATIONS, rotate
+from stagewright.stages.reduction.standardise import Float64Array, Standardised, standardise
+
+LOWEST_START = 0.05
+
+
+def fit_fa(
+    x: sparse.csr_matrix | Standardised,
+    k: int,
+    *,
+    seed: int,
+    rotation: str | None = None,
+    correlation: npt.NDArray[np.float32] | None = None,
+    start: Float64Array | None = None,
+    tolerance: float = 1e-8,
+    max_iter: int = 200,
+) -> Reduction:
+    """Fit z = W f + e with f ~ N(0, I), e ~ N(0, diag(psi)) to the standardised matrix z.
+
+    Parameters
+    ----------
+    x
+        CSR matrix of shape (n_cells, n_genes), usually log-normalised expression, or its standardised view.
+    k
+        Number of factors; below the number of varying genes and of cells.
+    seed
+        Draws the uniquenesses to start from, uniform in [0.05, 1]. The likelihood can have several maxima; different
+        seeds that agree say that they found the same one.
+    rotation
+        None or "none", "varimax" (Kaiser-normalised) or "promax" (oblique).
+    correlation
+        The correlation matrix of the genes if it is at hand: one serves every K and seed. Computed when None.
+    start
+        Uniquenesses to start from instead of random ones, shape (n_genes,), in (0, 1].
+    tolerance
+        Stop when a step is expected to gain less than this share of the objective.
+    max_iter
+        The most steps; reaching it leaves `converged` False.
+
+    Returns
+    -------
+    Reduction
+        `loadings`: W after rotation (the pattern matrix when oblique). `scores`: regression estimates of the factors
+        (Thomson 1951), E[f | z]. `arrays`: `uniquenesses` (n_genes,), and with promax `factor_correlation` (k, k). A
+        constant gene has loadings 0 and uniqueness 1. `extras`: `explained`, the communality sum(W**2) as a share of
+        the total variance; `loglike`, the mean log-likelihood per cell over the varying genes (higher is better);
+        `objective`, its negative; `n_at_bound`, genes at the lowest uniqueness 0.005 (Heywood cases).
+
+    Raises
+    ------
+    ValueError
+        `k`, `rotation`, `start` or `correlation` does not fit the matrix.
+    """
+    view = x if isinstance(x, Standardised) else standardise(x)
+    n_cells, n_genes = view.shape
+    largest = min(view.n_varying, n_cells) - 1
+    if not 1 <= k <= largest:
+        raise ValueError(
+            f"k is {k}; factor analysis of {n_cells} cells and {view.n_varying} varying genes takes 1 to {largest}."
+        )
+    if rotation is not None and rotation not in ROTATIONS:
+        raise ValueError(f"Unknown rotation {rotation!r}; allowed are {', '.join(ROTATIONS)}.")
+    matrix = correlate(view) if correlation is None else correlation
+    if matrix.shape != (n_genes, n_genes):
+        raise ValueError(f"correlation has shape {matrix.shape}; the matrix has {n_genes} genes. Compute it anew.")
+    rng = np.random.Generator(np.random.PCG64(seed))
+    first = rng.uniform(LOWEST_START, 1.0, n_genes)
+    if start is not None:
+        if start.shape != (n_genes,) or not ((start > 0) & (start <= 1)).all():
+            raise ValueError(f"start needs shape ({n_genes},) with values in (0, 1].")
+        first = start.astype(np.float64)
+    fit = maximise_likelihood(matrix, k, first, rng, tolerance=tolerance, max_iter=max_iter)
+
+    n_constant = n_genes - view.n_varying
+    # A constant gene counts as an independent one of unit variance: psi = 1 adds 1 / 2 to the objective.
+    objective = fit.objective - n_constant / 2 + view.n_varying * np.log(2 * np.pi) / 2
+    turned = rotate(fit.loadings, rotation)
+    order = np.argsort(-(turned.loadings**2).sum(axis=0), kind="stable")
+    signs = fix_signs(turned.loadings[:, order])
+    loadings = turned.loadings[:, order] * signs
+    arrays: dict[str, npt.NDArray[np.generic]] = {"uniquenesses": fit.uniquenesses}
+    if rotation == "promax":
+        arrays["factor_correlation"] = turned.factor_correlation[np.ix_(order, order)] * np.outer(signs, signs)
+    weighted = fit.loadings / fit.uniquenesses[:, None]
+    posterior = np.linalg.inv(np.eye(k) + fit.loadings.T @ weighted)
+    weights = weighted @ posterior @ np.linalg.inv(turned.matrix).T
+    return Reduction(
+        method="fa",
+        k=k,
+        scores=view.project(weights[:, order] * signs).astype(np.float32),
+        loadings=loadings.astype(np.float32),
+        extras={
+            "explained": float((fit.loadings**2).sum() / view.n_varying),
+            "converged": fit.converged,
+            "n_iter": fit.n_iter,
+            "objective": float(objective),
+            "loglike": -float(objective),
+            "seed": seed,
+            "rotation": rotation or "none",
+            "rotation_converged": turned.converged,
+            "n_at_bound": int(np.count_nonzero(fit.uniquenesses <= LOWEST_UNIQUENESS * (1 + 1e-9))),
+            "n_constant_genes": n_constant,
+            "tolerance": tolerance,
+        },
+        arrays=arrays,
+    )

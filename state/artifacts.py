@@ -1,0 +1,213 @@
+"""Artifacts: the files that a stage writes, each with what it promises, its bytes and its sha256.
+
+A stage writes into its attempt's staging folder through an `ArtifactWriter` and through nothing else. When the worker
+has ended well, its supervisor publishes them: what an earlier attempt of the step left in the way is moved aside, the
+new files are moved to their places, and `outcome.json` lists them. The ledger seals the digest of `outcome.json`.
+"""
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from pydantic import Field, JsonValue
+
+from stagewright.state.canonical import digest_file
+from stagewright.state.records import ArtifactSeal, Record, Sha256
+
+__all__ = ["Artifact", "ArtifactFormat", "ArtifactWriter", "Outcome", "Skipped", "publish", "read_outcome", "seal"]
+
+ArtifactFormat = Literal["npy", "csv", "parquet", "h5ad", "json", "other"]
+OUTCOME = "outcome.json"
+
+
+class Artifact(Record):
+    """One file of a stage.
+
+    Attributes
+    ----------
+    path
+        Relative to the run directory, with forward slashes.
+    shape
+        What it promises: ``[n, k]`` of an npy; ``[rows, columns]`` of a csv or parquet; ``[n_obs, n_vars]`` of an h5ad.
+    columns
+        The columns of a csv or parquet.
+    obsm, varm
+        For an h5ad, the number of columns of each array.
+    """
+
+    path: str
+    format: ArtifactFormat
+    bytes: int
+    sha256: Sha256
+    shape: tuple[int, ...] | None = None
+    columns: tuple[str, ...] | None = None
+    obs: tuple[str, ...] | None = None
+    obsm: dict[str, int] = Field(default_factory=dict)
+    varm: dict[str, int] = Field(default_factory=dict)
+
+
+class Skipped(Record):
+    """A patient that has no result, and why."""
+
+    patient: str
+    reason: str
+    where: str = ""
+
+
+class Outcome(Record):
+    """What a worker reports when it has ended well: `outcome.json` once its artifacts are published.
+
+    Attributes
+    ----------
+    metrics
+        Key numbers by name, e.g. ``plan1b.best.auc``.
+    configurations
+        The configurations that were scored, e.g. ``hvg_3000/nmf/k_20``.
+    units
+        Elapsed seconds of each unit of work by name.
+    """
+
+    step: str
+    attempt: int
+    artifacts: tuple[Artifact, ...]
+    metrics: dict[str, float] = Field(default_factory=dict)
+    k_by_method: dict[str, int] = Field(default_factory=dict)
+    k_shortlist: dict[str, tuple[int, ...]] = Field(default_factory=dict)
+    configurations: tuple[str, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    units: dict[str, float] = Field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    n_cells: int | None = None
+    trials: tuple[dict[str, JsonValue], ...] = ()
+
+
+class ArtifactWriter:
+    """Hands out places in a staging folder and records what was written there.
+
+    Parameters
+    ----------
+    staging
+        The attempt's staging folder; it mirrors the run directory.
+    """
+
+    def __init__(self, staging: Path) -> None:
+        self.staging = staging
+        self._artifacts: dict[str, Artifact] = {}
+
+    def place(self, path: PurePosixPath) -> Path:
+        """Return where to write the artifact whose place in the run directory is `path`."""
+        if path.is_absolute() or ".." in path.parts:
+            raise ValueError(f"{path} is not a place inside the run directory")
+        place = self.staging / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        return place
+
+    def record(
+        self,
+        path: PurePosixPath,
+        form: ArtifactFormat,
+        *,
+        shape: tuple[int, ...] | None = None,
+        columns: Iterable[str] | None = None,
+        obs: Iterable[str] | None = None,
+        obsm: dict[str, int] | None = None,
+        varm: dict[str, int] | None = None,
+    ) -> Artifact:
+        """Record a file that was written whole: its bytes, its digest and what it promises."""
+        place = self.staging / path
+        artifact = Artifact(
+            path=path.as_posix(),
+            format=form,
+            bytes=place.stat().st_size,
+            sha256=digest_file(place),
+            shape=shape,
+            columns=None if columns is None else tuple(columns),
+            obs=None if obs is None else tuple(obs),
+            obsm=obsm or {},
+            varm=varm or {},
+        )
+        self._artifacts[artifact.path] = artifact
+        return artifact
+
+    def write_json(self, path: PurePosixPath, value: JsonValue) -> Artifact:
+        """Write a value as JSON and record it."""
+        text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        self.place(path).write_text(text, encoding="utf-8")
+        return self.record(path, "json")
+
+    def artifacts(self) -> tuple[Artifact, ...]:
+        """Return what was recorded, ordered by path."""
+        return tuple(self._artifacts[path] for path in sorted(self._artifacts))
+
+
+def publish(run: Path, attempt: Path, outcome: Outcome, *, kept: Iterable[str]) -> ArtifactSeal:
+    """Move the staged artifacts of an attempt to their places and write its `outcome.json`.
+
+    Parameters
+    ----------
+    run, attempt
+        The run directory and the attempt's folder in it.
+    outcome
+        What the worker reports.
+    kept
+        The paths, relative to `run`, of the artifacts that other steps have sealed. Everything else that lies in this
+        checkpoint's folder is moved to ``superseded/`` of the attempt: it belongs to an earlier attempt of this step,
+        or to one that died while it published.
+
+    Raises
+    ------
+    OSError
+        When a file cannot be moved; nothing is sealed then.
+    """
+    checkpoint = outcome.step.partition("/")[0]
+    _set_aside(run, checkpoint, attempt / "superseded", set(kept))
+    for artifact in outcome.artifacts:
+        place = run / artifact.path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        (attempt / "staging" / artifact.path).replace(place)
+    listing = attempt / OUTCOME
+    with listing.open("w", encoding="utf-8") as file:
+        file.write(outcome.model_dump_json(indent=1, exclude_none=True) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    return seal(run, listing, outcome)
+
+
+def seal(run: Path, listing: Path, outcome: Outcome) -> ArtifactSeal:
+    """Return what the ledger says about an outcome."""
+    return ArtifactSeal(
+        outcome=listing.relative_to(run).as_posix(),
+        outcome_sha256=digest_file(listing),
+        count=len(outcome.artifacts),
+        bytes=sum(artifact.bytes for artifact in outcome.artifacts),
+    )
+
+
+def read_outcome(run: Path, sealed: ArtifactSeal) -> Outcome:
+    """Return a sealed outcome.
+
+    Raises
+    ------
+    ValueError
+        When the file is missing, or differs from what the ledger sealed.
+    """
+    path = run / sealed.outcome
+    if not path.is_file():
+        raise ValueError(f"{sealed.outcome} is missing; the ledger seals it")
+    if digest_file(path) != sealed.outcome_sha256:
+        raise ValueError(f"{sealed.outcome} was changed after it was sealed (its sha256 differs from the ledger's)")
+    return Outcome.model_validate_json(path.read_bytes())
+
+
+def _set_aside(run: Path, checkpoint: str, aside: Path, kept: set[str]) -> None:
+    folder = run / checkpoint
+    if not folder.is_dir():
+        return
+    for path in sorted(folder.rglob("*")):
+        relative = path.relative_to(run)
+        if path.is_dir() or relative.as_posix() in kept:
+            continue
+        (aside / relative).parent.mkdir(parents=True, exist_ok=True)
+        path.replace(aside / relative)

@@ -1,0 +1,52 @@
+"""The folder of an attempt: made before the ledger names it, complete before anybody works in it."""
+
+from pathlib import Path
+
+from stagewright.state.canonical import digest_file
+from stagewright.state.run_directory import RunDirectory
+from stagewright.state.step_request import StepRequest
+
+__all__ = [
+    "CANCEL",
+    "FAILURE",
+    "PROGRESS",
+    "REQUEST",
+    "RESULT",
+    "TRACEBACK",
+    "WORKER_LOG",
+    "open_attempt",
+    "tail_lines",
+]
+
+REQUEST = "request.json"
+PROGRESS = "progress.json"
+RESULT = "result.json"
+FAILURE = "failure.json"
+TRACEBACK = "traceback.txt"
+WORKER_LOG = "worker.log"
+CANCEL = "cancel"
+TAIL_BYTES = 16_384
+
+
+def open_attempt(run: RunDirectory, request: StepRequest) -> tuple[Path, str]:
+    """Make the folder of an attempt with its `request.json`; return the folder and the request's sha256.
+
+    What a call that died before its ledger entry left under this number was never acknowledged, and is written over.
+    """
+    folder = run.attempt(request.attempt, request.step)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / CANCEL).unlink(missing_ok=True)
+    path = folder / REQUEST
+    path.write_text(request.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    return folder, digest_file(path)
+
+
+def tail_lines(path: Path, count: int) -> tuple[str, ...]:
+    """Return the last lines of a log file, reading only its end; empty when there is no such file."""
+    try:
+        with path.open("rb") as file:
+            file.seek(0, 2)
+            file.seek(max(0, file.tell() - TAIL_BYTES))
+            return tuple(file.read().decode("utf-8", errors="replace").splitlines()[-count:])
+    except FileNotFoundError:
+        return ()

@@ -1,0 +1,43 @@
+"""Give every JSON value one byte form, and that form one digest.
+
+Digests are taken over RFC 8785 canonical JSON, so that they can be recomputed by any implementation in any language.
+"""
+
+import hashlib
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import rfc8785
+from pydantic import JsonValue
+
+__all__ = ["digest_file", "digest_json", "finite"]
+
+BLOCK_BYTES = 1 << 20
+
+
+def digest_json(value: JsonValue | Mapping[str, JsonValue]) -> str:
+    """Return the sha256 of `value` in RFC 8785 canonical form, as 64 hexadecimal digits.
+
+    >>> digest_json({"b": 1, "a": [True, None]}) == digest_json({"a": [True, None], "b": 1})
+    True
+    """
+    return hashlib.sha256(rfc8785.dumps(value)).hexdigest()
+
+
+def digest_file(path: Path) -> str:
+    """Return the sha256 of a file's bytes, read in blocks, as 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        while block := file.read(BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def finite(value: float) -> float | None:
+    """Return `value`, or None where it is NaN or infinite, which JSON cannot say.
+
+    >>> finite(0.5), finite(float("nan"))
+    (0.5, None)
+    """
+    return value if math.isfinite(value) else None

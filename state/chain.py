@@ -1,0 +1,268 @@
+"""Append-only logs: JSON Lines in which every line carries the hash of the line before it.
+
+A line is the only byte form of its entry: `at, seq, step, event, message` first, for the person who reads it, then the
+other keys in alphabetical order, then `prev` and `hash`. `hash` is the sha256 of the entry without `hash` in RFC 8785
+canonical form. Verification compares bytes as well as hashes, so that added white space or keys in another order show.
+
+A line is acknowledged when it has been flushed to the disk whole, its line feed included. What stands after the last
+line feed is a write that a crash cut short: it was never acknowledged, so it is moved aside, never parsed, and an entry
+says so. Appenders hold an OS lock on the log file itself; readers need none.
+"""
+
+import errno
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from stagewright.state.canonical import digest_json
+from stagewright.state.refusals import LedgerCorrupt
+
+__all__ = ["GENESIS", "ChainedLog", "Entry", "Head", "Problem"]
+
+Entry = dict[str, JsonValue]
+
+FIRST_KEYS = ("at", "seq", "step", "event", "message")
+LAST_KEYS = ("prev", "hash")
+GENESIS = "0" * 64
+BLOCK_BYTES = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The last entry of a log: its number, counted from 1 (0 for an empty log), and its hash."""
+
+    seq: int
+    hash: str
+
+    def as_json(self) -> dict[str, JsonValue]:
+        """Return the head in the form in which another log's entry anchors it."""
+        return {"seq": self.seq, "hash": self.hash}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One place where a record does not hold together."""
+
+    file: str
+    line: int | None
+    what: str
+
+    def __str__(self) -> str:
+        """Return the place and the fault in one line."""
+        return f"{self.file}{'' if self.line is None else f':{self.line}'}: {self.what}"
+
+
+class ChainedLog:
+    """One append-only log file.
+
+    Parameters
+    ----------
+    path
+        The log file. It is made by the first append; its folder must exist.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def head(self) -> Head:
+        """Return the last acknowledged entry's number and hash, reading only the end of the file."""
+        try:
+            with self.path.open("rb") as file:
+                return _head_of(_last_line(file.fileno()))
+        except FileNotFoundError:
+            return Head(0, GENESIS)
+
+    def append(self, at: str, fields: Mapping[str, JsonValue]) -> Entry:
+        """Append one entry and return it once it is safe on the disk.
+
+        Parameters
+        ----------
+        at
+            The time of the act, from `clock.stamp`.
+        fields
+            The entry without `at`, `seq`, `prev` and `hash`.
+
+        Raises
+        ------
+        OSError
+            When the disk does not take the whole line; the log is then as it was before.
+        """
+        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            self._move_torn_tail(fd, at)
+            return _append_locked(fd, at, fields)
+        finally:
+            os.close(fd)
+
+    def entries(self) -> Iterator[Entry]:
+        """Yield every acknowledged entry from the first, without verifying the chain.
+
+        Raises
+        ------
+        LedgerCorrupt
+            When an acknowledged line is not a JSON object.
+        """
+        for number, line in self.lines():
+            yield self._parse(number, line)
+
+    def verified(self) -> Iterator[Entry]:
+        """Yield every acknowledged entry from the first, verifying bytes, numbers and hashes.
+
+        Raises
+        ------
+        LedgerCorrupt
+            At the first line that does not follow from the one before it.
+        """
+        previous = Head(0, GENESIS)
+        for number, line in self.lines():
+            entry = self._parse(number, line)
+            if (fault := _fault(entry, line, previous)) is not None:
+                raise LedgerCorrupt(str(Problem(self.path.name, number, fault)))
+            previous = _head_of(line)
+            yield entry
+
+    def problems(self) -> list[Problem]:
+        """Return every line that does not follow from the one before it; empty when the chain holds."""
+        found: list[Problem] = []
+        previous = Head(0, GENESIS)
+        for number, line in self.lines():
+            try:
+                entry = self._parse(number, line)
+                fault = _fault(entry, line, previous)
+                previous = _head_of(line)
+            except LedgerCorrupt:
+                fault = "is not a JSON object with seq and hash"
+                previous = Head(previous.seq + 1, "unreadable")
+            if fault is not None:
+                found.append(Problem(self.path.name, number, fault))
+        return found
+
+    def lines(self) -> Iterator[tuple[int, bytes]]:
+        """Yield the number, from 1, and the bytes of each acknowledged line; a torn tail is not yielded."""
+        try:
+            with self.path.open("rb") as file:
+                for number, line in enumerate(file, start=1):
+                    if line.endswith(b"\n"):
+                        yield number, line
+        except FileNotFoundError:
+            return
+
+    def _parse(self, number: int, line: bytes) -> Entry:
+        try:
+            entry = json.loads(line)
+        except ValueError as error:
+            raise LedgerCorrupt(f"{self.path.name}:{number}: is not JSON: {error}") from error
+        if not isinstance(entry, dict):
+            raise LedgerCorrupt(f"{self.path.name}:{number}: is not a JSON object")
+        return entry
+
+    def _move_torn_tail(self, fd: int, at: str) -> None:
+        size = os.fstat(fd).st_size
+        keep = _acknowledged_size(fd, size)
+        if keep == size:
+            return
+        aside = self.path.with_name(f"{self.path.name}.torn-{keep}")
+        torn = os.pread(fd, size - keep, keep)
+        with aside.open("wb") as file:
+            file.write(torn)
+            file.flush()
+            os.fsync(file.fileno())
+        os.ftruncate(fd, keep)
+        message = f"a write of {len(torn)} bytes was cut short by a crash; it was moved to {aside.name}"
+        _append_locked(fd, at, {"step": None, "event": "torn_tail_moved", "message": message, "bytes": len(torn)})
+
+
+def serialise(entry: Mapping[str, JsonValue]) -> bytes:
+    """Return the one byte form of an entry, line feed included."""
+    middle = sorted(key for key in entry if key not in (*FIRST_KEYS, *LAST_KEYS))
+    order = [*(key for key in FIRST_KEYS if key in entry), *middle, *(key for key in LAST_KEYS if key in entry)]
+    line = {key: _sorted(entry[key]) for key in order}
+    return json.dumps(line, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+
+
+def _sorted(value: JsonValue) -> JsonValue:
+    if isinstance(value, dict):
+        return {key: _sorted(value[key]) for key in sorted(value)}
+    if isinstance(value, list):
+        return [_sorted(item) for item in value]
+    return value
+
+
+def _append_locked(fd: int, at: str, fields: Mapping[str, JsonValue]) -> Entry:
+    size = os.fstat(fd).st_size
+    last = _head_of(_last_line(fd))
+    entry: Entry = {"at": at, "seq": last.seq + 1, **fields, "prev": last.hash}
+    entry["hash"] = digest_json(entry)
+    line = serialise(entry)
+    try:
+        _write_whole(fd, line, size)
+        os.fsync(fd)
+    except OSError:
+        os.ftruncate(fd, size)
+        raise
+    return entry
+
+
+def _write_whole(fd: int, line: bytes, position: int) -> None:
+    written = os.pwrite(fd, line, position)
+    if written != len(line):
+        raise OSError(errno.ENOSPC, f"the disk took {written} of {len(line)} bytes")
+
+
+def _acknowledged_size(fd: int, size: int) -> int:
+    """Return the number of bytes up to and with the last line feed."""
+    end = size
+    while end > 0:
+        start = max(0, end - BLOCK_BYTES)
+        found = os.pread(fd, end - start, start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        end = start
+    return 0
+
+
+def _last_line(fd: int) -> bytes:
+    end = _acknowledged_size(fd, os.fstat(fd).st_size)
+    if end == 0:
+        return b""
+    start, block = end - 1, b""
+    while start > 0:
+        step = max(0, start - BLOCK_BYTES)
+        block = os.pread(fd, start - step, step) + block
+        start = step
+        if (found := block.rfind(b"\n")) >= 0:
+            return block[found + 1 :] + b"\n"
+    return block + b"\n"
+
+
+def _head_of(line: bytes) -> Head:
+    if not line:
+        return Head(0, GENESIS)
+    try:
+        entry = json.loads(line)
+        return Head(int(entry["seq"]), str(entry["hash"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise LedgerCorrupt(f"the last line of a log has no seq and hash: {line[:80]!r}") from error
+
+
+def _fault(entry: Entry, line: bytes, previous: Head) -> str | None:
+    if entry.get("seq") != previous.seq + 1:
+        return f"has seq {entry.get('seq')!r} where {previous.seq + 1} follows"
+    if entry.get("prev") != previous.hash:
+        return "does not follow from the line before it (prev differs): a line was changed, inserted, removed or moved"
+    try:
+        digest = digest_json({key: value for key, value in entry.items() if key != "hash"})
+        form = serialise(entry)
+    except ValueError as error:
+        return f"holds a value that no entry can hold: {error}"
+    if entry.get("hash") != digest:
+        return "was changed (hash differs from its content)"
+    if form != line:
+        return "was changed (its bytes are not the form that was written)"
+    return None

@@ -1,0 +1,171 @@
+"""What can happen to a run: one record for each kind of entry in the ledger."""
+
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import Field, JsonValue, TypeAdapter
+
+from stagewright.state.records import (
+    ArtifactSeal,
+    Blocked,
+    Decision,
+    GateTally,
+    Limits,
+    Record,
+    SealedData,
+    Sha256,
+    Verdict,
+)
+from stagewright.state.spec.adjustments import FieldChange
+from stagewright.state.spec.adjustments import Label as ChangeLabel
+from stagewright.state.spec.goal import Checkpoint
+
+__all__ = [
+    "Approved",
+    "AttemptFinished",
+    "AttemptLost",
+    "AttemptStarted",
+    "Decided",
+    "Event",
+    "RunPlanned",
+    "StepBlocked",
+    "StepValidated",
+    "TornTailMoved",
+    "parse_event",
+]
+
+
+class _Event(Record):
+    """Every event has a sentence for the person who reads the log."""
+
+    message: str
+    step: str | None = None
+    actor: str = "agent"
+
+
+class RunPlanned(_Event):
+    """The spec was sealed and the run directory made. Always the first entry."""
+
+    event: Literal["run_planned"] = "run_planned"
+    run_id: str
+    objective: str
+    steps: tuple[str, ...]
+    spec_sha256: Sha256
+    spec_digest: Sha256
+    data: SealedData
+    limits: Limits
+    approvals: tuple[Checkpoint, ...] = ()
+    parent_run_id: str | None = None
+
+
+class AttemptStarted(_Event):
+    """An attempt at a step began. A retry is a new attempt."""
+
+    event: Literal["attempt_started"] = "attempt_started"
+    attempt: int
+    directory: str
+    command: tuple[str, ...]
+    request_sha256: Sha256
+
+
+class AttemptFinished(_Event):
+    """An attempt ended. `will_retry` says that its supervisor goes on with a new attempt."""
+
+    event: Literal["attempt_finished"] = "attempt_finished"
+    attempt: int
+    outcome: Literal["executed", "failed", "cancelled"]
+    exit_status: int | None = None
+    elapsed_s: float
+    peak_rss_bytes: int
+    artifacts: ArtifactSeal | None = None
+    metrics: dict[str, float] = Field(default_factory=dict)
+    k_by_method: dict[str, int] = Field(default_factory=dict)
+    k_shortlist: dict[str, tuple[int, ...]] = Field(default_factory=dict)
+    configurations: tuple[str, ...] = ()
+    transient: bool = False
+    will_retry: bool = False
+    blocked: Blocked | None = None
+
+
+class AttemptLost(_Event):
+    """An open attempt was found without a living supervisor: power, a kill, a crash of the machine."""
+
+    event: Literal["attempt_lost"] = "attempt_lost"
+    attempt: int
+    elapsed_s: float = 0.0
+    blocked: Blocked | None = None
+
+
+class StepBlocked(_Event):
+    """A step that was ready cannot start: the run's budget is used up."""
+
+    event: Literal["step_blocked"] = "step_blocked"
+    blocked: Blocked
+
+
+class StepValidated(_Event):
+    """The gates of a step were run on its sealed artifacts."""
+
+    event: Literal["step_validated"] = "step_validated"
+    attempt: int
+    verdict: Verdict
+    gates: GateTally
+    recommended: Decision
+    recommended_why: str
+    elapsed_s: float
+
+
+class Decided(_Event):
+    """Somebody decided on a step. The ledger follows; it does not say where to: the fold does."""
+
+    event: Literal["decided"] = "decided"
+    decision: Decision
+    rationale: str
+    call_digest: Sha256
+    adjustments: dict[str, JsonValue] = Field(default_factory=dict)
+    changes: tuple[FieldChange, ...] = ()
+    label: ChangeLabel | None = None
+    before_first_look: bool
+    k_by_method: dict[str, int] = Field(default_factory=dict)
+
+
+class Approved(_Event):
+    """A person let the run go on to the next checkpoint."""
+
+    event: Literal["approved"] = "approved"
+    checkpoint: Checkpoint
+    reason: str
+
+
+class TornTailMoved(_Event):
+    """A write that a crash cut short was moved aside; it had never been acknowledged."""
+
+    event: Literal["torn_tail_moved"] = "torn_tail_moved"
+    bytes: int
+
+
+Event: TypeAlias = Annotated[
+    RunPlanned
+    | AttemptStarted
+    | AttemptFinished
+    | AttemptLost
+    | StepBlocked
+    | StepValidated
+    | Decided
+    | Approved
+    | TornTailMoved,
+    Field(discriminator="event"),
+]
+
+_ADAPTER: TypeAdapter[Event] = TypeAdapter(Event)
+_CHAIN_KEYS = frozenset({"at", "seq", "anchors", "prev", "hash"})
+
+
+def parse_event(entry: dict[str, JsonValue]) -> Event:
+    """Return the event that an entry of the ledger carries.
+
+    Raises
+    ------
+    pydantic.ValidationError
+        When the entry is no event that this version knows.
+    """
+    return _ADAPTER.validate_python({key: value for key, value in entry.items() if key not in _CHAIN_KEYS})

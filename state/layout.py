@@ -1,0 +1,37 @@
+"""Where the stages' artifacts lie inside a run directory. Stages write there, gates expect them there."""
+
+from pathlib import PurePosixPath
+
+from stagewright.state.spec.goal import Checkpoint
+
+__all__ = ["analysis", "classification_cell", "command_output", "k_folder", "preprocess_folder", "replicate_folder"]
+
+
+def analysis(checkpoint: Checkpoint) -> PurePosixPath:
+    """Return the folder of a checkpoint's results, relative to the run directory."""
+    return PurePosixPath(checkpoint) / "analysis"
+
+
+def k_folder(checkpoint: Checkpoint, method: str, k: int) -> PurePosixPath:
+    """Return Plan 0's folder for one method and K."""
+    return analysis(checkpoint) / "plan0" / "stability" / method / f"k_{k}"
+
+
+def replicate_folder(checkpoint: Checkpoint, method: str, k: int, seed: int) -> PurePosixPath:
+    """Return Plan 0's folder for one fit: one method, K and seed."""
+    return k_folder(checkpoint, method, k) / "replicates" / f"seed_{seed}"
+
+
+def preprocess_folder(checkpoint: Checkpoint, tag: str) -> PurePosixPath:
+    """Return Plan 1's folder for the data of one preprocess, with its embeddings."""
+    return analysis(checkpoint) / "preprocess_cache" / tag
+
+
+def classification_cell(checkpoint: Checkpoint, tag: str, method: str) -> PurePosixPath:
+    """Return the folder of one cell of the classification grid: one preprocess and one method."""
+    return analysis(checkpoint) / "classification_grid" / tag / method
+
+
+def command_output(checkpoint: Checkpoint, stage: str) -> PurePosixPath:
+    """Return the folder that a command stage writes to."""
+    return analysis(checkpoint) / stage

@@ -1,0 +1,168 @@
+"""The ledger: the record that decides what a run's state is, and the only way to change it.
+
+The order of a commit is: artifacts sealed, then the detail log, then one line of the ledger flushed to the disk (this
+is the commit), then RUN_STATE.json. Each line carries the heads of the other logs, so that cutting the tail of any of
+them shows. A transition holds the run's lock, folds the whole verified ledger, and refuses an event that the law of the
+machine does not allow before it writes a byte.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import datetime
+
+from pydantic import JsonValue, ValidationError
+
+from stagewright.state.chain import GENESIS, ChainedLog, Entry, Head
+from stagewright.state.clock import stamp, utc_now
+from stagewright.state.events import Event, TornTailMoved, parse_event
+from stagewright.state.lock import WAIT_S, run_lock
+from stagewright.state.refusals import LedgerCorrupt
+from stagewright.state.run_directory import LOG_NAMES, RunDirectory
+from stagewright.state.run_state import RunState
+from stagewright.state.snapshot import read_snapshot, write_snapshot
+from stagewright.state.transitions import advance
+
+__all__ = ["Ledger", "Transition"]
+
+DETAIL_LOGS = tuple(name for name in LOG_NAMES if name != "agent_run")
+
+
+class Ledger:
+    """The four logs of a run and the state that they add up to."""
+
+    def __init__(self, run: RunDirectory) -> None:
+        self.run = run
+        self.log = ChainedLog(run.log("agent_run"))
+
+    def detail(self, name: str) -> ChainedLog:
+        """Return one of the logs beside the ledger: validation, decision or tool_calls."""
+        return ChainedLog(self.run.log(name))
+
+    def read(self) -> RunState:
+        """Return the present state: from RUN_STATE.json while that is the ledger's head, else by folding the ledger.
+
+        Raises
+        ------
+        LedgerCorrupt
+            When the ledger has to be folded and does not hold together.
+        """
+        snapshot = read_snapshot(self.run.snapshot, self.log.head())
+        return self.fold() if snapshot is None else snapshot
+
+    def fold(self) -> RunState:
+        """Return the state by verifying and folding the whole ledger.
+
+        Raises
+        ------
+        LedgerCorrupt
+            When the chain is broken, an entry is no event, an event is impossible, or a log was cut below its anchor.
+        """
+        state: RunState | None = None
+        anchored: Entry = {}
+        for entry in self.log.verified():
+            event = _event(entry)
+            state = advance(state, event)
+            if not isinstance(event, TornTailMoved):  # written by the log itself, which knows of no other log
+                anchored = entry
+        if state is None:
+            raise LedgerCorrupt(f"{self.log.path.name} is empty: a run begins with run_planned")
+        self._check_anchors(anchored)
+        return state
+
+    @contextmanager
+    def transition(self, *, wait_s: float = WAIT_S) -> Iterator["Transition"]:
+        """Hold the run's lock and give the present state, with the means to commit to it.
+
+        Raises
+        ------
+        Refusal
+            `run_locked` when another process holds the lock for longer than `wait_s`.
+        LedgerCorrupt
+            When the record does not hold together; nothing is written to such a run.
+        """
+        with run_lock(self.run.lock, run_id=self.run.run_id, wait_s=wait_s):
+            yield Transition(self, self.fold(), utc_now())
+
+    def first(self, event: Event, at: datetime) -> RunState:
+        """Write the first entry of a run that nobody else knows yet."""
+        return Transition(self, None, at).commit(event)
+
+    def heads(self) -> dict[str, Head]:
+        """Return the heads of the logs beside the ledger."""
+        return {name: self.detail(name).head() for name in DETAIL_LOGS}
+
+    def _check_anchors(self, entry: Entry) -> None:
+        anchors = entry.get("anchors")
+        if not isinstance(anchors, dict):
+            raise LedgerCorrupt(f"{self.log.path.name}: entry {entry.get('seq')} has no anchors")
+        for name, head in self.heads().items():
+            anchor = anchors.get(name)
+            if not isinstance(anchor, dict) or not isinstance(anchor.get("seq"), int):
+                raise LedgerCorrupt(f"{self.log.path.name}: entry {entry.get('seq')} does not anchor {name}.log")
+            seq, digest = anchor["seq"], anchor.get("hash")
+            cut = head.seq < seq or (head.seq == seq and head.hash != digest)  # type: ignore[operator]  # an int, above
+            if cut or (seq == 0 and digest != GENESIS):
+                raise LedgerCorrupt(
+                    f"{name}.log ends at entry {head.seq} but the ledger anchors its entry {seq}: it was cut or changed",
+                )
+
+
+class Transition:
+    """One act on a run, under its lock: the state before it, and the commits that the act makes.
+
+    Attributes
+    ----------
+    state
+        The state as of the last commit.
+    at
+        The one time of the act.
+    """
+
+    def __init__(self, ledger: Ledger, state: RunState | None, at: datetime) -> None:
+        self._ledger = ledger
+        self._state = state
+        self.at = at
+
+    @property
+    def state(self) -> RunState:
+        """The state as of the last commit."""
+        if self._state is None:
+            raise LedgerCorrupt("the run has no first entry yet")
+        return self._state
+
+    def detail(self, log: str, fields: Mapping[str, JsonValue]) -> Entry:
+        """Append to a log beside the ledger; the next commit anchors it."""
+        return self._ledger.detail(log).append(stamp(self.at), fields)
+
+    def commit(self, event: Event) -> RunState:
+        """Append an event to the ledger and return the state after it.
+
+        Raises
+        ------
+        ImpossibleTransition
+            When the law of the machine does not allow the event now; nothing is written then.
+        OSError
+            When the disk does not take the entry; nothing is acknowledged then.
+        """
+        after = advance(self._state, event)
+        anchors: dict[str, JsonValue] = {name: head.as_json() for name, head in self._ledger.heads().items()}
+        fields = event.model_dump(mode="json", exclude_none=True) | {"step": event.step, "anchors": anchors}
+        entry = self._ledger.log.append(stamp(self.at), fields)
+        self._state = after
+        head = Head(seq=_integer(entry["seq"]), hash=str(entry["hash"]))
+        with suppress(OSError):  # the event is acknowledged; a snapshot that lags behind is rebuilt from the ledger
+            write_snapshot(self._ledger.run.snapshot, after, head, stamp(self.at))
+        return after
+
+
+def _integer(value: JsonValue) -> int:
+    if not isinstance(value, int):
+        raise LedgerCorrupt(f"an entry has seq {value!r}")
+    return value
+
+
+def _event(entry: Entry) -> Event:
+    try:
+        return parse_event(entry)
+    except ValidationError as error:
+        raise LedgerCorrupt(f"entry {entry.get('seq')} of the ledger is no event of this version: {error}") from error

@@ -1,0 +1,150 @@
+"""run_manifest.yaml: what ran, on what data, with which code and settings, and what came out of it.
+
+Written when the run is planned and again after each step, for people and for other programs. Like RUN_STATE.json it
+follows the ledger and decides nothing.
+"""
+
+import os
+import platform
+import sys
+from importlib import metadata
+
+import yaml
+from pydantic import BaseModel, JsonValue
+
+from stagewright.state.artifacts import Artifact
+from stagewright.state.run_state import RunState
+from stagewright.state.spec.goal import GoalSpec
+
+__all__ = ["CodeState", "DataFacts", "manifest_text", "new_manifest", "read_manifest", "updated_manifest"]
+
+PACKAGES = (
+    "stagewright",
+    "anndata",
+    "h5py",
+    "mcp",
+    "numba",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "scanpy",
+    "scikit-learn",
+    "scikit-misc",
+    "scipy",
+)
+THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+class CodeState(BaseModel):
+    """The state of the checkout that a run was launched from; all None outside a git repository."""
+
+    git_commit: str | None = None
+    git_branch: str | None = None
+    git_dirty: bool | None = None
+
+
+class DataFacts(BaseModel):
+    """What was found in the data file at planning."""
+
+    n_obs: int
+    n_vars: int
+    n_obs_in_scope: int
+    filters: list[str]
+
+
+def new_manifest(
+    state: RunState,
+    spec: GoalSpec,
+    *,
+    command: list[str],
+    launched_at: str,
+    code: CodeState,
+    data: DataFacts,
+) -> dict[str, JsonValue]:
+    """Return the manifest of a run that was just planned."""
+    return {
+        "run": {
+            "run_id": state.run_id,
+            "objective": state.objective,
+            "command": [*command],
+            "launched_at_utc": launched_at,
+            "finished_at_utc": None,
+            "status": state.status,
+            "parent_run_id": state.parent_run_id,
+        },
+        "code": code.model_dump(mode="json") | {"packages": {name: _version(name) for name in PACKAGES}},
+        "data": {
+            "path": state.data.path,
+            "sha256": state.data.sha256,
+            "bytes": state.data.bytes,
+            "shape": [data.n_obs, data.n_vars],
+            "n_obs_in_scope": data.n_obs_in_scope,
+            "filters": [*data.filters],
+        },
+        "params": _params(state, spec),
+        "artifacts": {},
+        "environment": {
+            "python": sys.version.split()[0],
+            "platform": platform.platform(),
+            "machine": platform.machine(),
+            "cpus": os.cpu_count(),
+            "threads": dict.fromkeys(THREADS, "1"),  # as the supervisor pins them for every worker
+        },
+        "notes": [],
+    }
+
+
+def updated_manifest(
+    manifest: dict[str, JsonValue],
+    state: RunState,
+    spec: GoalSpec,
+    *,
+    finished_at: str | None,
+    artifacts: dict[str, tuple[Artifact, ...]],
+) -> dict[str, JsonValue]:
+    """Return a manifest brought up to the present state; what was recorded at planning stays."""
+    run = manifest.get("run")
+    listed: dict[str, JsonValue] = {
+        step: [{"path": item.path, "bytes": item.bytes, "sha256": item.sha256} for item in items]
+        for step, items in artifacts.items()
+    }
+    ended: dict[str, JsonValue] = {"status": state.status, "finished_at_utc": finished_at}
+    return manifest | {
+        "run": (run if isinstance(run, dict) else {}) | ended,
+        "params": _params(state, spec),
+        "artifacts": listed,
+    }
+
+
+def _params(state: RunState, spec: GoalSpec) -> dict[str, JsonValue]:
+    return {
+        "stages": [*spec.stages],
+        "preprocess": [entry.model_dump(mode="json", exclude_none=True) for entry in spec.preprocess],
+        "methods": [*spec.reduction.methods],
+        "k_by_method": {method: [*spec.reduction.ks(method)] for method in spec.reduction.methods},
+        "k_chosen": {**state.k_by_method},
+        "seeds": [*spec.reduction.seeds],
+        "cv": spec.classifier.cv.model_dump(mode="json"),
+        "adjustments": state.adjustments.model_dump(mode="json", exclude_none=True),
+    }
+
+
+def manifest_text(document: dict[str, JsonValue]) -> str:
+    """Return the manifest as YAML."""
+    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
+
+
+def read_manifest(text: str) -> dict[str, JsonValue]:
+    """Return a manifest from its YAML; empty when it is not one (it decides nothing, and is then written anew)."""
+    try:
+        manifest = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return {}
+    return manifest if isinstance(manifest, dict) else {}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

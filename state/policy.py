@@ -1,0 +1,62 @@
+"""What the operator allows and an agent may not decide: the content of `stagewright.toml`."""
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, ValidationError
+
+from stagewright.state.refusals import Refusal
+from stagewright.state.spec.faults import describe_faults
+from stagewright.state.spec.strict import Strict
+from stagewright.state.step_request import CommandStage
+from stagewright.state.units import Bytes, Seconds
+
+__all__ = ["Caps", "Policy", "parse_policy"]
+
+StageName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+
+
+class Caps(Strict):
+    """Upper bounds on what any run may use, whatever its spec says."""
+
+    runtime: Seconds = 7 * 86400.0
+    memory: Bytes = 2**40
+    workers: Annotated[int, Field(ge=1)] = Field(default_factory=lambda: os.cpu_count() or 1)
+    retries: Annotated[int, Field(ge=0, le=10)] = 5
+    runs: Annotated[int, Field(ge=1)] = 10_000
+
+
+class Policy(Strict):
+    """The operator's policy. Without a file, these defaults.
+
+    Attributes
+    ----------
+    data_roots
+        Folders beside the root under which an agent's spec may name data.
+    commands
+        Argvs that a spec may name as stages.
+    """
+
+    data_roots: tuple[Path, ...] = ()
+    caps: Caps = Caps()
+    commands: dict[StageName, CommandStage] = Field(default_factory=dict)
+
+
+def parse_policy(text: str, folder: Path) -> Policy:
+    """Return the policy that a TOML text declares; relative data roots are taken from `folder`.
+
+    Raises
+    ------
+    Refusal
+        `invalid_argument`, with every fault and its place.
+    """
+    try:
+        policy = Policy.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise Refusal("invalid_argument", f"the operator's policy is not TOML: {error}") from error
+    except ValidationError as error:
+        faults = "\n".join(f"  - {fault}" for fault in describe_faults(error, Policy))
+        raise Refusal("invalid_argument", f"the operator's policy has faults:\n{faults}") from error
+    return policy.model_copy(update={"data_roots": tuple((folder / root).resolve() for root in policy.data_roots)})

@@ -1,0 +1,77 @@
+"""RUN_STATE.json: the state after the last entry of the ledger, for whoever reads the run directory.
+
+It is a cache. A reader believes it only while it names the head of the ledger; a transition never believes it.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, JsonValue, ValidationError
+
+from stagewright.state.chain import Head
+from stagewright.state.run_state import RunState, next_call
+
+__all__ = ["read_snapshot", "snapshot_document", "write_atomically", "write_snapshot"]
+
+SCHEMA_VERSION = 1
+
+
+def snapshot_document(state: RunState, head: Head, timestamp: str) -> dict[str, JsonValue]:
+    """Return the content of RUN_STATE.json."""
+    limits = state.effective_limits
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "run_id": state.run_id,
+        "objective": state.objective,
+        "checkpoint": state.checkpoint,
+        "stage": state.stage,
+        "status": state.status,
+        "attempt": state.attempt,
+        "last_completed_step": state.last_completed_step,
+        "next_step": _plain(next_call(state)),
+        "metrics": {step: {**sealed.metrics} for step, sealed in state.sealed.items()},
+        "gates": None if state.gates is None else _plain(state.gates) | {"verdict": state.verdict},
+        "budget": {
+            "runtime_s": {"used": round(state.runtime_used_s, 3), "limit": limits.runtime_s},
+            "memory_bytes": {"peak": state.peak_rss_bytes, "limit": limits.memory_bytes},
+            "retries": {"used_in_step": state.tries, "limit_per_step": limits.retries, "failures": state.failures},
+        },
+        "blocked": None if state.blocked is None else _plain(state.blocked),
+        "ledger": head.as_json(),
+        "timestamp": timestamp,
+        "fold": _plain(state),
+    }
+
+
+def write_snapshot(path: Path, state: RunState, head: Head, timestamp: str) -> None:
+    """Replace RUN_STATE.json by the state after the entry `head`."""
+    text = json.dumps(snapshot_document(state, head, timestamp), indent=2, ensure_ascii=False, allow_nan=False)
+    write_atomically(path, text + "\n")
+
+
+def read_snapshot(path: Path, head: Head) -> RunState | None:
+    """Return the state in RUN_STATE.json if it is that after the entry `head`, else None."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if document["ledger"] != head.as_json() or document["schema_version"] != SCHEMA_VERSION:
+            return None
+        return RunState.model_validate(document["fold"])
+    except (OSError, ValueError, KeyError, TypeError, ValidationError):
+        return None  # missing, torn or of another version: the ledger has it all
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace a file by `text`: a reader sees the old file or the new one, never a part."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _plain(record: BaseModel) -> dict[str, Any]:
+    return record.model_dump(mode="json")

@@ -1,0 +1,140 @@
+"""The goal spec as a whole (the contract's section 8)."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from stagewright.state.spec.data import DataScope
+from stagewright.state.spec.grid import Classifier, Hvg, Preprocess, Reduction
+from stagewright.state.spec.strict import Strict, Text
+from stagewright.state.units import Bytes, Seconds
+
+__all__ = ["CHECKPOINTS", "Budget", "Checkpoint", "Criterion", "GoalSpec", "Holdout", "Scale", "StopCriteria"]
+
+Checkpoint = Literal["A", "B", "C"]
+CHECKPOINTS: tuple[Checkpoint, ...] = ("A", "B", "C")
+
+StageName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+
+
+class Criterion(Strict):
+    """A bound on one metric, e.g. ``{metric: plan1b.best.auc, at_least: 0.8}``. Exactly one bound is given."""
+
+    metric: Annotated[str, Field(pattern=r"^[a-z0-9_]+(\.[A-Za-z0-9_]+)+$")]
+    at_least: float | None = None
+    above: float | None = None
+    at_most: float | None = None
+    below: float | None = None
+
+    @model_validator(mode="after")
+    def _one_bound(self) -> Self:
+        if sum(bound is not None for bound in (self.at_least, self.above, self.at_most, self.below)) != 1:
+            raise ValueError("give exactly one of at_least, above, at_most, below")
+        return self
+
+    def holds(self, value: float) -> bool:
+        """Return whether `value` is within the bound."""
+        return (
+            (self.at_least is None or value >= self.at_least)
+            and (self.above is None or value > self.above)
+            and (self.at_most is None or value <= self.at_most)
+            and (self.below is None or value < self.below)
+        )
+
+    def __str__(self) -> str:
+        """Return the criterion as a person writes it, e.g. ``plan1b.best.auc >= 0.8``."""
+        bounds = ((">=", self.at_least), (">", self.above), ("<=", self.at_most), ("<", self.below))
+        sign, bound = next((sign, bound) for sign, bound in bounds if bound is not None)
+        return f"{self.metric} {sign} {bound:g}"
+
+
+class StopCriteria(Strict):
+    """When the study has succeeded (every success criterion holds) or failed (any failure criterion holds)."""
+
+    success: tuple[Criterion, ...] = ()
+    failure: tuple[Criterion, ...] = ()
+
+
+class Budget(Strict):
+    """What the whole run may use. `retries` is for each step; `workers` is the number of units run side by side."""
+
+    runtime: Seconds = 6 * 3600.0
+    memory: Bytes = 16 * 2**30
+    retries: Annotated[int, Field(ge=0, le=10)] = 2
+    workers: Annotated[int, Field(ge=1, le=1024)] | None = None
+
+
+class Scale(Strict):
+    """How much of the study one checkpoint runs; None is all of it.
+
+    Attributes
+    ----------
+    cells_per_patient
+        At most this many cells of each patient, drawn so that both classes stay.
+    n_seeds
+        The first seeds of the list.
+    n_k
+        This many K of each method's list: the smallest ones.
+    n_preprocess
+        The first entries of the preprocess list.
+    repeats
+        At most this many repeats of cross-validation.
+    """
+
+    cells_per_patient: Annotated[int, Field(ge=10)] | None = None
+    n_seeds: Annotated[int, Field(ge=1)] | None = None
+    n_k: Annotated[int, Field(ge=1)] | None = None
+    n_preprocess: Annotated[int, Field(ge=1)] | None = None
+    repeats: Annotated[int, Field(ge=1)] | None = None
+
+
+class Holdout(Strict):
+    """The share of patients put aside before anything is fitted, and how often their score may be asked for."""
+
+    patients: Annotated[float, Field(gt=0, lt=1)]
+    queries: Annotated[int, Field(ge=1, le=100)] = 3
+
+
+class GateThreshold(Strict):
+    """The bound that replaces a gate's default."""
+
+    at_least: float | None = None
+    at_most: float | None = None
+
+
+class GoalSpec(Strict):
+    """A declared study. It is sealed when the run is planned."""
+
+    objective: Text
+    data: DataScope
+    stages: Annotated[tuple[StageName, ...], Field(min_length=1, max_length=50)] = ("plan0", "plan1a", "plan1b")
+    preprocess: Annotated[tuple[Preprocess, ...], Field(min_length=1, max_length=50)] = (Hvg(method="hvg"),)
+    reference: Preprocess | None = None
+    reduction: Reduction = Reduction()
+    classifier: Classifier = Classifier()
+    stop: StopCriteria = StopCriteria()
+    budget: Budget = Budget()
+    checkpoints: dict[Checkpoint, Scale] = Field(default_factory=dict)
+    gates: dict[str, GateThreshold] = Field(default_factory=dict)
+    holdout: Holdout | None = None
+    approvals: tuple[Checkpoint, ...] = ()
+
+    @field_validator("stages")
+    @classmethod
+    def _stages_once(cls, stages: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(stages)) != len(stages):
+            raise ValueError("each stage may be named once")
+        return stages
+
+    @field_validator("preprocess")
+    @classmethod
+    def _tags_once(cls, preprocess: tuple[Preprocess, ...]) -> tuple[Preprocess, ...]:
+        tags = [entry.tag for entry in preprocess]
+        if len(set(tags)) != len(tags):
+            raise ValueError(f"two entries would share one name ({', '.join(tags)}); change or drop one of them")
+        return preprocess
+
+    @property
+    def reference_preprocess(self) -> Preprocess:
+        """Plan 0's single preprocess: `reference`, or else the first of `preprocess`."""
+        return self.preprocess[0] if self.reference is None else self.reference

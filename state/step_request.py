@@ -1,0 +1,65 @@
+"""What a worker is asked to do: `request.json` of an attempt, complete and independent of any other file but the data.
+
+A request names files of the run relative to the run directory, so that a run that was copied elsewhere still reads.
+"""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from stagewright.state.records import ArtifactSeal, Limits, Record, SealedData
+from stagewright.state.run_state import split_step
+from stagewright.state.spec.data import DataScope
+from stagewright.state.spec.effective import EffectiveStudy
+from stagewright.state.spec.goal import Checkpoint
+
+__all__ = ["CommandStage", "StepRequest"]
+
+
+class CommandStage(Record):
+    """An argv that the operator registered as a stage. No shell reads it; braces are filled in part by part."""
+
+    argv: Annotated[tuple[str, ...], Field(min_length=1)]
+    why: str = ""
+
+
+class StepRequest(Record):
+    """One attempt at one step.
+
+    Attributes
+    ----------
+    k_by_method
+        K chosen for each method, for the stages after Plan 0.
+    upstream
+        The sealed outcomes of this checkpoint's earlier steps, by step.
+    workers
+        Units run side by side.
+    limits
+        What is left of the run's budget: seconds for this attempt, bytes for its process tree.
+    caps
+        The operator's bounds, within which a proposal may ask for more.
+    """
+
+    run_id: str
+    step: str
+    attempt: int
+    data: SealedData
+    scope: DataScope
+    study: EffectiveStudy
+    k_by_method: dict[str, int]
+    upstream: dict[str, ArtifactSeal]
+    limits: Limits
+    caps: Limits
+    workers: int
+    gates: dict[str, dict[str, float]] = Field(default_factory=dict)
+    command: CommandStage | None = None
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """The step's checkpoint."""
+        return split_step(self.step)[0]
+
+    @property
+    def stage(self) -> str:
+        """The step's stage."""
+        return split_step(self.step)[1]

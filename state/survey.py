@@ -1,0 +1,50 @@
+"""What planning asks of a data file and what a child process answers: facts from its obs and metadata alone."""
+
+from pydantic import Field
+
+from stagewright.state.records import Record, SealedData
+from stagewright.state.spec.data import DataScope
+
+__all__ = ["PatientCells", "Survey", "SurveyRequest"]
+
+
+class SurveyRequest(Record):
+    """Look into a file with the eyes of one data scope."""
+
+    path: str
+    scope: DataScope
+
+
+class PatientCells(Record):
+    """Cells in scope of one patient, by class."""
+
+    patient: str
+    positive: int
+    negative: int
+
+
+class Survey(Record):
+    """What was found.
+
+    Attributes
+    ----------
+    fault
+        Why the file or the scope cannot be used; None when it can.
+    n_obs, n_vars
+        Shape of the whole file.
+    n_obs_in_scope
+        Cells that are left after filters and time points, with a patient and one of the two labels.
+    filters
+        What each filter left, in words.
+    """
+
+    fault: str | None = None
+    data: SealedData | None = None
+    n_obs: int = 0
+    n_vars: int = 0
+    n_obs_in_scope: int = 0
+    n_other_label: int = 0
+    filters: tuple[str, ...] = ()
+    patients: tuple[PatientCells, ...] = ()
+    warnings: tuple[str, ...] = ()
+    levels: dict[str, tuple[str, ...]] = Field(default_factory=dict)

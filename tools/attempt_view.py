@@ -1,0 +1,97 @@
+"""See how the newest attempt of a run is getting on, and whether its supervisor still lives."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from stagewright.stages.failure import Failure
+from stagewright.stages.proposals import propose
+from stagewright.stages.supervisor import read_request
+from stagewright.state.attempts import PROGRESS, REQUEST, WORKER_LOG, tail_lines
+from stagewright.state.events import AttemptLost
+from stagewright.state.lock import is_alive
+from stagewright.state.records import Blocked
+from stagewright.state.run_directory import RunDirectory
+from stagewright.state.run_state import RunState
+
+__all__ = ["AttemptView", "is_lost", "look_at_attempt", "lost_event"]
+
+LAST_LINES = 12
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptView:
+    """Units done, of how many, the unit at work, and the seconds since the attempt began."""
+
+    done: int = 0
+    total: int = 0
+    unit: str | None = None
+    elapsed_s: float | None = None
+
+    def said(self, step: str) -> str:
+        """Return the view in a line."""
+        at_work = "" if self.unit is None else f", at work: {self.unit}"
+        return f"{step} is running: {self.done} of {self.total} units done{at_work}" if self.total else f"{step} starts"
+
+
+def look_at_attempt(run: RunDirectory, state: RunState) -> AttemptView:
+    """Return how the newest attempt is getting on, from its progress file."""
+    if state.attempt == 0:
+        return AttemptView()
+    folder = _folder(run, state)
+    try:
+        shown = json.loads((folder / PROGRESS).read_text(encoding="utf-8"))
+        return AttemptView(int(shown["done"]), int(shown["total"]), shown["unit"], _age(folder))
+    except (OSError, ValueError, KeyError, TypeError):
+        return AttemptView(elapsed_s=_age(folder))
+
+
+def is_lost(run: RunDirectory, state: RunState) -> bool:
+    """Return whether the run says `running` but nobody holds the attempt's `alive.lock`."""
+    return state.status == "running" and not is_alive(_folder(run, state) / "alive.lock")
+
+
+def lost_event(run: RunDirectory, state: RunState) -> AttemptLost:
+    """Return the event that records a lost attempt; it blocks the step when no retry is left."""
+    folder = _folder(run, state)
+    error = f"attempt {state.attempt} was lost: its supervisor ended without an outcome (a kill, or loss of power)"
+    blocked = None
+    if state.tries + 1 > state.effective_limits.retries:
+        failure = Failure(error=error, transient=True)
+        blocked = Blocked(
+            error=error,
+            last_lines=tail_lines(folder / WORKER_LOG, LAST_LINES),
+            proposals=propose(failure, read_request(folder)),
+        )
+    return AttemptLost(
+        message=error,
+        step=state.step,
+        actor="stagewright",
+        attempt=state.attempt,
+        elapsed_s=round(_age(folder, until=_last_sign(folder)) or 0.0, 3),
+        blocked=blocked,
+    )
+
+
+def _folder(run: RunDirectory, state: RunState) -> Path:
+    return run.attempt(state.attempt, state.step)
+
+
+def _age(folder: Path, until: float | None = None) -> float | None:
+    """Return the seconds from the attempt's start to `until`, or to its last sign of life."""
+    try:
+        began = (folder / REQUEST).stat().st_mtime
+    except OSError:
+        return None
+    return round(max(0.0, (until or _last_sign(folder)) - began), 2)
+
+
+def _last_sign(folder: Path) -> float:
+    """Return the time of the newest change in the attempt's folder."""
+    newest = folder.stat().st_mtime
+    for name in (PROGRESS, WORKER_LOG):
+        try:
+            newest = max(newest, (folder / name).stat().st_mtime)
+        except OSError:
+            continue
+    return newest

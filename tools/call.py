@@ -1,0 +1,171 @@
+"""One door to the five tools: checks the arguments' names, runs the call, and records it whatever comes of it.
+
+Every caller comes through here, the MCP server and the command line alike, so that `tool_calls.log` holds every call:
+arguments, reply or refusal, who called, and how long it took. A call that names no run is recorded in the log of the
+root, ``experiments/tool_calls.log``.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, cast
+
+from pydantic import JsonValue, TypeAdapter
+
+from stagewright.state.chain import ChainedLog
+from stagewright.state.clock import stamp, utc_now
+from stagewright.state.refusals import LedgerCorrupt, Refusal
+from stagewright.state.run_directory import EXPERIMENTS, RunDirectory
+from stagewright.tools.arguments import checked_arguments
+from stagewright.tools.decide import decide
+from stagewright.tools.execute_stage import execute_stage
+from stagewright.tools.plan_run import plan_run
+from stagewright.tools.read_state import read_state
+from stagewright.tools.replies import Reply, Tick
+from stagewright.tools.validate_stage import validate_stage
+from stagewright.tools.workspace import Workspace, damaged
+
+__all__ = ["TOOLS", "Caller", "call_tool", "complete", "refuse_bad_arguments"]
+
+Tool = Callable[..., Iterator[Tick | Reply]]
+
+TOOLS: Mapping[str, Tool] = {
+    "plan_run": plan_run,
+    "execute_stage": execute_stage,
+    "validate_stage": validate_stage,
+    "decide": decide,
+    "read_state": read_state,
+}
+
+_JSON: TypeAdapter[dict[str, JsonValue]] = TypeAdapter(dict[str, JsonValue])
+POLL_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls, for the record: the client's name and version, and the protocol it speaks."""
+
+    client: str = "python"
+    version: str = ""
+    protocol: str = ""
+
+
+def call_tool(
+    workspace: Workspace,
+    name: str,
+    arguments: Mapping[str, Any],
+    caller: Caller,
+) -> Iterator[Tick | Reply]:
+    """Run one tool call: yield its signs of life, then its reply, and record it.
+
+    Parameters
+    ----------
+    arguments
+        By name, as the caller gave them. One that the tool does not have is refused.
+
+    Raises
+    ------
+    Refusal
+        When the rules do not allow the call; recorded too.
+    """
+    started = time.monotonic()
+    record = _Record(workspace, name, dict(arguments), caller, started)
+    try:
+        for tick in TOOLS[name](workspace, **checked_arguments(name, _tool(name), arguments)):
+            if isinstance(tick, Reply):
+                record.write(reply=tick)
+            yield tick
+    except Refusal as refusal:
+        record.write(refusal=refusal)
+        raise
+    except LedgerCorrupt as error:
+        broken = damaged(_named_run(workspace, arguments), error)
+        record.write(refusal=broken)
+        raise broken from error
+    except OSError as error:
+        full = Refusal(
+            "storage",
+            f"the run directory could not be read or written: {error}. Nothing was acknowledged; free space or mend the "
+            "permissions, then make the same call again.",
+        )
+        with suppress(OSError):  # the disk may not take the record either; the caller is told all the same
+            record.write(refusal=full)
+        raise full from error
+
+
+def refuse_bad_arguments(workspace: Workspace, name: str, arguments: Mapping[str, Any], caller: Caller) -> None:
+    """Refuse, and record, a call whose tool or arguments do not exist; a call that may go on is not recorded here.
+
+    Raises
+    ------
+    Refusal
+        `unknown_argument` or `invalid_argument`.
+    """
+    try:
+        checked_arguments(name, _tool(name), arguments)
+    except Refusal as refusal:
+        with suppress(OSError):
+            _Record(workspace, name, dict(arguments), caller, time.monotonic()).write(refusal=refusal)
+        raise
+
+
+def _tool(name: str) -> Tool:
+    if name not in TOOLS:
+        raise Refusal("invalid_argument", f"there is no tool {name!r}; the tools are {', '.join(TOOLS)}")
+    return TOOLS[name]
+
+
+def complete(call: Iterator[Tick | Reply], on_tick: Callable[[Tick], None] | None = None) -> Reply:
+    """Wait for a call's reply on this thread, passing its signs of life to `on_tick`."""
+    for tick in call:
+        if isinstance(tick, Reply):
+            return tick
+        if on_tick is not None:
+            on_tick(tick)
+        time.sleep(POLL_S)
+    raise RuntimeError("a tool ended without a reply")
+
+
+def _named_run(workspace: Workspace, arguments: Mapping[str, Any]) -> RunDirectory:
+    return workspace.run(str(arguments["run_id"]))
+
+
+@dataclass(slots=True)
+class _Record:
+    """What is known of a call before it ends."""
+
+    workspace: Workspace
+    tool: str
+    arguments: dict[str, Any]
+    caller: Caller
+    started: float
+
+    def write(self, *, reply: Reply | None = None, refusal: Refusal | None = None) -> None:
+        """Append the call to the log of its run, or of the root."""
+        answer: dict[str, JsonValue] = {}
+        if reply is not None:
+            answer = {"reply": cast("JsonValue", reply.model_dump(mode="json", exclude_none=True))}
+        if refusal is not None:
+            answer = {"refusal": cast("JsonValue", refusal.facts())}
+        outcome = "answered" if refusal is None else f"refused ({refusal.code})"
+        fields: dict[str, JsonValue] = {
+            "step": None if reply is None else reply.step,
+            "event": "tool_call",
+            "message": f"{self.tool} {outcome} for {self.caller.client or 'unknown client'}",
+            "tool": self.tool,
+            "arguments": _JSON.validate_python(self.arguments),
+            "client": {"name": self.caller.client, "version": self.caller.version, "protocol": self.caller.protocol},
+            "actor": self.workspace.actor,
+            "elapsed_s": round(time.monotonic() - self.started, 4),
+        }
+        self._log(reply).append(stamp(utc_now()), fields | answer)
+
+    def _log(self, reply: Reply | None) -> ChainedLog:
+        named = reply.run_id if reply is not None else self.arguments.get("run_id")
+        if isinstance(named, str):
+            with suppress(Refusal):
+                return ChainedLog(self.workspace.run(named).log("tool_calls"))
+        folder = self.workspace.root / EXPERIMENTS
+        folder.mkdir(parents=True, exist_ok=True)
+        return ChainedLog(folder / "tool_calls.log")

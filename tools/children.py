@@ -1,0 +1,162 @@
+"""The one place in this room that starts processes.
+
+A child never inherits the server's standard streams, which belong to the protocol; it runs with ``-P``, so that a
+folder named like one of our rooms in the agent's working directory is never imported; and no shell is involved.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel
+
+from stagewright.tools.replies import Tick
+
+__all__ = ["ChildFailed", "ask_child", "git_facts", "start_supervisor"]
+
+Answer = TypeVar("Answer", bound=BaseModel)
+
+POLL_S = 0.02
+THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+ERROR_CHARS = 1500
+
+
+class ChildFailed(Exception):  # noqa: N818 - names what happened
+    """A child process ended without an answer; the text is the end of what it said."""
+
+
+def start_supervisor(attempt: Path, alive: int) -> int:
+    """Start the detached supervisor of an attempt and return its pid.
+
+    Parameters
+    ----------
+    attempt
+        The attempt's folder.
+    alive
+        The descriptor that holds `alive.lock`; the supervisor inherits it and holds the lock to its end.
+    """
+    with (attempt / "supervisor.log").open("ab") as log:
+        process = subprocess.Popen(  # noqa: S603 - our own module, no shell
+            [sys.executable, "-P", "-m", "stagewright.stages", "supervise", str(attempt)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            pass_fds=(alive,),
+            start_new_session=True,
+            env=_environment(),
+            cwd=attempt,
+        )
+    _REAPED.append(process)
+    _reap()
+    return process.pid
+
+
+_REAPED: list[subprocess.Popen[bytes]] = []
+"""Supervisors that this process started; polled now and then so that they do not stay as zombies."""
+
+
+def _reap() -> None:
+    _REAPED[:] = [process for process in _REAPED if process.poll() is None]
+
+
+def ask_child(
+    module: str, child: str | None, question: BaseModel, kind: type[Answer], timeout_s: float
+) -> Iterator[Tick | Answer]:
+    """Ask a child process one question and yield signs of life, then its answer.
+
+    Closing the iterator early ends the child: a question changes nothing, so nothing is lost.
+
+    Parameters
+    ----------
+    module
+        ``stagewright.stages`` or ``stagewright.gates``.
+    child
+        The sub-command, where the module has several.
+    timeout_s
+        When the child is given up, in seconds.
+
+    Raises
+    ------
+    ChildFailed
+        When the child ended without an answer or took too long.
+    """
+    with tempfile.TemporaryDirectory(prefix="stagewright-") as scratch:
+        folder = Path(scratch)
+        (folder / "question.json").write_text(question.model_dump_json(), encoding="utf-8")
+        said = folder / "said.log"
+        words = [] if child is None else [child]
+        with said.open("wb") as log:
+            process = subprocess.Popen(  # noqa: S603 - our own module, no shell
+                [
+                    sys.executable,
+                    "-P",
+                    "-m",
+                    module,
+                    *words,
+                    str(folder / "question.json"),
+                    str(folder / "answer.json"),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env=_environment(),
+                cwd=folder,
+            )
+        try:
+            yield from _wait(process, timeout_s)
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+        try:
+            yield kind.model_validate_json((folder / "answer.json").read_bytes())
+        except (OSError, ValueError) as error:
+            end = said.read_text(encoding="utf-8", errors="replace")[-ERROR_CHARS:]
+            raise ChildFailed(f"{module} ended with status {process.returncode} and no answer:\n{end}") from error
+
+
+def _wait(process: subprocess.Popen[bytes], timeout_s: float) -> Iterator[Tick]:
+    waited = 0.0
+    while process.poll() is None:
+        if waited >= timeout_s:
+            raise ChildFailed(f"no answer within {timeout_s:g} s")
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(POLL_S)
+        waited += POLL_S
+        yield Tick(done=round(waited, 2), total=None, message="a child process is at work")
+
+
+def _environment() -> dict[str, str]:
+    return os.environ | dict.fromkeys(THREADS, "1") | {"PYTHONUNBUFFERED": "1"}
+
+
+def git_facts(folder: Path) -> tuple[str | None, str | None, bool | None]:
+    """Return commit, branch and whether there are uncommitted changes; None for each outside a git repository."""
+    commit = _git(folder, "rev-parse", "HEAD")
+    if commit is None:
+        return None, None, None
+    return (
+        commit,
+        _git(folder, "rev-parse", "--abbrev-ref", "HEAD"),
+        bool(_git(folder, "status", "--porcelain", "-uno")),
+    )
+
+
+def _git(folder: Path, *words: str) -> str | None:
+    with suppress(OSError, subprocess.TimeoutExpired):
+        done = subprocess.run(  # noqa: S603 - a fixed command, no shell
+            ["git", "-C", str(folder), *words],  # noqa: S607 - the user's own git, wherever it is
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
+        )
+        return done.stdout.strip() if done.returncode == 0 else None
+    return None

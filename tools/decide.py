@@ -1,0 +1,307 @@
+"""Decide on a step: continue, adjust or stop, with a rationale, on a verdict."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field, JsonValue, ValidationError
+
+from stagewright.stages.catalogue import spec_faults
+from stagewright.state.attempts import CANCEL
+from stagewright.state.canonical import digest_json
+from stagewright.state.clock import stamp, utc_now
+from stagewright.state.events import Decided
+from stagewright.state.ledger import Ledger, Transition
+from stagewright.state.records import Decision
+from stagewright.state.refusals import Refusal
+from stagewright.state.run_state import RunState, next_call
+from stagewright.state.spec import Adjustments, FieldChange, GoalSpec, compare
+from stagewright.state.spec.adjustments import Label
+from stagewright.state.spec.faults import describe_faults
+from stagewright.state.units import format_bytes, format_seconds
+from stagewright.tools.refresh_manifest import refresh_manifest
+from stagewright.tools.replies import DecideReply, Tick
+from stagewright.tools.step_requests import sealed_spec
+from stagewright.tools.workspace import Workspace, budget_of, not_allowed
+
+__all__ = ["decide"]
+
+MAX_RATIONALE = 4000
+SEALED_KEYS = frozenset(
+    {"objective", "data", "label", "holdout", "stop", "gates", "cv", "group", "scope", "folds", "repeats"}
+    | {"stages", "reference", "checkpoints", "approvals", "classifier", "reduction"},
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The arguments of a call."""
+
+    decision: Decision
+    rationale: str
+    adjustments: dict[str, JsonValue] | None
+    proposal: int | None
+    k_by_method: dict[str, int] | None
+
+    def digest(self) -> str:
+        """Return what tells this call from another."""
+        return digest_json(
+            {
+                "decision": self.decision,
+                "rationale": self.rationale,
+                "adjustments": self.adjustments,
+                "proposal": self.proposal,
+                "k_by_method": dict(self.k_by_method) if self.k_by_method else None,
+            },
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Adjusted:
+    """What an adjustment comes to."""
+
+    values: dict[str, JsonValue]
+    changes: tuple[FieldChange, ...]
+    label: Label | None
+
+
+def decide(
+    workspace: Workspace,
+    run_id: Annotated[str, Field(description="From plan_run or read_state; a unique prefix will do")],
+    decision: Literal["continue", "adjust", "stop"],
+    rationale: Annotated[str, Field(description="Why, on which evidence; goes into the record")],
+    *,
+    adjustments: Annotated[
+        dict[str, JsonValue] | None,
+        Field(
+            description="With adjust: new values of any of k, methods, preprocess, seeds, penalties, alphas, workers, "
+            'runtime ("2h"), memory ("8GiB"), retries',
+        ),
+    ] = None,
+    proposal: Annotated[
+        int | None, Field(ge=0, description="With adjust: apply this proposal of a blocked step")
+    ] = None,
+    k_by_method: Annotated[
+        dict[str, int] | None,
+        Field(description='Another K of Plan 0\'s shortlist, e.g. {"fa": 40}'),
+    ] = None,
+) -> Iterator[Tick | DecideReply]:
+    """Record a decision and move the run on. The same decision given twice in a row is recorded once.
+
+    Parameters
+    ----------
+    decision
+        `continue` (needs a verdict of pass or warn), `adjust` (opens the same step again) or `stop`.
+    rationale
+        Why, for the record.
+    adjustments
+        With `adjust`: new values of k, methods, preprocess, seeds, penalties, alphas, workers, runtime, memory, retries.
+    proposal
+        With `adjust` on a blocked step: the number of the proposal to apply.
+    k_by_method
+        With `continue` or `adjust` after Plan 0: another K of the shortlist, by method.
+
+    Yields
+    ------
+    A `DecideReply`.
+
+    Raises
+    ------
+    Refusal
+        `not_allowed_now`, `sealed`, `invalid_argument`, `over_cap`, `unavailable`, `run_locked` or `unknown_run`.
+    """
+    asked = _Asked(decision, rationale.strip(), adjustments, proposal, k_by_method)
+    _check_words(asked)
+    ledger = workspace.ledger(run_id)
+    with ledger.transition() as transition:
+        before = transition.state
+        if before.last_decision == asked.digest():
+            yield _reply(before, asked, repeated=True)
+            return
+        spec = sealed_spec(ledger.run, before)
+        event = _event(workspace, before, spec, asked)
+        after = _commit(ledger, transition, event)
+        refresh_manifest(ledger.run, after, spec, stamp(utc_now()))
+    yield _reply(after, asked, event=event, was_running=before.status == "running")
+
+
+def _check_words(asked: _Asked) -> None:
+    if not 0 < len(asked.rationale) <= MAX_RATIONALE:
+        raise Refusal("invalid_argument", f"rationale: say why, in 1 to {MAX_RATIONALE} characters; it is the record")
+    if asked.decision != "adjust" and (asked.adjustments or asked.proposal is not None):
+        raise Refusal("invalid_argument", "adjustments and proposal go with decision='adjust' only")
+    if asked.adjustments and asked.proposal is not None:
+        raise Refusal("invalid_argument", "give either adjustments or a proposal, not both")
+    if asked.decision == "stop" and asked.k_by_method:
+        raise Refusal("invalid_argument", "k_by_method goes with decision='continue' or 'adjust'")
+
+
+def _event(workspace: Workspace, state: RunState, spec: GoalSpec, asked: _Asked) -> Decided:
+    if state.finished:
+        raise not_allowed(state, f"the run is {state.status}; its record is closed and nothing can be decided.")
+    adjusted = _Adjusted({}, (), None)
+    if asked.decision == "continue":
+        _check_continue(state)
+    if asked.decision == "adjust":
+        adjusted = _adjusted(workspace, state, spec, asked)
+    chosen = _check_k(state, asked.k_by_method or {})
+    message = {"continue": f"continue after {state.step}", "adjust": f"adjust {state.step}", "stop": "stop the run"}
+    return Decided(
+        message=f"{message[asked.decision]}: {asked.rationale.splitlines()[0][:200]}",
+        step=state.step,
+        actor=workspace.actor,
+        decision=asked.decision,
+        rationale=asked.rationale,
+        call_digest=asked.digest(),
+        adjustments=adjusted.values,
+        changes=adjusted.changes,
+        label=adjusted.label,
+        before_first_look=not state.looked,
+        k_by_method=chosen,
+    )
+
+
+def _check_continue(state: RunState) -> None:
+    if state.status != "validated":
+        raise not_allowed(state, f"continue needs a validated step, and {state.step} is {state.status}.")
+    if state.verdict not in ("pass", "warn"):
+        would = (
+            state.gates.would_pass if state.gates and state.gates.would_pass else "read_state(view='gates') says why"
+        )
+        raise not_allowed(
+            state,
+            f"the verdict on {state.step} is {state.verdict}, and only pass or warn lets the run continue. {would}",
+        )
+    if state.recommended == "stop":
+        raise not_allowed(state, f"{state.recommended_why}; the spec that was sealed says to stop then.")
+
+
+def _adjusted(workspace: Workspace, state: RunState, spec: GoalSpec, asked: _Asked) -> _Adjusted:
+    if state.status not in ("planned", "validated", "blocked"):
+        raise not_allowed(state, f"a step that is {state.status} cannot be adjusted.")
+    values = _proposed(state, asked.proposal) if asked.proposal is not None else dict(asked.adjustments or {})
+    newer = _parsed(state, values)
+    present = state.adjustments.applied_to(spec)
+    try:
+        wanted = state.adjustments.merged(newer).applied_to(spec)
+    except ValidationError as error:
+        faults = describe_faults(error, Adjustments)
+        raise Refusal("invalid_argument", "the adjustments do not fit together:\n" + _listed(faults)) from error
+    if faults := spec_faults(wanted, workspace.policy.commands):
+        raise Refusal("unavailable", "the adjusted study cannot run on this server:\n" + _listed(faults))
+    _check_caps(workspace, newer)
+    changes = compare(present, wanted)
+    if not changes and not asked.k_by_method and state.status == "planned":
+        raise not_allowed(state, "the adjustments change nothing and the step is ready as it is.")
+    return _Adjusted(newer.model_dump(mode="json", exclude_none=True), changes, _overall(changes))
+
+
+def _proposed(state: RunState, number: int) -> dict[str, JsonValue]:
+    proposals = state.blocked.proposals if state.blocked is not None else ()
+    if not 0 <= number < len(proposals):
+        known = f"0 to {len(proposals) - 1}" if proposals else "none: the step is not blocked, or has no proposals"
+        raise Refusal("invalid_argument", f"proposal: got {number}; there are {known}", run_id=state.run_id)
+    return proposals[number].adjustments
+
+
+def _parsed(state: RunState, values: dict[str, JsonValue]) -> Adjustments:
+    sealed = sorted(key for key in values if key.split(".")[0] in SEALED_KEYS)
+    if sealed:
+        raise Refusal(
+            "sealed",
+            f"{', '.join(sealed)} cannot be adjusted: objective, data, label, hold-out, stop criteria, gate thresholds, "
+            "CV scope and grouping were sealed when the run was planned. Adjustable: "
+            f"{', '.join(Adjustments.model_fields)}. To change the rest, plan a new run with "
+            f"parent_run_id={state.run_id!r}.",
+            run_id=state.run_id,
+            status=f"{state.status} at {state.step}",
+        )
+    try:
+        return Adjustments.model_validate(values)
+    except ValidationError as error:
+        faults = describe_faults(error, Adjustments)
+        raise Refusal("invalid_argument", "the adjustments have faults:\n" + _listed(faults)) from error
+
+
+def _check_caps(workspace: Workspace, newer: Adjustments) -> None:
+    caps = workspace.policy.caps
+    over = []
+    if newer.runtime is not None and newer.runtime > caps.runtime:
+        over.append(f"runtime: {format_seconds(newer.runtime)} asked, {format_seconds(caps.runtime)} allowed")
+    if newer.memory is not None and newer.memory > caps.memory:
+        over.append(f"memory: {format_bytes(newer.memory)} asked, {format_bytes(caps.memory)} allowed")
+    if newer.retries is not None and newer.retries > caps.retries:
+        over.append(f"retries: {newer.retries} asked, {caps.retries} allowed")
+    if newer.workers is not None and newer.workers > caps.workers:
+        over.append(f"workers: {newer.workers} asked, {caps.workers} allowed")
+    if over:
+        raise Refusal("over_cap", "above the operator's caps:\n" + _listed(over))
+
+
+def _check_k(state: RunState, chosen: dict[str, int]) -> dict[str, int]:
+    for method, k in chosen.items():
+        shortlist = state.k_shortlist.get(method)
+        if shortlist is None:
+            known = ", ".join(state.k_shortlist) or "none: Plan 0 has not been executed at this checkpoint"
+            raise Refusal("invalid_argument", f"k_by_method: no shortlist for {method!r}; there are {known}")
+        if k not in shortlist:
+            allowed = ", ".join(map(str, shortlist))
+            raise Refusal("invalid_argument", f"k_by_method.{method}: got {k}; Plan 0's shortlist is {allowed}")
+    return chosen
+
+
+def _overall(changes: tuple[FieldChange, ...]) -> Label | None:
+    labels = {change.label for change in changes}
+    if not labels:
+        return None
+    return "loosens" if "loosens" in labels else "tightens" if "tightens" in labels else "neutral"
+
+
+def _listed(faults: list[str]) -> str:
+    return "\n".join(f"  - {fault}" for fault in faults)
+
+
+def _commit(ledger: Ledger, transition: Transition, event: Decided) -> RunState:
+    state = transition.state
+    evidence: dict[str, JsonValue] = {
+        "verdict": state.verdict,
+        "gates": None if state.gates is None else state.gates.model_dump(mode="json"),
+        "metrics": dict(state.sealed[state.step].metrics) if state.step in state.sealed else {},
+        "recommended": state.recommended,
+        "error": None if state.blocked is None else state.blocked.error,
+    }
+    fields = event.model_dump(mode="json", exclude={"call_digest"}) | {"evidence": evidence}
+    transition.detail("decision", fields)
+    after = transition.commit(event)
+    if state.status == "running" and event.decision == "stop":
+        # The supervisor looks for this file many times a second; after the commit, so that it finds the run stopped.
+        (ledger.run.attempt(state.attempt, state.step) / CANCEL).touch()
+    return after
+
+
+def _reply(
+    state: RunState,
+    asked: _Asked,
+    *,
+    event: Decided | None = None,
+    repeated: bool = False,
+    was_running: bool = False,
+) -> DecideReply:
+    changes = [] if event is None else [f"{item.field} ({item.label})" for item in event.changes]
+    where = f"the run is {state.status}" if state.finished else f"{state.step} is {state.status}"
+    said = "was recorded before; nothing was recorded again" if repeated else "recorded"
+    ending = "; its running attempt is being ended" if was_running else ""
+    return DecideReply(
+        run_id=state.run_id,
+        step=state.step,
+        status=state.status,
+        summary=f"Decision {asked.decision} {said}; {where}{ending}.",
+        next=next_call(state),
+        decision=asked.decision,
+        repeated=repeated,
+        changes=changes,
+        label=None if event is None else event.label,
+        before_first_look=not state.looked,
+        k_by_method=state.k_by_method,
+        budget=budget_of(state),
+    )

@@ -1,0 +1,88 @@
+"""Say at planning whether the data can carry the study: classes, patients and folds, from counts alone."""
+
+from stagewright.state.refusals import Refusal
+from stagewright.state.spec.goal import GoalSpec
+from stagewright.state.survey import PatientCells, Survey
+
+__all__ = ["check_feasible", "cohort_warnings"]
+
+SHOWN = 6
+
+
+def check_feasible(spec: GoalSpec, found: Survey) -> None:
+    """Refuse a study that cannot be run on the cells in scope.
+
+    Raises
+    ------
+    Refusal
+        `invalid_data`: no cells, one class only, no patient with both classes, or more folds than can be made; with
+        the largest number of folds that is possible.
+    """
+    label = spec.data.label
+    positive = sum(item.positive for item in found.patients)
+    negative = sum(item.negative for item in found.patients)
+    if positive + negative == 0:
+        raise Refusal("invalid_data", _none_left(found))
+    if positive == 0 or negative == 0:
+        present, absent = (label.negative, label.positive) if positive == 0 else (label.positive, label.negative)
+        raise Refusal(
+            "invalid_data",
+            f"data.label: after the filters every cell is {present!r} and none is {absent!r}; "
+            "a classifier needs both. Change data.label, data.filters or data.timepoint.",
+        )
+    both = [item for item in found.patients if item.positive and item.negative]
+    if not both:
+        raise Refusal(
+            "invalid_data",
+            f"no patient has cells of both classes ({_shown(found.patients)}), so nothing can be compared within a "
+            "patient. Change data.label, data.filters or data.timepoint.",
+        )
+    cv = spec.classifier.cv
+    if cv.group == spec.data.patient and len(both) < cv.folds:
+        raise Refusal(
+            "invalid_data",
+            f"classifier.cv: {cv.folds} folds grouped by {cv.group} need as many patients with both classes, and there "
+            f"are {len(both)}; the largest feasible number of folds is {len(both)}",
+        )
+    if cv.group != "none":
+        raise Refusal(
+            "unavailable",
+            f"classifier.cv.group: got {cv.group!r}; plan1a and plan1b split the cells of one patient, so the only "
+            "grouping in this version is none",
+        )
+    most = max(min(item.positive, item.negative) for item in both)
+    if "plan1b" in spec.stages and most < cv.folds:
+        feasible = f"the largest feasible number of folds is {most}" if most > 1 else "cross-validation is not feasible"
+        raise Refusal(
+            "invalid_data",
+            f"classifier.cv.folds: no patient has {cv.folds} cells of each class; {feasible} ({_shown(tuple(both))})",
+        )
+
+
+def cohort_warnings(spec: GoalSpec, found: Survey) -> list[str]:
+    """Return what a person should know about patients that will have fewer folds or no result."""
+    single = [item.patient for item in found.patients if not (item.positive and item.negative)]
+    folds = spec.classifier.cv.folds
+    few = [
+        f"{item.patient} ({min(item.positive, item.negative)})"
+        for item in found.patients
+        if 0 < min(item.positive, item.negative) < folds
+    ]
+    warnings = []
+    if single:
+        warnings.append(f"{len(single)} patients have a single class and get no classifier: {', '.join(single)}")
+    if few and "plan1b" in spec.stages:
+        warnings.append(f"fewer than {folds} cells of one class, so fewer folds or none: {', '.join(few)}")
+    return warnings
+
+
+def _none_left(found: Survey) -> str:
+    steps = "; ".join(found.filters) or "no filter was asked for"
+    return f"no cell of the {found.n_obs} in the file is left with a label and a patient ({steps}). Change data.filters"
+
+
+def _shown(patients: tuple[PatientCells, ...]) -> str:
+    shown = ", ".join(
+        f"{item.patient}: {item.positive} positive, {item.negative} negative" for item in patients[:SHOWN]
+    )
+    return shown + (f", and {len(patients) - SHOWN} more" if len(patients) > SHOWN else "")

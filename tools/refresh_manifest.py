@@ -1,0 +1,25 @@
+"""Bring run_manifest.yaml up to the present state of its run."""
+
+from contextlib import suppress
+
+from stagewright.state.artifacts import Artifact, read_outcome
+from stagewright.state.manifest import manifest_text, read_manifest, updated_manifest
+from stagewright.state.run_directory import RunDirectory
+from stagewright.state.run_state import RunState
+from stagewright.state.snapshot import write_atomically
+from stagewright.state.spec import GoalSpec
+
+__all__ = ["refresh_manifest"]
+
+
+def refresh_manifest(run: RunDirectory, state: RunState, spec: GoalSpec, now: str) -> None:
+    """Write the manifest anew. It follows the ledger, so a disk that does not take it does not undo the step."""
+    artifacts: dict[str, tuple[Artifact, ...]] = {}
+    for step, sealed in state.sealed.items():
+        with suppress(ValueError):  # a changed outcome.json is a finding of the gates and of `verify`
+            artifacts[step] = read_outcome(run.path, sealed.artifacts).artifacts
+    with suppress(OSError):
+        before = read_manifest(run.manifest.read_text(encoding="utf-8")) if run.manifest.is_file() else {}
+        finished = now if state.finished else None
+        document = updated_manifest(before, state, spec, finished_at=finished, artifacts=artifacts)
+        write_atomically(run.manifest, manifest_text(document))

@@ -1,0 +1,60 @@
+"""Make the request of the next attempt from the run's state: the sealed spec, the adjustments, the earlier steps."""
+
+import os
+
+from stagewright.state.canonical import digest_file
+from stagewright.state.records import Limits
+from stagewright.state.refusals import Refusal
+from stagewright.state.run_directory import RunDirectory
+from stagewright.state.run_state import RunState, split_step
+from stagewright.state.spec import GoalSpec, effective_study, load_spec
+from stagewright.state.step_request import StepRequest
+from stagewright.tools.workspace import Workspace
+
+__all__ = ["request_for", "sealed_spec"]
+
+
+def sealed_spec(run: RunDirectory, state: RunState) -> GoalSpec:
+    """Return the run's goal spec.
+
+    Raises
+    ------
+    Refusal
+        `sealed` when spec.yaml is no longer the file that was sealed.
+    """
+    if not run.spec.is_file() or digest_file(run.spec) != state.spec_sha256:
+        raise Refusal(
+            "sealed",
+            "spec.yaml was changed after it was sealed, and the run does not follow it. Restore it, or plan a new run "
+            f"from the changed spec with plan_run(parent_run_id={run.run_id!r}).",
+            run_id=run.run_id,
+            status=state.status,
+        )
+    return load_spec(run.spec)
+
+
+def request_for(workspace: Workspace, run: RunDirectory, state: RunState, left: Limits) -> StepRequest:
+    """Return what the next attempt is asked to do, with `left` of the budget."""
+    spec = sealed_spec(run, state)
+    caps = workspace.policy.caps
+    study = effective_study(spec, state.adjustments, state.checkpoint)
+    upstream = {
+        step: sealed.artifacts
+        for step, sealed in state.sealed.items()
+        if split_step(step)[0] == state.checkpoint and state.steps.index(step) < state.position
+    }
+    return StepRequest(
+        run_id=state.run_id,
+        step=state.step,
+        attempt=state.attempt + 1,
+        data=state.data,
+        scope=spec.data,
+        study=study,
+        k_by_method=state.k_by_method,
+        upstream=upstream,
+        limits=left.model_copy(update={"memory_bytes": min(left.memory_bytes, caps.memory)}),
+        caps=Limits(runtime_s=caps.runtime, memory_bytes=caps.memory, retries=caps.retries),
+        workers=min(study.workers or os.cpu_count() or 1, caps.workers),
+        gates={name: bounds.model_dump(exclude_none=True) for name, bounds in spec.gates.items()},
+        command=workspace.policy.commands.get(state.stage),
+    )

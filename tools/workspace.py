@@ -1,0 +1,111 @@
+"""Where a caller works: the root, what the operator allows there, and who the caller is."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stagewright.state.ledger import Ledger
+from stagewright.state.policy import Policy
+from stagewright.state.refusals import LedgerCorrupt, Refusal
+from stagewright.state.run_directory import RunDirectory, find_run
+from stagewright.state.run_state import RunState, next_call
+from stagewright.tools.replies import Budget
+
+__all__ = ["Workspace", "budget_of", "not_allowed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """The root under which runs lie, with the operator's policy.
+
+    Attributes
+    ----------
+    root
+        Absolute; ``experiments/`` lies under it.
+    actor
+        Who calls, for the ledger: an agent's client, or a person's name on the command line.
+    trusted
+        Whether the caller is a person on the command line, who may name a spec and data anywhere.
+    """
+
+    root: Path
+    policy: Policy = field(default_factory=Policy)
+    actor: str = "agent"
+    trusted: bool = False
+
+    def run(self, named: str) -> RunDirectory:
+        """Return the run that an id, a unique prefix of it, or (for a person) a path of its directory names.
+
+        Raises
+        ------
+        Refusal
+            `unknown_run`.
+        """
+        if self.trusted and (Path(named) / "logs" / "agent_run.log").is_file():
+            return RunDirectory(Path(named).resolve())
+        return find_run(self.root, named)
+
+    def ledger(self, named: str) -> Ledger:
+        """Return the ledger of a run."""
+        return Ledger(self.run(named))
+
+    def contained(self, text: str, folder: Path, what: str) -> Path:
+        """Return the absolute path that `text` means, links resolved, if the caller may name it.
+
+        Parameters
+        ----------
+        text
+            An absolute path, or one relative to `folder`.
+        what
+            What the path is of, for the refusal.
+
+        Raises
+        ------
+        Refusal
+            `outside_root` when it lies neither under the root nor under one of the operator's data roots.
+        """
+        if "\0" in text:
+            raise Refusal("invalid_argument", f"{what}: a path holds no NUL byte")
+        path = (folder / Path(text).expanduser()).resolve() if self.trusted else (folder / text).resolve()
+        allowed = [self.root.resolve(), *self.policy.data_roots]
+        if self.trusted or any(path.is_relative_to(place) for place in allowed):
+            return path
+        places = ", ".join(str(place) for place in allowed)
+        raise Refusal(
+            "outside_root",
+            f"{what} {text!r} lies outside what this server may read; allowed: paths under {places}. "
+            "The operator can add data_roots in stagewright.toml.",
+        )
+
+
+def budget_of(state: RunState) -> Budget:
+    """Return what a run has used of its budget."""
+    limits = state.effective_limits
+    return Budget(
+        runtime_used_s=round(state.runtime_used_s, 2),
+        runtime_left_s=round(max(0.0, limits.runtime_s - state.runtime_used_s), 2),
+        memory_limit_bytes=limits.memory_bytes,
+        peak_rss_bytes=state.peak_rss_bytes,
+        failures=state.failures,
+        retries_left_in_step=max(0, limits.retries - state.tries),
+    )
+
+
+def not_allowed(state: RunState, message: str) -> Refusal:
+    """Return the refusal of a call that the run's status does not allow, with the call that it does."""
+    return Refusal(
+        "not_allowed_now",
+        message,
+        status=f"{state.status} at {state.step}",
+        run_id=state.run_id,
+        next_call=next_call(state),
+    )
+
+
+def damaged(run: RunDirectory, error: LedgerCorrupt) -> Refusal:
+    """Return the refusal of any call on a run whose record does not hold together."""
+    return Refusal(
+        "damaged",
+        f"the record of {run.run_id} does not hold together: {error}. Nothing was written. "
+        f"A person has to look: `stagewright verify {run.run_id}` names every damaged line and file.",
+        run_id=run.run_id,
+    )
