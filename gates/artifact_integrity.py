@@ -88,7 +88,9 @@ def _fault(context: GateContext, step: str, artifact: Artifact) -> Finding | Non
         why = "A stage owns the files of its own checkpoint and no others."
         return _fail(artifact.path, "outside the checkpoint's folder", f"a path in {step.partition('/')[0]}/", why)
     place = context.run / artifact.path
-    if link := next((part for part in (place, *place.parents) if context.run in part.parents and part.is_symlink()), None):
+    if link := next(
+        (part for part in (place, *place.parents) if context.run in part.parents and part.is_symlink()), None
+    ):
         return _fail(link.relative_to(context.run).as_posix(), "a symbolic link", "a file", SEALED)
     if not place.is_file():
         return _fail(artifact.path, "missing", f"{artifact.bytes} bytes", SEALED)
@@ -129,6 +131,4 @@ def _strangers(run: Path, checkpoint: str, allowed: set[str]) -> Iterator[str]:
 
 
 def _fail(subject: str, measured: str, threshold: str, why: str) -> Finding:
-    return _finding(
-        subject=subject, severity="fail", measured=measured, threshold=threshold, reason=f"{why} {AGAIN}"
-    )
+    return _finding(subject=subject, severity="fail", measured=measured, threshold=threshold, reason=f"{why} {AGAIN}")

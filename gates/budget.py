@@ -24,17 +24,23 @@ def budget(context: GateContext) -> Iterator[Finding]:
     """
     asked, limits = context.asked, context.asked.limits
     yield _compare(
-        "run time", asked.runtime_used_s / limits.runtime_s, format_seconds(asked.runtime_used_s),
-        format_seconds(limits.runtime_s), "runtime",
+        "run time",
+        asked.runtime_used_s / limits.runtime_s,
+        format_seconds(asked.runtime_used_s),
+        format_seconds(limits.runtime_s),
+        "runtime",
     )
     yield _compare(
-        "peak memory", asked.peak_rss_bytes / limits.memory_bytes, format_bytes(asked.peak_rss_bytes),
-        format_bytes(limits.memory_bytes), "memory",
+        "peak memory",
+        asked.peak_rss_bytes / limits.memory_bytes,
+        format_bytes(asked.peak_rss_bytes),
+        format_bytes(limits.memory_bytes),
+        "memory",
     )
 
 
 def _compare(subject: str, share: float, used: str, limit: str, adjustable: str) -> Finding:
-    severity: Verdict = "fail" if share > 1 else "warn" if share > NEARLY else "pass"
+    severity = _severity(share)
     reason = "The limit is what a person agreed to spend on the whole run."
     if severity == "fail":
         reason += f" To pass: adjust {adjustable} within the operator's cap, or ask for less work."
@@ -47,3 +53,9 @@ def _compare(subject: str, share: float, used: str, limit: str, adjustable: str)
         threshold=f"at most {limit}",
         reason=reason,
     )
+
+
+def _severity(share: float) -> Verdict:
+    if share > 1:
+        return "fail"
+    return "warn" if share > NEARLY else "pass"

@@ -5,74 +5,15 @@ something is so, not how much.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from importlib import import_module
-from typing import Literal, cast
 
-from stagewright.gates.protocol import Gate, GateContext
+from stagewright.gates.gate_entry import Bound, GateEntry
+from stagewright.gates.protocol import GateContext
 from stagewright.state.spec.faults import nearest
 
-__all__ = ["GATES", "Bound", "GateEntry", "check_thresholds", "gates_for", "known_gates", "threshold"]
+__all__ = ["GATES", "check_thresholds", "gates_for", "known_gates", "threshold"]
 
 PLANS = ("plan0", "plan1a", "plan1b")
 CLASSIFY = ("plan1a", "plan1b")
-
-
-@dataclass(frozen=True, slots=True)
-class Bound:
-    """A threshold that the spec may set.
-
-    Attributes
-    ----------
-    name
-        ``at_least`` or ``at_most``.
-    default
-        What holds when the spec says nothing.
-    lowest, highest
-        What the spec may set it to, both included.
-    of
-        The quantity that is compared with it.
-    reason
-        Why the default is what it is.
-    """
-
-    name: Literal["at_least", "at_most"]
-    default: float
-    lowest: float
-    highest: float
-    of: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class GateEntry:
-    """One gate.
-
-    Attributes
-    ----------
-    stages
-        The stages it judges; empty for every stage, commands of the operator included.
-    """
-
-    name: str
-    module: str
-    purpose: str
-    stages: tuple[str, ...] = ()
-    bounds: tuple[Bound, ...] = ()
-
-    def load(self) -> Gate:
-        """Import the gate; its function has the gate's name."""
-        return cast("Gate", getattr(import_module(self.module), self.name))
-
-    def default(self, bound: str) -> float:
-        """Return the default of one of the gate's bounds.
-
-        Raises
-        ------
-        KeyError
-            When the gate has no such bound.
-        """
-        return {entry.name: entry.default for entry in self.bounds}[bound]
 
 
 GATES: tuple[GateEntry, ...] = (
@@ -144,7 +85,7 @@ GATES: tuple[GateEntry, ...] = (
                 1.0,
                 "median absolute correlation of matched components over pairs of seeds at the chosen K",
                 "below it, more than half of the components share less than a quarter of their variance with their "
-                "match; a warning by default, because what a study needs is for its spec to say; a failure when it does",
+                "match; a warning by default, because what a study needs its spec has to say; a failure when it does",
             ),
         ),
     ),

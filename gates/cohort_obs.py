@@ -9,7 +9,7 @@ import pandas as pd
 from anndata.io import read_elem
 from numpy.typing import NDArray
 
-from stagewright.gates.promises import embedding_file
+from stagewright.gates.places import embedding_file
 from stagewright.gates.protocol import GateContext
 from stagewright.state.spec.data import DataScope
 

@@ -52,6 +52,4 @@ def duplicate_axes(context: GateContext) -> Iterator[Finding]:
 
 
 def _record(subject: str, severity: Verdict, measured: str, most: float, reason: str) -> Finding:
-    return _finding(
-        subject=subject, severity=severity, measured=measured, threshold=f"at most {most:g}", reason=reason
-    )
+    return _finding(subject=subject, severity=severity, measured=measured, threshold=f"at most {most:g}", reason=reason)

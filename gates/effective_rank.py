@@ -72,6 +72,8 @@ def _record(subject: str, severity: Verdict, share: float, k: int, least: float,
         subject=subject,
         severity=severity,
         measured=f"{share:.3f} (about {1 + share * (k - 1):.1f} of {k} axes)",
-        threshold=f"at least {least:g}" if severity == "fail" else f"at least {NEARLY * least:g} (fails below {least:g})",
+        threshold=f"at least {least:g}"
+        if severity == "fail"
+        else f"at least {NEARLY * least:g} (fails below {least:g})",
         reason=reason,
     )

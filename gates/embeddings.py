@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from stagewright.gates.promises import embedding_file, seeds_of
+from stagewright.gates.places import embedding_file
+from stagewright.gates.promises import seeds_of
 from stagewright.gates.protocol import GateContext
 from stagewright.state.layout import replicate_folder
 
@@ -15,7 +17,7 @@ __all__ = ["Axes", "Embedding", "measure_axes", "read_embeddings"]
 
 BLOCK = 65_536
 CONSTANT = 1e-6
-"""A column whose standard deviation is below this share of its largest value is constant: float32 keeps seven digits."""
+"""A column with a standard deviation below this share of its largest value is constant: float32 keeps 7 digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +136,6 @@ def _array(path: Path) -> NDArray[np.floating] | None:
 
 
 def _obsm(path: Path, tag: str, methods: tuple[str, ...]) -> Iterator[Embedding]:
-    import h5py
-
     with h5py.File(path, "r") as file:
         for method in methods:
             scores, loadings = file.get(f"obsm/X_{method}"), file.get(f"varm/{method}_loadings")

@@ -26,4 +26,6 @@ def bounded(findings: Iterable[Finding], most: int = MOST) -> Iterator[Finding]:
         else:
             last, beyond = finding, beyond + 1
     if last is not None:
-        yield last.model_copy(update={"subject": f"{beyond} more", "measured": f"{beyond} more of this gate's findings"})
+        yield last.model_copy(
+            update={"subject": f"{beyond} more", "measured": f"{beyond} more of this gate's findings"}
+        )

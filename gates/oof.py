@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pandas as pd
+from pyarrow import lib, parquet
 
 __all__ = ["read_oof"]
 
@@ -15,8 +16,6 @@ def read_oof(path: Path) -> pd.DataFrame | None:
 
     None when the file is missing, unreadable or lacks a column: the gate `promised_files` reports that.
     """
-    from pyarrow import lib, parquet
-
     try:
         table = parquet.read_table(path, columns=[*NAMES, *NUMBERS], read_dictionary=list(NAMES))
     except (OSError, ValueError, lib.ArrowException):

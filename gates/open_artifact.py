@@ -49,7 +49,7 @@ def open_artifact(path: Path, form: ArtifactFormat) -> Opened:
 
 
 def _npy(path: Path) -> Opened:
-    import numpy as np
+    import numpy as np  # noqa: PLC0415 - only for steps that have such a file
 
     array = np.load(path, mmap_mode="r", allow_pickle=False)
     return Opened(shape=array.shape, dtype=str(array.dtype))
@@ -70,7 +70,7 @@ def _csv(path: Path) -> Opened:
 
 
 def _parquet(path: Path) -> Opened:
-    from pyarrow import parquet
+    from pyarrow import parquet  # noqa: PLC0415 - as above
 
     footer = parquet.read_metadata(path)
     return Opened(shape=(footer.num_rows, footer.num_columns), columns=tuple(footer.schema.names))
@@ -82,7 +82,7 @@ def _json(path: Path) -> Opened:
 
 
 def _h5ad(path: Path) -> Opened:
-    import h5py
+    import h5py  # noqa: PLC0415 - as above
 
     with h5py.File(path, "r") as file:
         cells, genes = (_index_length(file, table) for table in ("obs", "var"))

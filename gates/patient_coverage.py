@@ -10,7 +10,8 @@ from pathlib import Path
 from stagewright.gates.catalogue import threshold
 from stagewright.gates.cohort_obs import ClassCounts, class_counts, labelled_cells, obs_in_scope
 from stagewright.gates.finding import bounded
-from stagewright.gates.promises import grid, patient_table
+from stagewright.gates.places import patient_table
+from stagewright.gates.promises import grid
 from stagewright.gates.protocol import Finding, GateContext
 from stagewright.gates.result_rows import ResultRows, alpha_keys, read_result_rows
 from stagewright.state.records import Verdict
@@ -100,7 +101,7 @@ def _configuration(
     yield from _share(context, name, counts, rows, reasons, clean=not faults)
 
 
-def _patient(  # noqa: PLR0913 - one patient's facts, each from another source
+def _patient(
     context: GateContext, subject: str, found: ClassCounts, rows: ResultRows, patient: str, reason: str | None
 ) -> Iterator[Finding]:
     has = f"{found.positive} positive and {found.negative} negative cells"
@@ -116,13 +117,18 @@ def _patient(  # noqa: PLR0913 - one patient's facts, each from another source
             measured = f"{len(result.cells)} rows, {len(wanted - set(result.cells))} missing"
             yield _fail(subject, measured, f"one row for each of {len(wanted)} penalties and alphas")
         if result.counts != {(found.positive, found.negative)}:
-            shown = "; ".join(f"{positive:g} positive and {negative:g} negative" for positive, negative in result.counts)
+            shown = "; ".join(
+                f"{positive:g} positive and {negative:g} negative" for positive, negative in result.counts
+            )
             yield _fail(subject, f"{shown} in the table", f"{has}, as in obs")
     elif reason is None and found.both:
         yield _fail(subject, f"no result and no reason; {has}", "a result or a stated reason")
     elif reason is None:
         yield _record(
-            subject, "warn", f"one class ({has}), not mentioned", "a stated reason",
+            subject,
+            "warn",
+            f"one class ({has}), not mentioned",
+            "a stated reason",
             f"{WHY} To pass: the stage has to list the patient among the skipped.",
         )
     elif not reason:
@@ -136,7 +142,7 @@ def _k(context: GateContext, name: str, rows: ResultRows) -> Iterator[Finding]:
         yield _fail(name, f"K {shown} in the table", f"K {k}, as asked for")
 
 
-def _share(  # noqa: PLR0913 - what is known about one configuration
+def _share(
     context: GateContext,
     name: str,
     counts: Mapping[str, ClassCounts],

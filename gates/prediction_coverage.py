@@ -9,7 +9,8 @@ import pandas as pd
 from stagewright.gates.cohort_obs import labelled_cells
 from stagewright.gates.finding import bounded
 from stagewright.gates.oof import read_oof
-from stagewright.gates.promises import grid, oof_table, patient_table
+from stagewright.gates.places import oof_table, patient_table
+from stagewright.gates.promises import grid
 from stagewright.gates.protocol import Finding, GateContext
 from stagewright.gates.result_rows import read_result_rows
 
@@ -48,7 +49,7 @@ def prediction_coverage(context: GateContext) -> Iterator[Finding]:
             yield _finding(
                 subject=name,
                 severity="pass",
-                measured=f"{len(table)} predictions: each of the {table['cell'].nunique()} cells once in {repeats} repeats",
+                measured=f"{len(table)} predictions: {table['cell'].nunique()} cells, each once in {repeats} repeats",
                 threshold="each scored cell exactly once in each repeat, with its label",
                 reason=WHY,
             )
@@ -64,7 +65,7 @@ def _faults(
         yield _fail(name, f"{shown} folds", f"{study.folds} folds in each repeat, as asked for")
     known = cells[cells["patient"].isin(scored)].set_index("cell")
     label = known["positive"].reindex(table["cell"].astype(str))
-    wrong = label.notna().to_numpy() & (label.eq(True).to_numpy() != table["label"].astype(bool).to_numpy())
+    wrong = label.notna().to_numpy() & (label.eq(other=True).to_numpy() != table["label"].astype(bool).to_numpy())
     if wrong.any():
         yield _fail(name, f"{int(wrong.sum())} predictions with another label than obs", "each cell's own label")
     expected = known.groupby("patient", observed=True).indices
@@ -72,14 +73,14 @@ def _faults(
         models = table[(table["penalty"] == penalty).to_numpy()]
         for patient in sorted(scored):
             mine = models[(models["patient"] == patient).to_numpy()]
-            wanted = known.index[expected[patient]] if patient in expected else pd.Index([])
+            wanted = known.index[expected.get(patient, [])]
             yield from _patient(f"{name}/{penalty}: patient {patient}", mine, wanted, study.repeats)
     strangers = sorted({str(patient) for patient in table["patient"].unique()} - scored)
     for patient in strangers:
         yield _fail(f"{name}: patient {patient}", "predictions, but no row in metrics.csv", "patients with a result")
 
 
-def _patient(subject: str, mine: pd.DataFrame, wanted: "pd.Index[str]", repeats: int) -> Iterator[Finding]:
+def _patient(subject: str, mine: pd.DataFrame, wanted: pd.Index, repeats: int) -> Iterator[Finding]:
     found = sorted(set(mine["repeat"]))
     if len(found) != repeats:
         yield _fail(subject, f"{len(found)} repeats", f"{repeats} repeats, as asked for")

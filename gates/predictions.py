@@ -8,7 +8,8 @@ import numpy as np
 from stagewright.gates.catalogue import threshold
 from stagewright.gates.finding import bounded
 from stagewright.gates.oof import read_oof
-from stagewright.gates.promises import coefficients_table, grid, oof_table
+from stagewright.gates.places import coefficients_table, oof_table
+from stagewright.gates.promises import grid
 from stagewright.gates.protocol import Finding, GateContext
 from stagewright.gates.tables import numbers, read_csv
 
@@ -55,7 +56,9 @@ def _without_predictions(context: GateContext, name: str, tag: str, method: str)
     if table is None:
         return
     components = [column for column in table.columns if column.startswith("component_")]
-    values = np.column_stack([numbers(table[column]) for column in components]) if components else np.empty((len(table), 0))
+    values = (
+        np.column_stack([numbers(table[column]) for column in components]) if components else np.empty((len(table), 0))
+    )
     if not np.isfinite(values).all():
         rows = int((~np.isfinite(values)).any(axis=1).sum())
         yield _fail(f"{name} coefficients", f"{rows} rows with a value that is not finite", "finite numbers", AGAIN)
@@ -109,7 +112,9 @@ def _constant(context: GateContext, name: str, widest: dict[str, float], of: str
     )
     if not constant:
         measured = f"{of} of at least {min(widest.values()):.2g} for each of {len(widest)} patients"
-        yield _finding(subject=name, severity="pass", measured=measured, threshold=wanted, reason=CONSTANT.partition(" To")[0])
+        yield _finding(
+            subject=name, severity="pass", measured=measured, threshold=wanted, reason=CONSTANT.partition(" To")[0]
+        )
 
 
 def _fail(subject: str, measured: str, threshold: str, reason: str) -> Finding:

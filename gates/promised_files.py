@@ -29,7 +29,9 @@ def promised_files(context: GateContext) -> Iterator[Finding]:
     """
     declared = {artifact.path: artifact for artifact in context.outcome.artifacts}
     owed = {promise.path: promise for promise in promises(context.request)}
-    faults = [_fail(path, "not written by this step", f"a {owed[path].format}") for path in owed if path not in declared]
+    faults = [
+        _fail(path, "not written by this step", f"a {owed[path].format}") for path in owed if path not in declared
+    ]
     lengths: dict[str, dict[int, str]] = {}
     for path, artifact in declared.items():
         try:
@@ -60,7 +62,9 @@ def _against_declaration(artifact: Artifact, opened: Opened) -> Iterator[Finding
     if artifact.shape is not None and opened.shape and artifact.shape != opened.shape:
         yield _fail(artifact.path, f"shape {list(opened.shape)}", f"shape {list(artifact.shape)}, as declared")
     if artifact.columns is not None and opened.columns and artifact.columns != opened.columns:
-        yield _fail(artifact.path, f"columns {_shown(opened.columns)}", f"columns {_shown(artifact.columns)}, as declared")
+        yield _fail(
+            artifact.path, f"columns {_shown(opened.columns)}", f"columns {_shown(artifact.columns)}, as declared"
+        )
     if absent := [name for name in artifact.obs or () if name not in opened.obs]:
         yield _fail(artifact.path, f"no obs column {_shown(absent)}", "every declared obs column")
     for name, said, found in (("obsm", artifact.obsm, opened.obsm), ("varm", artifact.varm, opened.varm)):
@@ -74,7 +78,9 @@ def _against_promise(promise: Promise, artifact: Artifact, opened: Opened) -> It
         return
     if promise.axes and (
         len(promise.axes) != len(opened.shape)
-        or any(isinstance(axis, int) and axis != length for axis, length in zip(promise.axes, opened.shape, strict=True))
+        or any(
+            isinstance(axis, int) and axis != length for axis, length in zip(promise.axes, opened.shape, strict=True)
+        )
     ):
         yield _fail(path, f"shape {list(opened.shape)}", f"shape {_axes(promise)}")
     if promise.format == "npy" and not opened.dtype.startswith(promise.dtype or "float"):

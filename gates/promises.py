@@ -4,21 +4,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
+from stagewright.gates.places import cell_table, coefficients_table, embedding_file, oof_table, patient_table
 from stagewright.state.artifacts import ArtifactFormat
-from stagewright.state.layout import analysis, classification_cell, k_folder, preprocess_folder, replicate_folder
-from stagewright.state.spec.goal import Checkpoint
+from stagewright.state.layout import analysis, k_folder, preprocess_folder, replicate_folder
 from stagewright.state.spec.grid import Method
 from stagewright.state.step_request import StepRequest
 
 __all__ = [
     "SEED_INVARIANT",
     "Promise",
-    "cell_table",
-    "coefficients_table",
-    "embedding_file",
     "grid",
-    "oof_table",
-    "patient_table",
     "promises",
     "seeds_of",
     "writes_embeddings",
@@ -37,7 +32,9 @@ METRICS_NO_CV = (
     "patient,penalty,alpha,k,n_cells,n_positive,n_negative,auc,average_precision,balanced_accuracy,recall_positive,"
     "recall_negative,precision_positive,precision_negative,brier,log_loss,deviance_explained,n_nonzero,gap"
 )
-METRICS = "patient,penalty,alpha,k,n_cells,n_positive,n_negative,folds,repeats,auc_mean,auc_sd,average_precision_mean,gap"
+METRICS = (
+    "patient,penalty,alpha,k,n_cells,n_positive,n_negative,folds,repeats,auc_mean,auc_sd,average_precision_mean,gap"
+)
 OOF = "patient,cell,penalty,repeat,fold,label,decision,probability,alpha"
 PLAN1A_SUMMARY = "preprocess,method,k,penalty,n_patients,n_skipped,alpha,auc_median"
 PLAN1B_SUMMARY = (
@@ -113,33 +110,6 @@ def grid(request: StepRequest) -> tuple[tuple[str, Method], ...]:
     return tuple((entry.tag, method) for entry in request.study.preprocess for method in request.study.methods)
 
 
-def embedding_file(checkpoint: Checkpoint, tag: str) -> PurePosixPath:
-    """Return where the cells of one preprocess lie with their embeddings."""
-    return preprocess_folder(checkpoint, tag) / "adata_with_dr.h5ad"
-
-
-def cell_table(checkpoint: Checkpoint) -> PurePosixPath:
-    """Return where Plan 0 lists its cells."""
-    return analysis(checkpoint) / "plan0" / "cells.csv"
-
-
-def patient_table(request: StepRequest, tag: str, method: str) -> PurePosixPath:
-    """Return where a classification step writes one row for each patient, penalty and alpha."""
-    name = "metrics_no_cv.csv" if request.stage == "plan1a" else "metrics.csv"
-    return classification_cell(request.checkpoint, tag, method) / name
-
-
-def coefficients_table(request: StepRequest, tag: str, method: str) -> PurePosixPath:
-    """Return where a classification step writes the coefficients of its models."""
-    name = "coefs_no_cv.csv" if request.stage == "plan1a" else "coefs.csv"
-    return classification_cell(request.checkpoint, tag, method) / name
-
-
-def oof_table(request: StepRequest, tag: str, method: str) -> PurePosixPath:
-    """Return where Plan 1b writes its out-of-fold predictions."""
-    return classification_cell(request.checkpoint, tag, method) / "oof_predictions.parquet"
-
-
 def _plan0(request: StepRequest) -> Iterator[Promise]:
     folder = analysis(request.checkpoint) / "plan0"
     ks = request.study.ks
@@ -147,7 +117,9 @@ def _plan0(request: StepRequest) -> Iterator[Promise]:
     timepoint = () if request.scope.timepoint is None else ("timepoint",)
     yield _table(folder / "k_selection_summary.csv", SUMMARY, rows)
     yield Promise(str(folder / "gene_log.json"), "json")
-    yield Promise(str(cell_table(request.checkpoint)), "csv", (CELLS, None), columns=("cell", "patient", "label", *timepoint))
+    yield Promise(
+        str(cell_table(request.checkpoint)), "csv", (CELLS, None), columns=("cell", "patient", "label", *timepoint)
+    )
     for method, values in ks.items():
         seeds = seeds_of(request, method)
         for k in values:

@@ -24,6 +24,6 @@ def read_csv(path: Path, needed: tuple[str, ...]) -> pd.DataFrame | None:
     return table if set(needed) <= set(table.columns) else None
 
 
-def numbers(column: pd.Series) -> NDArray[np.float64]:  # type: ignore[type-arg]  # pandas has no generic Series at run time
+def numbers(column: pd.Series) -> NDArray[np.float64]:
     """Return a column of text as numbers; NaN where it says none."""
     return np.asarray(pd.to_numeric(column, errors="coerce"), dtype=np.float64)

@@ -4,6 +4,7 @@ A worker must not outlive its supervisor: it holds the reading end of a pipe, an
 that happens, the pipe closes and the worker ends itself and what it started.
 """
 
+import math
 import os
 import shutil
 import signal
@@ -63,7 +64,7 @@ def _run_stage(attempt: Path) -> Outcome:
         step=request.step,
         attempt=request.attempt,
         artifacts=context.artifacts.artifacts(),
-        metrics=result.metrics,
+        metrics={name: float(value) for name, value in result.metrics.items() if math.isfinite(value)},
         k_by_method=result.k_by_method,
         k_shortlist=result.k_shortlist,
         configurations=result.configurations,

@@ -94,9 +94,7 @@ def _class_gradients(xt: _Floats, theta: _Floats, n_positive: int, out: _Floats)
 
 
 @_compiled
-def _duality_gap(
-    coef: _Floats, by_class: _Floats, totals: _Floats, l1: float, l2: float, scale: _Floats
-) -> float:
+def _duality_gap(coef: _Floats, by_class: _Floats, totals: _Floats, l1: float, l2: float, scale: _Floats) -> float:
     """Upper bound on objective minus optimum, from the class-wise scaled dual point."""
     smaller = min(totals[0], totals[1])
     scale[0] = smaller / totals[0]
@@ -469,5 +467,14 @@ def warm() -> None:
     """Compile every kernel, or load it from numba's disk cache (about 10 s the first time, below 1 s after)."""
     features = np.array([[0.0, 1.0, 0.5, 2.0, 1.5, 3.0]])
     logistic_path_kernel(
-        features, 3, np.ones(2), np.array([1.0, 0.1]), 1.0, 0.0, np.full(2, 1e-10), 100, np.empty((2, 1)), np.empty((2, 4))
+        features,
+        3,
+        np.ones(2),
+        np.array([1.0, 0.1]),
+        1.0,
+        0.0,
+        np.full(2, 1e-10),
+        100,
+        np.empty((2, 1)),
+        np.empty((2, 4)),
     )

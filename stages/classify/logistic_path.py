@@ -152,9 +152,7 @@ def _strongest(
     return float(np.abs(by_class @ residual).max()) / max(l1_ratio, 0.1)
 
 
-def _chain(
-    alphas: NDArray[np.float64], strongest: float
-) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+def _chain(alphas: NDArray[np.float64], strongest: float) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
     """Penalties in decreasing order with passing points where they lie far apart, and the place of each alpha in it."""
     order = np.argsort(-alphas, kind="stable")
     chain: list[float] = []

@@ -54,7 +54,7 @@ class Standardised:
     def project(self, weights: Float64Array) -> Float64Array:
         """Return z @ weights for weights of shape (n_genes, k): shape (n_cells, k)."""
         per_count = weights * self.inverse_sd[:, None]
-        product: Float64Array = self.x @ per_count.astype(self.x.dtype)
+        product = self.x @ per_count.astype(np.promote_types(self.x.dtype, np.float32))
         return np.asarray(product - self.mean @ per_count, dtype=np.float64)
 
     def dense_blocks(self, n_rows: int) -> Iterator[npt.NDArray[np.float32]]:

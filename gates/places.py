@@ -1,0 +1,36 @@
+"""Where the files lie that several gates read. Light to import."""
+
+from pathlib import PurePosixPath
+
+from stagewright.state.layout import analysis, classification_cell, preprocess_folder
+from stagewright.state.spec.goal import Checkpoint
+from stagewright.state.step_request import StepRequest
+
+__all__ = ["cell_table", "coefficients_table", "embedding_file", "oof_table", "patient_table"]
+
+
+def embedding_file(checkpoint: Checkpoint, tag: str) -> PurePosixPath:
+    """Return where the cells of one preprocess lie with their embeddings."""
+    return preprocess_folder(checkpoint, tag) / "adata_with_dr.h5ad"
+
+
+def cell_table(checkpoint: Checkpoint) -> PurePosixPath:
+    """Return where Plan 0 lists its cells."""
+    return analysis(checkpoint) / "plan0" / "cells.csv"
+
+
+def patient_table(request: StepRequest, tag: str, method: str) -> PurePosixPath:
+    """Return where a classification step writes one row for each patient, penalty and alpha."""
+    name = "metrics_no_cv.csv" if request.stage == "plan1a" else "metrics.csv"
+    return classification_cell(request.checkpoint, tag, method) / name
+
+
+def coefficients_table(request: StepRequest, tag: str, method: str) -> PurePosixPath:
+    """Return where a classification step writes the coefficients of its models."""
+    name = "coefs_no_cv.csv" if request.stage == "plan1a" else "coefs.csv"
+    return classification_cell(request.checkpoint, tag, method) / name
+
+
+def oof_table(request: StepRequest, tag: str, method: str) -> PurePosixPath:
+    """Return where Plan 1b writes its out-of-fold predictions."""
+    return classification_cell(request.checkpoint, tag, method) / "oof_predictions.parquet"

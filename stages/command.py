@@ -1,0 +1,108 @@
+"""The command stage: run an argv that the operator registered, so that any existing script can be a stage.
+
+No shell reads it. In each part of the argv these are filled in: ``{run_dir}``, ``{output_dir}`` (write results there),
+``{data}``, ``{spec}``, ``{request}``, ``{checkpoint}``, ``{stage}``, ``{step}``. What the command leaves in
+`output_dir` are the step's artifacts; a file ``metrics.json`` there, an object of numbers, becomes its metrics.
+"""
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path, PurePosixPath
+
+from stagewright.stages.protocol import StageContext, StageResult, Unit
+from stagewright.state.artifacts import ArtifactFormat
+from stagewright.state.attempts import REQUEST
+from stagewright.state.layout import command_output
+from stagewright.state.run_directory import RunDirectory
+
+__all__ = ["CommandFailed", "run"]
+
+FORMATS: dict[str, ArtifactFormat] = {
+    ".npy": "npy",
+    ".csv": "csv",
+    ".parquet": "parquet",
+    ".h5ad": "h5ad",
+    ".json": "json",
+}
+
+
+class CommandFailed(ValueError):  # noqa: N818 - names what happened
+    """The command ended with another status than 0, or left no usable result."""
+
+
+def run(context: StageContext) -> StageResult:
+    """Run the registered command and record what it wrote.
+
+    Raises
+    ------
+    UnitFailed
+        With `CommandFailed` as its cause, when the command fails or its results are not usable.
+    """
+    request = context.request
+    folder = command_output(request.checkpoint, request.stage)
+    output = context.artifacts.place(folder / "any").parent
+    with context.unit(Unit(request.stage)):
+        if request.command is None:
+            raise CommandFailed(
+                f"no command is registered for the stage {request.stage!r}; the operator adds it to stagewright.toml "
+                f"under [commands.{request.stage}]",
+            )
+        _run_argv(_filled(context, request.command.argv, output), output)
+        _record_all(context, output, folder)
+        return StageResult(metrics=_metrics(output / "metrics.json", request.stage))
+
+
+def _filled(context: StageContext, argv: tuple[str, ...], output: Path) -> list[str]:
+    request, run = context.request, RunDirectory(context.run)
+    attempt = run.attempt(request.attempt, request.step)
+    values = {
+        "run_dir": str(context.run),
+        "output_dir": str(output),
+        "data": request.data.path,
+        "spec": str(run.spec),
+        "request": str(attempt / REQUEST),
+        "checkpoint": request.checkpoint,
+        "stage": request.stage,
+        "step": request.step,
+        "python": sys.executable,
+    }
+    parts = []
+    for part in argv:
+        filled = part
+        for name, value in values.items():
+            filled = filled.replace("{" + name + "}", value)
+        parts.append(filled)
+    return parts
+
+
+def _run_argv(argv: list[str], output: Path) -> None:
+    try:
+        done = subprocess.run(argv, cwd=output, stdin=subprocess.DEVNULL, check=False)  # noqa: S603 - the operator's
+    except OSError as error:
+        raise CommandFailed(f"the command {argv[0]!r} could not be started: {error}") from error
+    if done.returncode != 0:
+        raise CommandFailed(f"the command {argv[0]!r} ended with status {done.returncode}; worker.log has its output")
+
+
+def _record_all(context: StageContext, output: Path, folder: PurePosixPath) -> None:
+    found = [path for path in sorted(output.rglob("*")) if not path.is_dir()]
+    if not found:
+        raise CommandFailed("the command wrote no file into its {output_dir}, so there is no result to judge")
+    for path in found:
+        if path.is_symlink() or not path.is_file():
+            raise CommandFailed(f"the command left {path.name!r}, which is no regular file")
+        place = folder / path.relative_to(output).as_posix()
+        context.artifacts.record(place, FORMATS.get(path.suffix, "other"))
+
+
+def _metrics(path: Path, stage: str) -> dict[str, float]:
+    if not path.is_file():
+        return {}
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        numbers = {str(name): float(value) for name, value in values.items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise CommandFailed(f"metrics.json is not an object of numbers: {error}") from error
+    return {f"{stage}.{name}": value for name, value in numbers.items() if math.isfinite(value)}

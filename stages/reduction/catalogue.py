@@ -1,0 +1,106 @@
+"""The reduction methods by name, and the units of work that a sweep over K and seeds consists of."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+
+@dataclass(frozen=True, slots=True)
+class MethodEntry:
+    """What is known of a method without loading it.
+
+    Attributes
+    ----------
+    name
+        Value in `reduction.methods` of the goal spec.
+    title
+        Name in reports.
+    seed_invariant
+        True when every seed gives the same result: such a fit runs once, and its seed stability means nothing.
+    signed
+        True when a component may as well be its own negative, so that comparisons ignore the sign.
+    rotations
+        Rotations that may be asked for.
+    explained
+        What `explained` is a share of.
+    """
+
+    name: str
+    title: str
+    seed_invariant: bool
+    signed: bool
+    rotations: tuple[str, ...]
+    explained: str
+
+
+METHODS: Mapping[str, MethodEntry] = MappingProxyType(
+    {
+        entry.name: entry
+        for entry in (
+            MethodEntry(
+                "pca",
+                "principal component analysis",
+                seed_invariant=True,
+                signed=True,
+                rotations=("none",),
+                explained="total variance of the standardised genes",
+            ),
+            MethodEntry(
+                "fa",
+                "maximum-likelihood factor analysis",
+                seed_invariant=False,
+                signed=True,
+                rotations=("none", "varimax", "promax"),
+                explained="total variance of the standardised genes, as communality",
+            ),
+            MethodEntry(
+                "nmf",
+                "non-negative matrix factorisation",
+                seed_invariant=False,
+                signed=False,
+                rotations=("none",),
+                explained="sum of squares about zero of the variance-scaled genes",
+            ),
+        )
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class FitUnit:
+    """One fit: the smallest piece of a sweep that is cached and counted."""
+
+    method: str
+    k: int
+    seed: int
+
+
+def plan_units(methods: Iterable[str], k_by_method: Mapping[str, Sequence[int]], seeds: Sequence[int]) -> list[FitUnit]:
+    """List the fits of a sweep; a seed-invariant method has one per K, under the first seed.
+
+    Parameters
+    ----------
+    methods
+        Names from `METHODS`.
+    k_by_method
+        The K values of each method.
+    seeds
+        At least one.
+
+    Raises
+    ------
+    ValueError
+        A method is unknown or has no K, or there is no seed.
+    """
+    if not seeds:
+        raise ValueError("No seed is given; at least one is needed.")
+    units: list[FitUnit] = []
+    for method in methods:
+        if method not in METHODS:
+            raise ValueError(f"Unknown reduction method {method!r}; allowed are {', '.join(METHODS)}.")
+        ks = sorted(set(k_by_method.get(method, ())))
+        if not ks:
+            raise ValueError(f"Method {method} has no K; give at least one.")
+        used = seeds[:1] if METHODS[method].seed_invariant else tuple(dict.fromkeys(seeds))
+        units.extend(FitUnit(method, k, seed) for k in ks for seed in used)
+    return units

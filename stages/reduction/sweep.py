@@ -1,0 +1,130 @@
+"""Run the fits of a sweep one by one, computing what they share once."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from stagewright.stages.reduction.catalogue import METHODS, FitUnit
+from stagewright.stages.reduction.correlation import correlation
+from stagewright.stages.reduction.factor_analysis import fit_fa
+from stagewright.stages.reduction.nmf import Loss, fit_nmf
+from stagewright.stages.reduction.pca import fit_pca
+from stagewright.stages.reduction.reduction import Reduction
+from stagewright.stages.reduction.standardise import Standardised, standardise
+
+
+@dataclass(frozen=True)
+class SharedMatrix:
+    """A matrix with what its fits have in common, each computed at first need and kept.
+
+    Attributes
+    ----------
+    x
+        CSR matrix of shape (n_cells, n_genes), log-normalised expression of the selected genes.
+    """
+
+    x: sparse.csr_matrix
+
+    @cached_property
+    def standardised(self) -> Standardised:
+        """The standardised view (mean and sd of each gene)."""
+        return standardise(self.x)
+
+    @cached_property
+    def correlation(self) -> npt.NDArray[np.float32]:
+        """Correlation of the genes, float32 of shape (n_genes, n_genes); only factor analysis asks for it."""
+        return correlation(self.standardised)
+
+
+@dataclass(frozen=True, slots=True)
+class FitSettings:
+    """Settings of a sweep that do not differ between its units.
+
+    Attributes
+    ----------
+    rotation
+        Rotation by method; a method that is not named is not rotated.
+    nmf_loss
+        "frobenius" or "kullback-leibler".
+    nmf_max_iter, nmf_tol
+        As in `fit_nmf`.
+    fa_max_iter, fa_tolerance
+        As in `fit_fa`.
+    """
+
+    rotation: dict[str, str] = field(default_factory=dict)
+    nmf_loss: Loss = "frobenius"
+    nmf_max_iter: int = 500
+    nmf_tol: float = 1e-4
+    fa_max_iter: int = 200
+    fa_tolerance: float = 1e-8
+
+
+def sweep(
+    units: Iterable[FitUnit], shared: SharedMatrix, settings: FitSettings | None = None
+) -> Iterator[tuple[FitUnit, Reduction]]:
+    """Fit units in the order given and yield each as soon as it is done.
+
+    All units of PCA with one seed come from one decomposition, made when the first of them is due. Leave out of
+    `units` what a cache already holds: the result of a unit does not depend on the other units beyond rounding.
+
+    Parameters
+    ----------
+    units
+        For example from `plan_units`.
+    shared
+        The matrix.
+    settings
+        None for the defaults.
+
+    Raises
+    ------
+    ValueError
+        A method or rotation is unknown, or a fit refuses its K or matrix.
+    """
+    chosen = settings or FitSettings()
+    todo = list(units)
+    for method in {unit.method for unit in todo}:
+        if method not in METHODS:
+            raise ValueError(f"Unknown reduction method {method!r}; allowed are {', '.join(METHODS)}.")
+        rotation = chosen.rotation.get(method, "none")
+        if rotation not in METHODS[method].rotations:
+            raise ValueError(
+                f"Method {method} takes no rotation {rotation!r}; allowed are {', '.join(METHODS[method].rotations)}."
+            )
+    pca_by_seed: dict[int, dict[int, Reduction]] = {}
+    for unit in todo:
+        if unit.method == "pca":
+            if unit.seed not in pca_by_seed:
+                ks = [other.k for other in todo if (other.method, other.seed) == (unit.method, unit.seed)]
+                pca_by_seed[unit.seed] = fit_pca(shared.standardised, ks, seed=unit.seed)
+            yield unit, pca_by_seed[unit.seed][unit.k]
+        elif unit.method == "fa":
+            yield (
+                unit,
+                fit_fa(
+                    shared.standardised,
+                    unit.k,
+                    seed=unit.seed,
+                    rotation=chosen.rotation.get("fa"),
+                    correlation=shared.correlation,
+                    tolerance=chosen.fa_tolerance,
+                    max_iter=chosen.fa_max_iter,
+                ),
+            )
+        else:
+            yield (
+                unit,
+                fit_nmf(
+                    shared.standardised,
+                    unit.k,
+                    seed=unit.seed,
+                    loss=chosen.nmf_loss,
+                    max_iter=chosen.nmf_max_iter,
+                    tol=chosen.nmf_tol,
+                ),
+            )
