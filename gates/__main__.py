@@ -13,7 +13,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from stagewright.gates.artifact_integrity import sealed_faults
-from stagewright.gates.catalogue import GateEntry, gates_for
+from stagewright.gates.catalogue import gates_for
+from stagewright.gates.gate_entry import GateEntry
 from stagewright.gates.protocol import Finding, GateContext, GateReport, GateRequest
 from stagewright.state.artifacts import read_outcome
 from stagewright.state.snapshot import write_atomically

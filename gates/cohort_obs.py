@@ -15,6 +15,8 @@ from stagewright.state.spec.data import DataScope
 
 __all__ = ["ClassCounts", "class_counts", "labelled_cells", "obs_in_scope"]
 
+MISSING = ""
+
 
 @dataclass(frozen=True, slots=True)
 class ClassCounts:
@@ -75,7 +77,7 @@ def _labelled(path: Path, scope: DataScope, rules: dict[str, list[tuple[bool, tu
         cells = _text(obs, str(obs.attrs["_index"]))
         patient, label = _text(obs, scope.patient), _text(obs, scope.label.column)
         positive, negative = label == scope.label.positive, label == scope.label.negative
-        kept = (positive | negative) & _known(obs, scope.patient)
+        kept = (positive | negative) & (patient != MISSING)
         for column, wanted in rules.items():
             values = _text(obs, column)
             for keep, levels in wanted:
@@ -84,12 +86,13 @@ def _labelled(path: Path, scope: DataScope, rules: dict[str, list[tuple[bool, tu
 
 
 def _text(obs: h5py.Group, column: str) -> NDArray[np.object_]:
-    """Return a column as text, as the levels of a spec are."""
-    values = pd.Series(read_elem(obs[column]))
-    if isinstance(values.dtype, pd.CategoricalDtype):
-        values = values.astype(object)
-    return np.array([str(value) for value in values], dtype=object)
+    """Return a column as text, as a spec writes its levels; empty where a value is missing, which no level is."""
+    values = pd.Series(read_elem(obs[column])).astype(object)
+    known = values.notna()
+    levels = {value: _level(value) for value in values[known].unique()}
+    return values.map(levels).where(known, MISSING).to_numpy(dtype=object)
 
 
-def _known(obs: h5py.Group, column: str) -> NDArray[np.bool_]:
-    return np.asarray(pd.Series(read_elem(obs[column])).notna())
+def _level(value: object) -> str:
+    # Integers with gaps are stored as floating-point numbers.
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

@@ -60,7 +60,7 @@ class GateEntry:
 
         Raises
         ------
-        StopIteration
+        KeyError
             When the gate has no such bound.
         """
-        return next(entry.default for entry in self.bounds if entry.name == bound)
+        return {str(entry.name): entry.default for entry in self.bounds}[bound]

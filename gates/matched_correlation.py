@@ -8,6 +8,8 @@ from scipy.optimize import linear_sum_assignment
 
 __all__ = ["matched_correlation", "read_loadings"]
 
+ROUNDING = 1e-7
+
 
 def matched_correlation(first: NDArray[np.floating], second: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return the absolute correlation of each component with its match.
@@ -46,5 +48,7 @@ def read_loadings(folder: Path) -> NDArray[np.float64] | None:
 def _standardised(loadings: NDArray[np.floating]) -> NDArray[np.float64]:
     centred = np.asarray(loadings, dtype=np.float64) - np.mean(loadings, axis=0, dtype=np.float64)
     length = np.linalg.norm(centred, axis=0)
-    standardised: NDArray[np.float64] = np.divide(centred, length, out=np.zeros_like(centred), where=length > 0)
+    # What centring leaves of a constant column is rounding.
+    varies = length > ROUNDING * np.linalg.norm(loadings, axis=0)
+    standardised: NDArray[np.float64] = np.divide(centred, length, out=np.zeros_like(centred), where=varies)
     return standardised

@@ -29,14 +29,16 @@ def prediction_coverage(context: GateContext) -> Iterator[Finding]:
 
     Measured are, of each patient that has a result and each penalty and repeat, the cells that have one of the two
     labels and are predicted never or more than once, or were predicted without being such a cell; predictions whose
-    label is not the one in obs; and the numbers of repeats and folds against the request.
+    label is not the one in obs; the number of repeats against the request; and the number of folds against the request
+    or the cells of the smaller class, whichever is less: a fold without a cell of each class scores nothing.
 
     Notes
     -----
     Exact by construction of repeated cross-validation (each cell lies in one test fold), so no tolerance.
     """
+    known = {entry.tag: labelled_cells(context, entry.tag) for entry in context.request.study.preprocess}
     for tag, method in grid(context.request):
-        cells = labelled_cells(context, tag)
+        cells = known[tag]
         table = read_oof(context.run / oof_table(context.request, tag, method))
         rows = read_result_rows(context.run / patient_table(context.request, tag, method))
         if cells is None or table is None or rows is None:
@@ -59,10 +61,6 @@ def _faults(
     context: GateContext, name: str, cells: pd.DataFrame, table: pd.DataFrame, scored: set[str]
 ) -> Iterator[Finding]:
     study = context.request.study
-    folds = table.groupby(["penalty", "patient", "repeat"], observed=True)["fold"].nunique()
-    if len(folds) and (folds != study.folds).any():
-        shown = ", ".join(str(value) for value in sorted(set(folds[folds != study.folds])))
-        yield _fail(name, f"{shown} folds", f"{study.folds} folds in each repeat, as asked for")
     known = cells[cells["patient"].isin(scored)].set_index("cell")
     label = known["positive"].reindex(table["cell"].astype(str))
     wrong = label.notna().to_numpy() & (label.eq(other=True).to_numpy() != table["label"].astype(bool).to_numpy())
@@ -73,8 +71,10 @@ def _faults(
         models = table[(table["penalty"] == penalty).to_numpy()]
         for patient in sorted(scored):
             mine = models[(models["patient"] == patient).to_numpy()]
+            subject = f"{name}/{penalty}: patient {patient}"
             wanted = known.index[expected.get(patient, [])]
-            yield from _patient(f"{name}/{penalty}: patient {patient}", mine, wanted, study.repeats)
+            yield from _patient(subject, mine, wanted, study.repeats)
+            yield from _folds(subject, mine, known[known["patient"] == patient]["positive"], study.folds)
     strangers = sorted({str(patient) for patient in table["patient"].unique()} - scored)
     for patient in strangers:
         yield _fail(f"{name}: patient {patient}", "predictions, but no row in metrics.csv", "patients with a result")
@@ -95,6 +95,14 @@ def _patient(subject: str, mine: pd.DataFrame, wanted: pd.Index, repeats: int) -
     if never or twice or stranger:
         measured = f"{never} cells never, {twice} more than once, {stranger} that are not the patient's labelled cells"
         yield _fail(subject, measured, f"each of {len(wanted)} cells exactly once in each of {repeats} repeats")
+
+
+def _folds(subject: str, mine: pd.DataFrame, positive: pd.Series, asked: int) -> Iterator[Finding]:
+    """Compare the folds of each repeat with those asked for, or with the cells of the smaller class if these are fewer."""
+    feasible = min(asked, int(positive.sum()), int((~positive).sum()))
+    found = sorted(set(mine.groupby("repeat")["fold"].nunique()))
+    if found and found != [feasible]:
+        yield _fail(subject, f"{', '.join(map(str, found))} folds", f"{feasible} folds in each repeat")
 
 
 def _fail(subject: str, measured: str, threshold: str) -> Finding:

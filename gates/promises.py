@@ -36,7 +36,7 @@ METRICS = (
     "patient,penalty,alpha,k,n_cells,n_positive,n_negative,folds,repeats,auc_mean,auc_sd,average_precision_mean,gap"
 )
 OOF = "patient,cell,penalty,repeat,fold,label,decision,probability,alpha"
-PLAN1A_SUMMARY = "preprocess,method,k,penalty,n_patients,n_skipped,alpha,auc_median"
+PLAN1A_SUMMARY = "preprocess,method,k,penalty,n_patients,n_skipped,alpha"
 PLAN1B_SUMMARY = (
     "preprocess,method,k,penalty,alpha,n_patients,n_skipped,auc_median,auc_mean,auc_min,auc_max,auc_median_own_alpha,"
     "average_precision_median,balanced_accuracy_median,best"

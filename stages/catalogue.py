@@ -51,9 +51,10 @@ def count_units(stage: str, study: EffectiveStudy) -> int:
     """Return how many units of work a stage has."""
     if stage == "plan0":
         return sum(len(ks) * (1 if method in SEED_INVARIANT else len(study.seeds)) for method, ks in study.ks.items())
-    if stage in STAGES:
-        return len(study.preprocess) * len(study.methods)
-    return 1
+    cells = len(study.preprocess) * len(study.methods)
+    if stage == "plan1a":
+        return 2 * cells  # the embedding, then its paths
+    return cells if stage in STAGES else 1
 
 
 def spec_faults(spec: GoalSpec, commands: Mapping[str, Any]) -> list[str]:

@@ -16,6 +16,7 @@ __all__ = [
 ]
 
 _Folds = NDArray[np.int64]
+_FEWEST_FOLDS = 2  # one fold leaves nothing to train on
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ def stratified_folds(y: ArrayLike, n_folds: int, seed: int | np.random.SeedSeque
     """
     labels = _labels(y)
     smaller = int(min(labels.sum(), (~labels).sum()))
-    if not 2 <= n_folds <= smaller:
+    if not _FEWEST_FOLDS <= n_folds <= smaller:
         raise ValueError(
             f"{n_folds} folds are not possible: at least 2, and at most the {smaller} cells of the smaller class. "
             "Ask feasible_folds first."
@@ -176,7 +177,7 @@ def _labels(y: ArrayLike) -> NDArray[np.bool_]:
 
 
 def _plan(counts: dict[str, int], wanted: int, minimum: int, unit: str) -> FoldPlan:
-    if minimum < 2 or wanted < minimum:  # noqa: PLR2004 - one fold leaves nothing to train on
+    if minimum < _FEWEST_FOLDS or wanted < minimum:
         raise ValueError(f"Allowed is 2 <= minimum <= wanted; got minimum {minimum} and wanted {wanted} folds.")
     name, smaller = min(counts.items(), key=lambda item: item[1])
     plural = unit if smaller == 1 else f"{unit}s"

@@ -35,6 +35,8 @@ _ROWS_PER_BLOCK = 512  # a block of scaled rows of some tens of features stays i
 _ADDED_FEATURES = 64  # a working set grows by at most this many features, or doubles
 _PIVOT_FLOOR = 1e-12  # relative to the diagonal: what a float64 factor can still tell from a singular direction
 _ROUNDING = 1e-14  # relative error of a sum of some ten thousand losses
+_FEWEST_SWEEPS = 3
+_UNDISTURBED, _SIGNS_CHANGED = -1, -2
 _SUFFICIENT_DECREASE = 1e-2
 _SHORTEST_STEP = 1e-12
 _FIRST_DAMPING = 1e-10  # relative to the diagonal of the model
@@ -57,21 +59,27 @@ def _evaluate(
         sign = 1.0 if label == 1 else -1.0
         weight = weights[label]
         class_loss, class_theta, class_odds = 0.0, 0.0, 0.0
-        for i in range(first, last):
-            margin = sign * eta[i]
-            ratio = np.exp(-abs(margin))
-            right = 1.0 / (1.0 + ratio)
-            wrong = ratio * right
-            class_loss += np.log1p(ratio)
-            odds = ratio
-            if margin < 0.0:
-                class_loss -= margin
-                right, wrong = wrong, right
-                odds = np.exp(-margin)
-            theta[i] = weight * wrong
-            curvature[i] = weight * wrong * right
-            class_theta += wrong
-            class_odds += odds
+        # Sums of block sums: one running sum over a hundred thousand cells would lose three digits.
+        for begin in range(first, last, _ROWS_PER_BLOCK):
+            block_loss, block_theta, block_odds = 0.0, 0.0, 0.0
+            for i in range(begin, min(begin + _ROWS_PER_BLOCK, last)):
+                margin = sign * eta[i]
+                ratio = np.exp(-abs(margin))
+                right = 1.0 / (1.0 + ratio)
+                wrong = ratio * right
+                block_loss += np.log1p(ratio)
+                odds = ratio
+                if margin < 0.0:
+                    block_loss -= margin
+                    right, wrong = wrong, right
+                    odds = np.exp(-margin)
+                theta[i] = weight * wrong
+                curvature[i] = weight * wrong * right
+                block_theta += wrong
+                block_odds += odds
+            class_loss += block_loss
+            class_theta += block_theta
+            class_odds += block_odds
         loss += weight * class_loss
         totals[label] = weight * class_theta
         totals[2 + label] = weight * class_odds
@@ -94,8 +102,9 @@ def _class_gradients(xt: _Floats, theta: _Floats, n_positive: int, out: _Floats)
 
 
 @_compiled
-def _duality_gap(coef: _Floats, by_class: _Floats, totals: _Floats, l1: float, l2: float, scale: _Floats) -> float:
+def _duality_gap(coef: _Floats, by_class: _Floats, totals: _Floats, l1: float, l2: float) -> float:
     """Upper bound on objective minus optimum, from the class-wise scaled dual point."""
+    scale = np.empty(2)
     smaller = min(totals[0], totals[1])
     scale[0] = smaller / totals[0]
     scale[1] = smaller / totals[1]
@@ -144,12 +153,41 @@ def _working_set(coef: _Floats, gradient: _Floats, l1: float) -> _Integers:
 
 
 @_compiled
-def _hessian(xt: _Floats, chosen: _Integers, curvature: _Floats, l2: float) -> _Floats:
+def _add_products(block: _Floats, width: int, out: _Floats) -> None:
+    """Add the dot products of the first `width` values of the rows of `block` to the lower triangle of `out`."""
+    # Four by two dot products at a time: each loaded value is used more than once.
+    for a in range(0, block.shape[0], 4):
+        a0, a1, a2, a3 = block[a], block[a + 1], block[a + 2], block[a + 3]
+        for b in range(0, a + 4, 2):
+            b0, b1 = block[b], block[b + 1]
+            s00, s01, s10, s11, s20, s21, s30, s31 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+            for i in range(width):
+                u, v = b0[i], b1[i]
+                s00 += a0[i] * u
+                s01 += a0[i] * v
+                s10 += a1[i] * u
+                s11 += a1[i] * v
+                s20 += a2[i] * u
+                s21 += a2[i] * v
+                s30 += a3[i] * u
+                s31 += a3[i] * v
+            out[a, b] += s00
+            out[a, b + 1] += s01
+            out[a + 1, b] += s10
+            out[a + 1, b + 1] += s11
+            out[a + 2, b] += s20
+            out[a + 2, b + 1] += s21
+            out[a + 3, b] += s30
+            out[a + 3, b + 1] += s31
+
+
+@_compiled
+def _hessian(xt: _Floats, chosen: _Integers, curvature: _Floats, l2: float, damping: float) -> _Floats:
     """Second derivative over the chosen features and, last, the intercept; shape (k + 1, k + 1)."""
     size = chosen.shape[0] + 1
     padded = (size + 3) // 4 * 4
     block = np.zeros((padded, _ROWS_PER_BLOCK))
-    out = np.zeros((padded, padded))
+    lower = np.zeros((padded, padded))
     for first in range(0, curvature.shape[0], _ROWS_PER_BLOCK):
         width = min(_ROWS_PER_BLOCK, curvature.shape[0] - first)
         root = block[size - 1]
@@ -159,37 +197,12 @@ def _hessian(xt: _Floats, chosen: _Integers, curvature: _Floats, l2: float) -> _
             source, target = xt[chosen[a], first : first + width], block[a]
             for i in range(width):
                 target[i] = source[i] * root[i]
-        # Four by two dot products at a time: each loaded value is used more than once.
-        for a in range(0, padded, 4):
-            a0, a1, a2, a3 = block[a], block[a + 1], block[a + 2], block[a + 3]
-            for b in range(0, a + 4, 2):
-                b0, b1 = block[b], block[b + 1]
-                s00, s01, s10, s11, s20, s21, s30, s31 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-                for i in range(width):
-                    u, v = b0[i], b1[i]
-                    s00 += a0[i] * u
-                    s01 += a0[i] * v
-                    s10 += a1[i] * u
-                    s11 += a1[i] * v
-                    s20 += a2[i] * u
-                    s21 += a2[i] * v
-                    s30 += a3[i] * u
-                    s31 += a3[i] * v
-                out[a, b] += s00
-                out[a, b + 1] += s01
-                out[a + 1, b] += s10
-                out[a + 1, b + 1] += s11
-                out[a + 2, b] += s20
-                out[a + 2, b + 1] += s21
-                out[a + 3, b] += s30
-                out[a + 3, b + 1] += s31
+        _add_products(block, width, lower)
     full = np.empty((size, size))
     for a in range(size):
-        for b in range(a + 1):
-            full[a, b] = out[a, b]
-            full[b, a] = out[a, b]
-    for a in range(size - 1):
-        full[a, a] += l2
+        for b in range(a):
+            full[a, b] = full[b, a] = lower[a, b]
+        full[a, a] = (lower[a, a] + (l2 if a < size - 1 else 0.0)) * (1.0 + damping)
     return full
 
 
@@ -248,8 +261,8 @@ def _search_signs(
 ) -> tuple[float, int]:
     """Exact minimiser in [0, 1] of the penalised quadratic along a step.
 
-    Returns the length and where it ended: a position in `active` that becomes zero, -1 after an undisturbed full step,
-    -2 after a stop between two sign changes.
+    Returns the length and where it ended: a position in `active` that becomes zero, or else whether a sign changed on
+    the way.
     """
     size = active.shape[0]
     breaks = np.full(size, 2.0)
@@ -262,9 +275,9 @@ def _search_signs(
         nearest = int(np.argmin(breaks))
         at = breaks[nearest]
         if bend > 0.0 and crossed and -slope / bend < min(at, 1.0):
-            return -slope / bend, -2
+            return -slope / bend, _SIGNS_CHANGED
         if at >= 1.0:
-            return 1.0, (-2 if crossed else -1)
+            return 1.0, (_SIGNS_CHANGED if crossed else _UNDISTURBED)
         slope += 2.0 * penalty[active[nearest]] * abs(step[nearest])
         if slope + bend * at >= 0.0:
             return at, nearest
@@ -273,42 +286,47 @@ def _search_signs(
 
 
 @_compiled
+def _sign_fixed_step(
+    h: _Floats, active: _Integers, penalty: _Floats, point: _Floats, gradient: _Floats, moved: _Floats
+) -> tuple[_Floats, float, float]:
+    """Step to the minimum over the active coordinates at their signs; fills moved = h step.
+
+    Returns the step and the slope and second derivative of the objective along it.
+    """
+    step = np.empty(active.shape[0])
+    for a, j in enumerate(active):
+        step[a] = -(gradient[j] + penalty[j] * np.sign(point[j]))
+    steepest = step.copy()
+    _damped_solve(h, active, step)
+    slope, bend = 0.0, 0.0
+    moved[:] = 0.0
+    for a, j in enumerate(active):
+        row = h[j]
+        for i in range(moved.shape[0]):
+            moved[i] += step[a] * row[i]
+        slope -= steepest[a] * step[a]
+    for a, j in enumerate(active):
+        bend += step[a] * moved[j]
+    return step, slope, bend
+
+
+@_compiled
 def _solve_active(h: _Floats, penalty: _Floats, point: _Floats, gradient: _Floats) -> None:
     """Minimise the penalised quadratic over the coordinates that are not zero, dropping those that reach zero."""
-    size = point.shape[0]
-    for _ in range(4 * size + 20):
-        chosen = np.empty(size, np.int64)
-        count = 0
-        for j in range(size):
-            if point[j] != 0.0 or penalty[j] == 0.0:
-                chosen[count] = j
-                count += 1
-        active = chosen[:count]
-        step = np.empty(count)
-        for a in range(count):
-            j = active[a]
-            step[a] = -(gradient[j] + penalty[j] * np.sign(point[j]))
-        residual = step.copy()
-        _damped_solve(h, active, step)
-        moved = np.zeros(size)
-        slope, bend = 0.0, 0.0
-        for a in range(count):
-            row = h[active[a]]
-            for i in range(size):
-                moved[i] += step[a] * row[i]
-            slope -= residual[a] * step[a]
-        for a in range(count):
-            bend += step[a] * moved[active[a]]
+    moved = np.empty(point.shape[0])
+    for _ in range(4 * point.shape[0] + 20):
+        active = np.nonzero((point != 0.0) | (penalty == 0.0))[0]
+        step, slope, bend = _sign_fixed_step(h, active, penalty, point, gradient, moved)
         if not slope < 0.0:
             return
         length, ended = _search_signs(active, step, point, penalty, slope, bend)
-        for a in range(count):
-            point[active[a]] += length * step[a]
+        for a, j in enumerate(active):
+            point[j] += length * step[a]
         if ended >= 0:
             point[active[ended]] = 0.0
-        for i in range(size):
+        for i in range(point.shape[0]):
             gradient[i] += length * moved[i]
-        if ended == -1:
+        if ended == _UNDISTURBED:
             return
 
 
@@ -320,9 +338,9 @@ def _minimise_quadratic(h: _Floats, slope: _Floats, start: _Floats, penalty: _Fl
     for attempt in range(100):
         if penalty[0] > 0.0:
             # The first sweeps may cost about what one factor costs; they stop when the support has settled.
-            most = max(3, size // 3) if attempt == 0 else 1
+            most = max(_FEWEST_SWEEPS, size // 3) if attempt == 0 else 1
             for sweep in range(most):
-                if _coordinate_sweep(h, penalty, point, gradient) == 0 and sweep >= 2:
+                if _coordinate_sweep(h, penalty, point, gradient) == 0 and sweep + 1 >= _FEWEST_SWEEPS:
                     break
         _solve_active(h, penalty, point, gradient)
         solved = True
@@ -347,7 +365,102 @@ def _penalty(coef: _Floats, l1: float, l2: float) -> float:
 
 
 @_compiled
-def logistic_path_kernel(
+def _newton_model(  # noqa: PLR0913, PLR0917 - a compiled function takes arrays and numbers, not records
+    xt: _Floats,
+    chosen: _Integers,
+    coef: _Floats,
+    intercept: float,
+    gradient: _Floats,
+    balance: float,
+    curvature: _Floats,
+    l1: float,
+    l2: float,
+    damping: float,
+) -> tuple[_Floats, _Floats, float]:
+    """Minimise the second-order model; returns the present point, its minimiser, and the decrease to first order."""
+    k = chosen.shape[0]
+    slope, point, penalty = np.empty(k + 1), np.empty(k + 1), np.full(k + 1, l1)
+    for a, j in enumerate(chosen):
+        point[a] = coef[j]
+        slope[a] = gradient[j] + l2 * coef[j]
+    point[k], slope[k], penalty[k] = intercept, balance, 0.0
+    target = _minimise_quadratic(_hessian(xt, chosen, curvature, l2, damping), slope, point, penalty)
+    decrease = 0.0
+    for a in range(k + 1):
+        decrease += (target[a] - point[a]) * slope[a] + penalty[a] * (abs(target[a]) - abs(point[a]))
+    return point, target, decrease
+
+
+@_compiled
+def _eta_direction(xt: _Floats, chosen: _Integers, step: _Floats, out: _Floats) -> None:
+    """Change of the logits along a step of the chosen features and, last, the intercept."""
+    out[:] = step[-1]
+    for a, j in enumerate(chosen):
+        row, by = xt[j], step[a]
+        if by != 0.0:
+            for i in range(out.shape[0]):
+                out[i] += by * row[i]
+
+
+@_compiled
+def _solve_penalty(  # noqa: PLR0913, PLR0917 - a compiled function takes arrays and numbers, not records
+    xt: _Floats,
+    n_positive: int,
+    weights: _Floats,
+    l1: float,
+    l2: float,
+    tol: float,
+    max_iter: int,
+    coef: _Floats,
+    intercept: float,
+    rows: _Floats,
+) -> tuple[float, float, float, int]:
+    """Move coef and the logits rows[0] to the optimum of one penalty; returns what `scalars` of the path holds."""
+    eta, theta, curvature, direction, tried = rows[0], rows[1], rows[2], rows[3], rows[4]
+    totals, by_class, trial = np.empty(4), np.empty((2, coef.shape[0])), coef.copy()
+    loss = _evaluate(eta, n_positive, weights, theta, curvature, totals)
+    _class_gradients(xt, theta, n_positive, by_class)
+    steps, idle, damping = 0, 0, 0.0
+    while True:
+        objective = loss + _penalty(coef, l1, l2)
+        gap = _duality_gap(coef, by_class, totals, l1, l2)
+        if gap <= tol * objective or steps >= max_iter or idle >= _IDLE_STEPS or damping > 1.0:
+            return intercept, objective, gap / objective, steps
+        gradient = by_class[0] + by_class[1]
+        chosen = _working_set(coef, gradient, l1)
+        point, target, decrease = _newton_model(
+            xt, chosen, coef, intercept, gradient, totals[0] - totals[1], curvature, l1, l2, damping
+        )
+        idle = idle + 1 if decrease > -_ROUNDING * objective else 0
+        step = target - point
+        _eta_direction(xt, chosen, step, direction)
+        length = 1.0
+        while True:
+            for a, j in enumerate(chosen):
+                trial[j] = target[a] if length == 1.0 else point[a] + length * step[a]
+            for i in range(eta.shape[0]):
+                tried[i] = eta[i] + length * direction[i]
+            loss = _evaluate(tried, n_positive, weights, theta, curvature, totals)
+            bound = objective + _SUFFICIENT_DECREASE * length * decrease + _ROUNDING * objective
+            if loss + _penalty(trial, l1, l2) <= bound:
+                coef[:] = trial
+                eta[:] = tried
+                intercept += length * step[-1]
+                _class_gradients(xt, theta, n_positive, by_class)
+                damping = 0.01 * damping if damping > _FIRST_DAMPING else 0.0
+                steps += 1
+                break
+            length *= 0.5
+            if length < _SHORTEST_STEP:
+                # A singular model led nowhere: back to the point, and damp the model until a step goes down.
+                loss = _evaluate(eta, n_positive, weights, theta, curvature, totals)
+                trial[:] = coef
+                damping = max(100.0 * damping, _FIRST_DAMPING)
+                break
+
+
+@_compiled
+def logistic_path_kernel(  # noqa: PLR0913, PLR0917 - a compiled function takes arrays and numbers, not records
     xt: _Floats,
     n_positive: int,
     weights: _Floats,
@@ -384,83 +497,16 @@ def logistic_path_kernel(
     scalars
         Output of shape (m, 4): intercept, objective, duality gap relative to the objective, Newton steps.
     """
-    p, n = xt.shape
-    coef = np.zeros(p)
-    trial = np.zeros(p)
-    intercept = start
-    eta = np.full(n, intercept)
-    moved = np.empty(n)
-    eta_trial = np.empty(n)
-    theta, curvature = np.empty(n), np.empty(n)
-    totals, scale = np.empty(4), np.empty(2)
-    by_class = np.empty((2, p))
-    loss = _evaluate(eta, n_positive, weights, theta, curvature, totals)
-    _class_gradients(xt, theta, n_positive, by_class)
+    coef, intercept = np.zeros(xt.shape[0]), start
+    rows = np.empty((5, xt.shape[1]))
+    rows[0] = start
     for m in range(alphas.shape[0]):
         l1, l2 = alphas[m] * l1_ratio, alphas[m] * (1.0 - l1_ratio)
-        steps, idle, damping = 0, 0, 0.0
-        while True:
-            objective = loss + _penalty(coef, l1, l2)
-            gap = _duality_gap(coef, by_class, totals, l1, l2, scale)
-            if gap <= tolerances[m] * objective or steps >= max_iter or idle >= _IDLE_STEPS:
-                break
-            gradient = by_class[0] + by_class[1]
-            chosen = _working_set(coef, gradient, l1)
-            k = chosen.shape[0]
-            h = _hessian(xt, chosen, curvature, l2)
-            if damping > 0.0:
-                for a in range(k + 1):
-                    h[a, a] *= 1.0 + damping
-            slope, point, penalty = np.empty(k + 1), np.empty(k + 1), np.full(k + 1, l1)
-            for a in range(k):
-                point[a] = coef[chosen[a]]
-                slope[a] = gradient[chosen[a]] + l2 * point[a]
-            point[k] = intercept
-            slope[k] = totals[0] - totals[1]
-            penalty[k] = 0.0
-            target = _minimise_quadratic(h, slope, point, penalty)
-            step = target - point
-            decrease = step[k] * slope[k]
-            moved[:] = step[k]
-            for a in range(k):
-                decrease += step[a] * slope[a] + l1 * (abs(target[a]) - abs(point[a]))
-                if step[a] != 0.0:
-                    row, by = xt[chosen[a]], step[a]
-                    for i in range(n):
-                        moved[i] += by * row[i]
-            idle = idle + 1 if decrease > -_ROUNDING * objective else 0
-            length = 1.0
-            accepted = False
-            while length > _SHORTEST_STEP:
-                for a in range(k):
-                    trial[chosen[a]] = target[a] if length == 1.0 else point[a] + length * step[a]
-                for i in range(n):
-                    eta_trial[i] = eta[i] + length * moved[i]
-                loss = _evaluate(eta_trial, n_positive, weights, theta, curvature, totals)
-                bound = objective + _SUFFICIENT_DECREASE * length * decrease + _ROUNDING * objective
-                if loss + _penalty(trial, l1, l2) <= bound:
-                    accepted = True
-                    break
-                length *= 0.5
-            if not accepted:
-                # A singular model led nowhere: back to the point, and damp the model until a step goes down.
-                loss = _evaluate(eta, n_positive, weights, theta, curvature, totals)
-                trial[:] = coef
-                damping = max(100.0 * damping, _FIRST_DAMPING)
-                if damping > 1.0:
-                    break
-                continue
-            damping = 0.01 * damping if damping > _FIRST_DAMPING else 0.0
-            coef[:] = trial
-            intercept += length * step[k]
-            eta[:] = eta_trial
-            _class_gradients(xt, theta, n_positive, by_class)
-            steps += 1
+        intercept, objective, gap, steps = _solve_penalty(
+            xt, n_positive, weights, l1, l2, tolerances[m], max_iter, coef, intercept, rows
+        )
         coefs[m] = coef
-        scalars[m, 0] = intercept
-        scalars[m, 1] = objective
-        scalars[m, 2] = gap / objective
-        scalars[m, 3] = steps
+        scalars[m, 0], scalars[m, 1], scalars[m, 2], scalars[m, 3] = intercept, objective, gap, steps
 
 
 def warm() -> None:

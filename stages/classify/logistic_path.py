@@ -69,10 +69,9 @@ def fit_logistic_path(
 
     The losses are summed, not averaged, and the intercept b is free. This is scikit-learn's objective for
     ``C = 1 / alpha`` times alpha, so the minimiser is the same; glmnet's lambda is alpha / n. Features are used as they
-    are: standardise them first. The models are fitted from the strongest penalty down, each from the one before, with passing
-    points where the penalties lie more than a factor of ten apart.
-    At a penalty strong enough for no feature the model is its intercept: 0 exactly (p = 0.5) with balanced weights,
-    else the logit of the share of positives.
+    are: standardise them first (a feature of a scale of 1e6 cannot reach the tolerance). At a penalty strong enough for
+    no feature the model is its intercept: 0 exactly (p = 0.5) with balanced weights, else the logit of the share of
+    positives.
 
     Parameters
     ----------
@@ -103,8 +102,10 @@ def fit_logistic_path(
 
     Notes
     -----
-    Ridge with more features than cells is solved in the row space of the features, where its solution lies. The method
-    is described in `stagewright.stages.classify.kernel`.
+    The models are fitted from the strongest penalty down, each from the one before, with passing points where penalties
+    lie more than a factor of ten apart. The time grows with the cube of the features in use (some hundred are quick,
+    thousands are not); ridge with more features than cells is solved in their row space, where its solution lies. The
+    method is described in `stagewright.stages.classify.kernel`.
     """
     features, labels, penalties = _checked(x, y, alphas)
     if not (0.0 <= l1_ratio <= 1.0 and tol > 0.0 and max_iter >= 1):
@@ -173,10 +174,10 @@ def _checked(
     x: ArrayLike, y: ArrayLike, alphas: ArrayLike
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.float64]]:
     features, labels, penalties = np.asarray(x, dtype=np.float64), np.asarray(y), np.asarray(alphas, dtype=np.float64)
-    if features.ndim != 2 or features.shape[1] == 0 or labels.shape != features.shape[:1]:
+    if features.ndim != 2 or features.shape[1] == 0 or labels.shape != features.shape[:1]:  # noqa: PLR2004 - (n, p)
         raise ValueError(
-            f"x must be (n, p) with p at least 1 and y (n,); got {features.shape} and {labels.shape}. Pass one row of x "
-            "and one label for each cell."
+            f"x must be (n, p) with p at least 1 and y (n,); got {features.shape} and {labels.shape}. Pass one row "
+            "of x and one label for each cell."
         )
     if labels.dtype != np.bool_:
         raise ValueError(f"y must be bool (True is positive), not {labels.dtype}. Compare it with the positive label.")

@@ -161,4 +161,6 @@ def _ranking(columns: _Floats, labels: NDArray[np.bool_], *, with_precision: boo
 
 
 def _share(part: NDArray[np.int64], whole: NDArray[np.int64]) -> _Floats:
-    return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
+    share = np.full(part.shape, np.nan)
+    np.divide(part, whole, out=share, where=whole > 0)
+    return share

@@ -88,7 +88,7 @@ class CrossValidatedPath:
     refit: InSamplePath
 
 
-def cross_validated_path(
+def cross_validated_path(  # noqa: PLR0913 - what defines the estimate is named in the call
     x: ArrayLike,
     y: ArrayLike,
     alphas: ArrayLike,
@@ -215,7 +215,7 @@ def _best(auc: _Floats, alphas: _Floats) -> int:
 
 
 def _standard_error(auc_by_fold: _Floats) -> float:
-    """Standard error of the mean over folds, mean over repeats, from AUCs of shape (n_repeats, n_folds)."""
+    """Take the standard error over the folds of each repeat, and its mean, from AUCs of shape (n_repeats, n_folds)."""
     errors = [
         defined.std(ddof=1) / np.sqrt(defined.size)
         for defined in (row[~np.isnan(row)] for row in auc_by_fold)

@@ -51,6 +51,18 @@ class Cohort:
         """Number of cells."""
         return len(self.obs)
 
+    def column(self, name: str) -> NDArray[np.object_]:
+        """Return one of the loaded obs columns, shape (n_cells,).
+
+        Raises
+        ------
+        ValueError
+            When the goal spec does not name the column, so that it was not loaded.
+        """
+        if name not in self.obs:
+            raise ValueError(f"obs column {name!r} was not loaded; name it under data.columns of the goal spec")
+        return self.obs[name].to_numpy(dtype=object)
+
 
 def load_cohort(request: StepRequest) -> Cohort:
     """Load the cells that a step looks at.

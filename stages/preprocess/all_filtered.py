@@ -102,7 +102,9 @@ def _class_fractions(
     if not enrichment_ratio >= 1:
         raise ValueError(f"enrichment_ratio is {enrichment_ratio}; it must be >= 1, or be left out.")
     if positive is None:
-        raise ValueError("enrichment_ratio needs the label of every cell (positive); leave the ratio out to do without.")
+        raise ValueError(
+            "enrichment_ratio needs the label of every cell (positive); leave the ratio out to do without."
+        )
     n_cells = counts.shape[0]
     if positive.dtype != np.bool_ or positive.shape != (n_cells,):
         raise ValueError(

@@ -7,7 +7,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-LogValue: TypeAlias = "str | int | float | bool | None | list[LogValue] | dict[str, LogValue]"
+LogValue: TypeAlias = "str | int | float | bool | list[LogValue] | dict[str, LogValue] | None"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,9 @@ Float32Array = npt.NDArray[np.float32]
 ROUNDING_SHARE = 1e-4
 """A direction with a smaller share of its length outside the space so far is float32 rounding, and is dropped."""
 
+FRESH_SHARE = 0.5
+"""A column of an orthonormal block that a second pass shortens to less than this was not a new direction."""
+
 
 @dataclass(frozen=True, slots=True)
 class Eigenpairs:
@@ -61,12 +64,12 @@ def leading_eigenpairs(
     d = scale.astype(np.float32)[:, None]
 
     def apply(block: Float32Array) -> Float32Array:
-        product: Float32Array = matrix @ (d * block)
-        product *= d
+        product: Float32Array = d * (matrix @ (d * block))
         return product
 
     m = start.shape[1]
-    vectors, images = start, apply(start)
+    vectors: Float32Array = start
+    images = apply(start)
     values: Float64Array = np.zeros(m)
     for _ in range(n_restarts):
         basis, basis_images = [vectors], [images]
@@ -81,7 +84,8 @@ def leading_eigenpairs(
         ritz_values, ritz_vectors = np.linalg.eigh((projected + projected.T) / 2)
         keep = ritz_vectors[:, : -m - 1 : -1].astype(np.float32)
         values = ritz_values[: -m - 1 : -1].copy()
-        vectors, images = space @ keep, space_images @ keep
+        vectors = np.asarray(space @ keep, dtype=np.float32)
+        images = space_images @ keep
     return Eigenpairs(values, vectors)
 
 
@@ -95,7 +99,9 @@ def _new_directions(block: Float32Array, space: Float32Array) -> Float32Array:
     if rest.shape[1] == 0 or room <= 0:
         return rest[:, :0]
     # Twice is enough (Kahan and Parlett): the first pass leaves rounding of the size that is being removed.
-    rest = np.linalg.qr(rest)[0]
+    rest = np.linalg.qr(rest)[0].astype(np.float32, copy=False)
     rest -= space @ (space.T @ rest)
     basis, triangle = np.linalg.qr(rest)
-    return basis[:, np.abs(np.diag(triangle)) > 0.5][:, :room]  # noqa: PLR2004 - a repeated direction has lost its length
+    fresh = np.abs(np.diag(triangle)) > FRESH_SHARE
+    kept: Float32Array = basis[:, fresh][:, :room].astype(np.float32, copy=False)
+    return kept

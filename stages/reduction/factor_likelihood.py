@@ -89,9 +89,7 @@ def maximise_likelihood(
     lowest = float(np.log(LOWEST_UNIQUENESS))
     log_psi = np.clip(np.log(start), lowest, 0.0)
     block = np.linalg.qr(rng.standard_normal((n_genes, block_size(k, n_genes)), dtype=np.float32))[0]
-    pairs = leading_eigenpairs(
-        correlation, np.exp(-log_psi / 2), block, depth=KRYLOV_DEPTH, n_restarts=FIRST_RESTARTS
-    )
+    pairs = leading_eigenpairs(correlation, np.exp(-log_psi / 2), block, depth=KRYLOV_DEPTH, n_restarts=FIRST_RESTARTS)
     objective = _objective(log_psi, pairs, k)
     history: deque[tuple[Float64Array, Float64Array]] = deque(maxlen=N_REMEMBERED)
     converged = False

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 Float32Array = npt.NDArray[np.float32]
-ExtraValue: TypeAlias = "str | int | float | bool | None | list[ExtraValue] | dict[str, ExtraValue]"
+ExtraValue: TypeAlias = "str | int | float | bool | list[ExtraValue] | dict[str, ExtraValue] | None"
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ class Standardised:
         return int(np.count_nonzero(self.inverse_sd))
 
     def scaled(self) -> sparse.csr_matrix:
-        """x / sd as float64 CSR, not centred, sharing the index arrays of x."""
+        """Write x / sd as float64 CSR, not centred, sharing the index arrays of x."""
         values = self.x.data * self.inverse_sd[self.x.indices]
         return sparse.csr_matrix((values, self.x.indices, self.x.indptr), shape=self.x.shape)
 

@@ -134,6 +134,18 @@ class GoalSpec(Strict):
             raise ValueError(f"two entries would share one name ({', '.join(tags)}); change or drop one of them")
         return preprocess
 
+    @model_validator(mode="after")
+    def _batch_columns_are_named(self) -> Self:
+        entries = [*self.preprocess, *([] if self.reference is None else [self.reference])]
+        for entry in entries:
+            batch = getattr(entry, "batch", None)
+            if batch is not None and batch not in self.data.obs_columns:
+                raise ValueError(
+                    f"the batch column {batch!r} of {entry.method} is not among the columns that the study loads; "
+                    f"name it under data.columns, e.g. columns: {{batch: {batch}}}",
+                )
+        return self
+
     @property
     def reference_preprocess(self) -> Preprocess:
         """Plan 0's single preprocess: `reference`, or else the first of `preprocess`."""

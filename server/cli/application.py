@@ -1,0 +1,57 @@
+"""The typer application. It imports the module of the command that is asked for, and all of them only for help."""
+
+import sys
+from collections.abc import Iterable, Sequence
+from importlib import import_module
+from typing import Annotated
+
+import typer
+
+from stagewright import __version__
+from stagewright.server.cli import COMMANDS
+
+__all__ = ["make_application", "run_application"]
+
+PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+def run_application(words: Sequence[str]) -> int:
+    """Run one command and return its exit status; a wrong usage is 2."""
+    named = words[:1] if words and words[0] in COMMANDS else COMMANDS
+    status = make_application(named)(args=list(words), prog_name="stagewright", standalone_mode=False)
+    return status if isinstance(status, int) else 0
+
+
+def make_application(commands: Iterable[str]) -> typer.Typer:
+    """Return an application with these commands; each is the function of its own name in its own module."""
+    application = typer.Typer(
+        name="stagewright",
+        help="Run long single-cell studies one checked step at a time.",
+        epilog="Exit status: 0 done, 1 a gate or check failed, 2 usage, 3 refused, 4 blocked.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    application.callback()(_options)
+    for name in commands:
+        if name == "serve":
+            application.command(name, context_settings=PASS_THROUGH, add_help_option=False)(_serve)
+        else:
+            application.command(name)(getattr(import_module(f"stagewright.server.cli.{name}"), name))
+    return application
+
+
+def _options(
+    *,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+) -> None:
+    if version:
+        sys.stdout.write(f"stagewright {__version__}\n")
+        raise typer.Exit
+
+
+def _serve(context: typer.Context) -> None:
+    """Serve the five tools to an MCP client over standard input and output."""
+    from stagewright.server.cli.serve import serve
+
+    raise typer.Exit(serve(context.args))

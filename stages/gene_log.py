@@ -1,0 +1,34 @@
+"""gene_log.json: which genes a preprocess kept, how many it dropped, and by which thresholds."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+from pydantic import JsonValue, TypeAdapter
+
+from stagewright.stages.preprocess.selection import GeneSelection
+
+__all__ = ["gene_log"]
+
+_JSON: TypeAdapter[dict[str, JsonValue]] = TypeAdapter(dict[str, JsonValue])
+
+
+def gene_log(tag: str, selection: GeneSelection, var_names: pd.Index, notes: Sequence[str] = ()) -> JsonValue:
+    """Return the content of a gene log.
+
+    Parameters
+    ----------
+    tag
+        Name of the preprocess in paths and tables.
+    var_names
+        Names of all genes, shape (n_genes,).
+    """
+    return {
+        "preprocess": tag,
+        "method": selection.method,
+        "supervised": selection.supervised,
+        "n_genes_before": len(var_names),
+        "n_genes_kept": selection.n_selected,
+        "log": _JSON.validate_python(selection.log),
+        "notes": [*notes],
+        "genes": [str(name) for name in var_names[selection.mask]],
+    }

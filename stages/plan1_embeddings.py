@@ -1,0 +1,140 @@
+"""The embeddings of Plan 1: for each preprocess, one embedding per method at its chosen K, in one AnnData file.
+
+Plan 1A fits and writes them. Plan 1B reads what Plan 1A sealed, after checking its digest, and fits and writes them
+itself when Plan 1A is not among the study's stages.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from anndata import AnnData
+from anndata.io import read_elem
+from numpy.typing import NDArray
+
+from stagewright.stages.cohort.load import Cohort, load_cohort
+from stagewright.stages.files import save_h5ad
+from stagewright.stages.gene_log import gene_log
+from stagewright.stages.preprocess.normalise import log_normalise
+from stagewright.stages.preprocess.select import select_genes
+from stagewright.stages.protocol import StageContext, Unit, UnitFailed
+from stagewright.stages.reduction.catalogue import FitUnit
+from stagewright.stages.reduction.reduction import Reduction
+from stagewright.stages.reduction.sweep import FitSettings, SharedMatrix, sweep
+from stagewright.state.artifacts import read_outcome
+from stagewright.state.canonical import digest_file
+from stagewright.state.layout import preprocess_folder
+from stagewright.state.spec.grid import Preprocess
+from stagewright.state.step_request import StepRequest
+
+__all__ = ["EmbeddedCohort", "embedded_cohorts"]
+
+FILE = "adata_with_dr.h5ad"
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedCohort:
+    """The cells of one preprocess with their embeddings.
+
+    Attributes
+    ----------
+    tag
+        Name of the preprocess.
+    obs
+        The columns that the goal spec names, indexed by cell name.
+    positive
+        Whether a cell is of the positive class, shape (n_cells,).
+    scores
+        By method, float32 of shape (n_cells, k).
+    """
+
+    tag: str
+    obs: pd.DataFrame
+    positive: NDArray[np.bool_]
+    scores: Mapping[str, NDArray[np.float32]]
+
+
+def embedded_cohorts(context: StageContext) -> Iterator[EmbeddedCohort]:
+    """Yield the embeddings of each preprocess in scope, one at a time.
+
+    Raises
+    ------
+    ValueError
+        When the sealed embeddings of Plan 1A were changed, or lack a method or K that the request asks for.
+    """
+    request = context.request
+    sealed = request.upstream.get(f"{request.checkpoint}/plan1a")
+    if sealed is None:
+        cohort = load_cohort(request)
+        for entry in request.study.preprocess:
+            yield _fit(context, cohort, entry)
+        return
+    outcome = read_outcome(context.run, sealed)
+    digests = {item.path: item.sha256 for item in outcome.artifacts}
+    for entry in request.study.preprocess:
+        path = (preprocess_folder(request.checkpoint, entry.tag) / FILE).as_posix()
+        if path not in digests:
+            raise ValueError(f"Plan 1A sealed no embeddings for {entry.tag}; adjust the preprocess list at plan1a")
+        if digest_file(context.run / path) != digests[path]:
+            raise ValueError(f"{path} was changed after Plan 1A sealed it (its sha256 differs); restore it")
+        yield _read(context.run / path, entry.tag, request)
+
+
+def _fit(context: StageContext, cohort: Cohort, entry: Preprocess) -> EmbeddedCohort:
+    """Select genes, fit one embedding for each method, and write the AnnData file."""
+    request, study = context.request, context.request.study
+    try:
+        selection = select_genes(entry, cohort)
+        matrix = sp.csr_matrix(log_normalise(cohort.counts)[:, selection.mask])
+        shared = SharedMatrix(matrix)
+        settings = FitSettings(rotation=dict(study.rotation))
+    except (ValueError, ArithmeticError) as error:
+        raise UnitFailed(Unit(entry.tag, preprocess=entry.tag)) from error
+    fits: dict[str, Reduction] = {}
+    for method in study.methods:
+        k = request.k_by_method[method]
+        with context.unit(Unit(f"{entry.tag}/{method}/k_{k}", method=method, k=k, preprocess=entry.tag)):
+            _, fits[method] = next(sweep([FitUnit(method, k, study.seeds[0])], shared, settings))
+    folder = preprocess_folder(request.checkpoint, entry.tag)
+    data = AnnData(
+        X=matrix,
+        obs=cohort.obs.copy(),
+        var=pd.DataFrame(index=cohort.var_names[selection.mask]),
+        obsm={f"X_{method}": fit.scores for method, fit in fits.items()},
+        varm={f"{method}_loadings": fit.loadings for method, fit in fits.items()},
+        uns={"stagewright": json.dumps(_provenance(request, entry, fits))},
+    )
+    save_h5ad(context.artifacts, folder / FILE, data)
+    context.artifacts.write_json(folder / "gene_log.json", gene_log(entry.tag, selection, cohort.var_names))
+    scores = {method: fit.scores for method, fit in fits.items()}
+    return EmbeddedCohort(entry.tag, cohort.obs, cohort.positive, scores)
+
+
+def _provenance(request: StepRequest, entry: Preprocess, fits: Mapping[str, Reduction]) -> dict[str, object]:
+    return {
+        "run_id": request.run_id,
+        "step": request.step,
+        "preprocess": entry.model_dump(mode="json"),
+        "normalisation": "library size to 10,000 counts, log1p",
+        "seed": request.study.seeds[0],
+        "methods": {method: {"k": fit.k, "extras": fit.extras} for method, fit in fits.items()},
+    }
+
+
+def _read(path: Path, tag: str, request: StepRequest) -> EmbeddedCohort:
+    with h5py.File(path, "r") as file:
+        obs: pd.DataFrame = read_elem(file["obs"])
+        scores = {name.removeprefix("X_"): np.asarray(array[:]) for name, array in file["obsm"].items()}
+    for method in request.study.methods:
+        k = request.k_by_method[method]
+        if method not in scores or scores[method].shape[1] != k:
+            raise ValueError(
+                f"Plan 1A sealed no {method} embedding with K={k} for {tag}; methods and K are adjusted at plan1a",
+            )
+    positive = (obs[request.scope.label.column].astype(str) == request.scope.label.positive).to_numpy()
+    return EmbeddedCohort(tag, obs, positive, {method: scores[method] for method in request.study.methods})

@@ -1,0 +1,152 @@
+"""Plan 1A: the preprocess x method grid at the chosen K, with logistic paths per patient without cross-validation.
+
+For each preprocess one AnnData file with an embedding per method; for each embedding and patient with both classes a
+path over the penalty strengths, fitted and measured on the same cells. Those scores describe the fit; Plan 1B measures.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from stagewright.stages.classify.path_in_sample import InSamplePath, path_without_cv
+from stagewright.stages.classify.threads import map_nogil
+from stagewright.stages.files import save_csv
+from stagewright.stages.plan1_embeddings import EmbeddedCohort, embedded_cohorts
+from stagewright.stages.plan1_tables import L1_RATIO, PatientCells, best_row, coefficients, patients_of, trials
+from stagewright.stages.protocol import StageContext, StageResult, Unit
+from stagewright.state.artifacts import Skipped
+from stagewright.state.layout import analysis, classification_cell
+
+__all__ = ["run"]
+
+METRICS = (
+    "average_precision",
+    "balanced_accuracy",
+    "recall_positive",
+    "recall_negative",
+    "precision_positive",
+    "precision_negative",
+    "brier",
+    "log_loss",
+)
+
+
+def run(context: StageContext) -> StageResult:
+    """Fit the embeddings of the grid and, on each, one path per patient and penalty.
+
+    Raises
+    ------
+    UnitFailed
+        When a gene selection, an embedding or its paths fail; it names the unit.
+    """
+    request, study = context.request, context.request.study
+    summary: list[dict[str, object]] = []
+    skipped: list[Skipped] = []
+    n_cells = 0
+    for cohort in embedded_cohorts(context):
+        n_cells = len(cohort.obs)
+        for method in study.methods:
+            unit = Unit(f"{cohort.tag}/{method}/paths", method=method, preprocess=cohort.tag)
+            with context.unit(unit):
+                rows, left_out = _paths(context, cohort, method)
+            summary += rows
+            skipped += left_out
+    table = pd.DataFrame(summary)
+    save_csv(context.artifacts, analysis(request.checkpoint) / "classification_grid" / "plan1a_summary.csv", table)
+    best = best_row(table, "auc_in_sample_median")
+    return StageResult(
+        metrics={
+            "plan1a.best.auc_in_sample": float(best["auc_in_sample_median"]),
+            "plan1a.n_patients": float(table["n_patients"].min()),
+        }
+        | {
+            f"plan1a.{row['preprocess']}.{row['method']}.{row['penalty']}.auc_in_sample": row["auc_in_sample_median"]
+            for row in table.to_dict("records")
+        },
+        configurations=tuple(dict.fromkeys(_configuration(row) for row in table.to_dict("records"))),
+        skipped=tuple(skipped),
+        notes=("in-sample scores describe the fit, they are no estimate for other cells: plan1b measures out of fold",),
+        trials=trials(table, "auc_in_sample_median"),
+        n_cells=n_cells,
+    )
+
+
+def _configuration(row: dict[str, object]) -> str:
+    return f"{row['preprocess']}/{row['method']}/k_{row['k']}"
+
+
+def _paths(context: StageContext, cohort: EmbeddedCohort, method: str) -> tuple[list[dict[str, object]], list[Skipped]]:
+    """Fit the paths of one embedding, write their tables, and return a summary row for each penalty."""
+    request, study = context.request, context.request.study
+    scores = cohort.scores[method].astype(np.float64)
+    patients = patients_of(cohort, request.scope.patient)
+    where = f"{cohort.tag}/{method}"
+    skipped = [
+        Skipped(patient=item.name, reason=item.single_class, where=where) for item in patients if item.single_class
+    ]
+    kept = [item for item in patients if not item.single_class]
+    alphas = np.asarray(study.alphas)
+    metrics, coefs, summary = [], [], []
+    for penalty in study.penalties:
+
+        def fit(item: PatientCells, penalty: str = penalty) -> InSamplePath:
+            return path_without_cv(scores[item.rows], item.positive, alphas, l1_ratio=L1_RATIO[penalty])
+
+        fits = map_nogil(fit, kept, request.workers)
+        for item, path in zip(kept, fits, strict=True):
+            metrics.append(_metric_rows(item, penalty, path, scores.shape[1]))
+            coefs.append(coefficients(item.name, penalty, path))
+        summary.append(_summary_row(cohort.tag, method, penalty, fits, alphas, len(skipped), scores.shape[1]))
+    folder = classification_cell(request.checkpoint, cohort.tag, method)
+    save_csv(context.artifacts, folder / "metrics_no_cv.csv", pd.concat(metrics, ignore_index=True))
+    save_csv(context.artifacts, folder / "coefs_no_cv.csv", pd.concat(coefs, ignore_index=True))
+    return summary, skipped
+
+
+def _metric_rows(item: PatientCells, penalty: str, path: InSamplePath, k: int) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "patient": item.name,
+            "penalty": penalty,
+            "alpha": path.path.alphas,
+            "k": k,
+            "n_cells": len(item.rows),
+            "n_positive": path.metrics.n_positive,
+            "n_negative": path.metrics.n_negative,
+            "auc": path.metrics.roc_auc,
+        }
+        | {name: getattr(path.metrics, name) for name in METRICS}
+        | {
+            "deviance_explained": path.deviance_explained,
+            "n_nonzero": path.n_nonzero,
+            "gap": path.path.gaps,
+        },
+    )
+
+
+def _summary_row(
+    tag: str,
+    method: str,
+    penalty: str,
+    fits: Iterable[InSamplePath],
+    alphas: np.ndarray,
+    n_skipped: int,
+    k: int,
+) -> dict[str, object]:
+    """Return the median over patients at the alpha where it is highest; the larger alpha among equals."""
+    by_patient = np.vstack([path.metrics.roc_auc for path in fits])
+    median = np.median(by_patient, axis=0)
+    at = int(np.flatnonzero(median >= median.max() - 1e-12).max())
+    return {
+        "preprocess": tag,
+        "method": method,
+        "k": k,
+        "penalty": penalty,
+        "alpha": float(alphas[at]),
+        "n_patients": len(by_patient),
+        "n_skipped": n_skipped,
+        "auc_in_sample_median": float(median[at]),
+        "auc_in_sample_min": float(by_patient[:, at].min()),
+        "auc_in_sample_max": float(by_patient[:, at].max()),
+    }

@@ -1,0 +1,241 @@
+"""Plan 1B: the preprocess x method grid at the chosen K, with logistic paths per patient and repeated cross-validation.
+
+Within each patient cells are split into stratified folds, again for each repeat, and the same folds serve every
+configuration. A configuration has one penalty strength for all patients: the one with the highest median over patients
+of the mean AUC over repeats. It is chosen on the scores that it is reported with, which flatters it a little; the
+tables hold every strength, and `auc_choice_left_out_median` is a score that the choice did not see.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from stagewright.stages.classify.folds import feasible_folds
+from stagewright.stages.classify.metrics import probability
+from stagewright.stages.classify.path_cross_validated import CrossValidatedPath, cross_validated_path
+from stagewright.stages.classify.threads import map_nogil
+from stagewright.stages.files import save_csv, save_parquet
+from stagewright.stages.plan1_embeddings import EmbeddedCohort, embedded_cohorts
+from stagewright.stages.plan1_tables import L1_RATIO, PatientCells, best_row, coefficients, patients_of, trials
+from stagewright.stages.protocol import StageContext, StageResult, Unit
+from stagewright.state.artifacts import Skipped
+from stagewright.state.layout import analysis, classification_cell
+
+__all__ = ["run"]
+
+METRICS = (
+    "average_precision",
+    "balanced_accuracy",
+    "recall_positive",
+    "recall_negative",
+    "precision_positive",
+    "precision_negative",
+    "brier",
+    "log_loss",
+)
+TIE = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    """One patient's cross-validated path."""
+
+    patient: PatientCells
+    n_folds: int
+    path: CrossValidatedPath
+
+
+def run(context: StageContext) -> StageResult:
+    """Cross-validate every configuration of the grid.
+
+    Raises
+    ------
+    UnitFailed
+        When an embedding or its paths fail; it names the unit.
+    """
+    request, study = context.request, context.request.study
+    summary: list[dict[str, object]] = []
+    skipped: list[Skipped] = []
+    notes: dict[str, None] = {}
+    n_cells = 0
+    for cohort in embedded_cohorts(context):
+        n_cells = len(cohort.obs)
+        for method in study.methods:
+            unit = Unit(f"{cohort.tag}/{method}/cv", method=method, preprocess=cohort.tag)
+            with context.unit(unit):
+                rows, left_out, reduced = _configuration(context, cohort, method)
+            summary += rows
+            skipped += left_out
+            notes |= dict.fromkeys(reduced)
+    table = pd.DataFrame(summary)
+    table["best"] = table.index == table["auc_median"].idxmax()
+    save_csv(context.artifacts, analysis(request.checkpoint) / "classification_grid" / "plan1b_summary.csv", table)
+    best = best_row(table, "auc_median")
+    named = f"{best['preprocess']}/{best['method']}/k_{best['k']}/{best['penalty']}"
+    return StageResult(
+        metrics={
+            "plan1b.best.auc": float(str(best["auc_median"])),
+            "plan1b.best.auc_choice_left_out": float(str(best["auc_choice_left_out_median"])),
+            "plan1b.best.average_precision": float(str(best["average_precision_median"])),
+            "plan1b.n_patients": float(table["n_patients"].min()),
+        }
+        | {
+            f"plan1b.{row['preprocess']}.{row['method']}.{row['penalty']}.auc": row["auc_median"]
+            for row in table.to_dict("records")
+        },
+        configurations=tuple(
+            dict.fromkeys(f"{row['preprocess']}/{row['method']}/k_{row['k']}" for row in table.to_dict("records")),
+        ),
+        skipped=tuple(skipped),
+        notes=(f"best configuration: {named}, median AUC over patients {best['auc_median']:.4f}", *notes),
+        trials=trials(table, "auc_median"),
+        n_cells=n_cells,
+    )
+
+
+def _configuration(
+    context: StageContext,
+    cohort: EmbeddedCohort,
+    method: str,
+) -> tuple[list[dict[str, object]], list[Skipped], list[str]]:
+    """Cross-validate one embedding, write its tables, and return a summary row for each penalty."""
+    request, study = context.request, context.request.study
+    scores = cohort.scores[method].astype(np.float64)
+    where = f"{cohort.tag}/{method}"
+    kept, skipped, notes = _split(patients_of(cohort, request.scope.patient), study.folds, where)
+    alphas = np.asarray(study.alphas)
+    metrics, coefs, predictions, summary = [], [], [], []
+    for penalty in study.penalties:
+
+        def score(item: tuple[PatientCells, int], penalty: str = penalty) -> _Scored:
+            patient, n_folds = item
+            path = cross_validated_path(
+                scores[patient.rows],
+                patient.positive,
+                alphas,
+                n_folds=n_folds,
+                n_repeats=study.repeats,
+                seed=patient.seed,
+                l1_ratio=L1_RATIO[penalty],
+                keep_all_decisions=True,
+            )
+            return _Scored(patient, n_folds, path)
+
+        scored = map_nogil(score, kept, request.workers)
+        at = _common_alpha(scored)
+        summary.append(_summary_row(cohort.tag, method, penalty, scored, at, len(skipped), scores.shape[1]))
+        for item in scored:
+            metrics.append(_metric_rows(item, penalty, scores.shape[1], study.repeats))
+            coefs.append(coefficients(item.patient.name, penalty, item.path.refit))
+            predictions.append(_prediction_rows(item, penalty, at, cohort.obs.index))
+    folder = classification_cell(request.checkpoint, cohort.tag, method)
+    save_csv(context.artifacts, folder / "metrics.csv", pd.concat(metrics, ignore_index=True))
+    save_csv(context.artifacts, folder / "coefs.csv", pd.concat(coefs, ignore_index=True))
+    save_parquet(context.artifacts, folder / "oof_predictions.parquet", pd.concat(predictions, ignore_index=True))
+    return summary, skipped, notes
+
+
+def _split(
+    patients: Sequence[PatientCells],
+    folds: int,
+    where: str,
+) -> tuple[list[tuple[PatientCells, int]], list[Skipped], list[str]]:
+    """Return the patients that can be cross-validated with their number of folds, and the others with the reason."""
+    kept, skipped, notes = [], [], []
+    for patient in patients:
+        n_positive = int(patient.positive.sum())
+        plan = feasible_folds(n_positive, len(patient.rows) - n_positive, folds)
+        if plan.n_folds == 0:
+            skipped.append(Skipped(patient=patient.name, reason=plan.reason or "no folds", where=where))
+            continue
+        if plan.reason is not None:
+            notes.append(f"{patient.name}: {plan.n_folds} folds instead of {folds} ({plan.reason})")
+        kept.append((patient, plan.n_folds))
+    if not kept:
+        raise ValueError("no patient has enough cells of both classes for two folds; see the plan's warnings")
+    return kept, skipped, notes
+
+
+def _common_alpha(scored: Sequence[_Scored]) -> int:
+    """Return the place of the alpha with the highest median AUC over patients; the largest alpha among equals."""
+    median = np.median(np.vstack([item.path.auc_by_alpha for item in scored]), axis=0)
+    return int(np.flatnonzero(median >= median.max() - TIE).max())
+
+
+def _summary_row(
+    tag: str,
+    method: str,
+    penalty: str,
+    scored: Sequence[_Scored],
+    at: int,
+    n_skipped: int,
+    k: int,
+) -> dict[str, object]:
+    auc = np.array([item.path.auc_by_alpha[at] for item in scored])
+    return {
+        "preprocess": tag,
+        "method": method,
+        "k": k,
+        "penalty": penalty,
+        "alpha": float(scored[0].path.alphas[at]),
+        "n_patients": len(scored),
+        "n_skipped": n_skipped,
+        "auc_median": float(np.median(auc)),
+        "auc_mean": float(auc.mean()),
+        "auc_min": float(auc.min()),
+        "auc_max": float(auc.max()),
+        "auc_median_own_alpha": float(np.median([item.path.auc_at_best for item in scored])),
+        "auc_choice_left_out_median": float(np.median([item.path.auc_choice_left_out.mean() for item in scored])),
+        "average_precision_median": _median_at(scored, "average_precision", at),
+        "balanced_accuracy_median": _median_at(scored, "balanced_accuracy", at),
+        "worst_gap": max(item.path.worst_gap for item in scored),
+    }
+
+
+def _median_at(scored: Sequence[_Scored], metric: str, at: int) -> float:
+    return float(np.median([item.path.metrics_mean[metric][at] for item in scored]))
+
+
+def _metric_rows(item: _Scored, penalty: str, k: int, repeats: int) -> pd.DataFrame:
+    path = item.path
+    table = {
+        "patient": item.patient.name,
+        "penalty": penalty,
+        "alpha": path.alphas,
+        "k": k,
+        "n_cells": len(item.patient.rows),
+        "n_positive": path.metrics.n_positive,
+        "n_negative": path.metrics.n_negative,
+        "folds": item.n_folds,
+        "repeats": repeats,
+        "auc_mean": path.metrics_mean["roc_auc"],
+        "auc_sd": path.metrics_sd["roc_auc"],
+    }
+    for name in METRICS:
+        table |= {f"{name}_mean": path.metrics_mean[name], f"{name}_sd": path.metrics_sd[name]}
+    table |= {"n_nonzero": path.refit.n_nonzero, "gap": path.worst_gap}
+    return pd.DataFrame(table)
+
+
+def _prediction_rows(item: _Scored, penalty: str, at: int, cells: pd.Index) -> pd.DataFrame:
+    """Return each cell's out-of-fold prediction in each repeat, at the configuration's alpha."""
+    path = item.path
+    if path.oof_decision_by_alpha is None:
+        raise RuntimeError("the decisions of every alpha were asked for")
+    n_repeats, n = path.folds.shape
+    decision = path.oof_decision_by_alpha[:, :, at].ravel()
+    return pd.DataFrame(
+        {
+            "patient": item.patient.name,
+            "cell": np.tile(cells[item.patient.rows].to_numpy(dtype=object), n_repeats),
+            "penalty": penalty,
+            "alpha": path.alphas[at],
+            "repeat": np.repeat(np.arange(n_repeats, dtype=np.int32), n),
+            "fold": path.folds.ravel().astype(np.int32),
+            "label": np.tile(item.patient.positive, n_repeats),
+            "decision": decision,
+            "probability": probability(decision),
+        },
+    )

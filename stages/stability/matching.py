@@ -1,0 +1,95 @@
+"""Pair the components of two fits."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Measure = Literal["correlation", "cosine"]
+Float64Array = npt.NDArray[np.float64]
+Loadings = npt.NDArray[np.float32] | Float64Array
+
+
+def match_components(a: Loadings, b: Loadings, *, measure: Measure = "correlation") -> Float64Array:
+    """Similarity of each component of `a` to its partner in `b` under the best one-to-one pairing.
+
+    The pairing maximises the sum of absolute similarities (Kuhn 1955, Nav. Res. Logist. Q. 2:83), so signs do not
+    matter.
+
+    Parameters
+    ----------
+    a, b
+        Loadings of shape (n_genes, k), the genes in the same order.
+    measure
+        "correlation" (Pearson) or "cosine" between columns.
+
+    Returns
+    -------
+    Float64Array
+        Shape (k,), in the order of the components of `a`; in [0, 1], higher is more alike. A component that is
+        constant (zero, for the cosine) is like no other: 0.
+
+    Raises
+    ------
+    ValueError
+        The shapes differ.
+    """
+    similarity = similarity_blocks([a, b], measure=measure)[0, 1]
+    return assign(similarity)
+
+
+def row_maximum(a: Loadings, b: Loadings, *, measure: Measure = "correlation") -> Float64Array:
+    """Similarity of each component of `a` to the most similar one in `b`, shape (k,), in [0, 1].
+
+    Several components may share a partner, so this is never below `match_components` on average and hides a lost
+    component; it is here to compare with studies that report it.
+    """
+    highest: Float64Array = similarity_blocks([a, b], measure=measure)[0, 1].max(axis=1)
+    return highest
+
+
+def similarity_blocks(loadings: Sequence[Loadings], *, measure: Measure = "correlation") -> Float64Array:
+    """Absolute similarity of all components of all fits, by one product.
+
+    Parameters
+    ----------
+    loadings
+        n_fits arrays of shape (n_genes, k).
+    measure
+        "correlation" or "cosine".
+
+    Returns
+    -------
+    Float64Array
+        Shape (n_fits, n_fits, k, k): entry [i, j, s, t] compares component s of fit i with component t of fit j.
+    """
+    signed = signed_similarity(loadings, measure=measure)
+    n_fits, k = len(loadings), loadings[0].shape[1]
+    return np.abs(signed).reshape(n_fits, k, n_fits, k).transpose(0, 2, 1, 3)
+
+
+def signed_similarity(loadings: Sequence[Loadings], *, measure: Measure = "correlation") -> Float64Array:
+    """Similarity with its sign of all components of all fits, shape (n_fits * k, n_fits * k), in [-1, 1]."""
+    shapes = {fit.shape for fit in loadings}
+    if len(shapes) != 1 or len(next(iter(shapes))) != 2:  # noqa: PLR2004 - genes by components
+        raise ValueError(f"Loadings have shapes {sorted(shapes)}; compare fits of the same genes and the same K.")
+    stacked = np.hstack(loadings).astype(np.float64)
+    size = np.linalg.norm(stacked, axis=0)
+    if measure == "correlation":
+        stacked -= stacked.mean(axis=0)
+    lengths = np.linalg.norm(stacked, axis=0)
+    # What centring leaves of a constant column is rounding.
+    usable = lengths > 1e-7 * size
+    stacked *= np.divide(1.0, lengths, out=np.zeros_like(lengths), where=usable)
+    product: Float64Array = stacked.T @ stacked
+    return np.clip(product, -1.0, 1.0)
+
+
+def assign(similarity: Float64Array) -> Float64Array:
+    """Similarities of shape (k,) under the one-to-one pairing of rows and columns that maximises their sum."""
+    from scipy.optimize import linear_sum_assignment  # noqa: PLC0415 - half a second, for this function only
+
+    rows, columns = linear_sum_assignment(similarity, maximize=True)
+    matched: Float64Array = similarity[rows, columns]
+    return matched

@@ -1,0 +1,402 @@
+"""Small sealed steps, each valid in every respect, for tests to spoil in one.
+
+What a stage would compute is drawn here instead, so that the right answers are known by construction: the gates are
+checked against these and not against a stage.
+"""
+
+import csv
+import json
+import shutil
+from collections.abc import Callable, Iterable
+from itertools import combinations
+from pathlib import Path, PurePosixPath
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+from scipy import sparse
+
+from stagewright.gates.protocol import GateContext, GateRequest
+from stagewright.state.artifacts import ArtifactWriter, Outcome, Skipped, publish, seal
+from stagewright.state.canonical import digest_file
+from stagewright.state.layout import analysis, classification_cell, k_folder, preprocess_folder, replicate_folder
+from stagewright.state.records import ArtifactSeal, Limits, SealedData
+from stagewright.state.spec.data import ColumnFilter, DataScope, Label, Timepoint
+from stagewright.state.spec.effective import EffectiveStudy
+from stagewright.state.spec.grid import Hvg
+from stagewright.state.step_request import CommandStage, StepRequest
+
+N_GENES = 40
+KS = {"pca": (3, 5), "nmf": (3, 5)}
+CHOSEN = {"pca": 5, "nmf": 3}
+SEEDS = (1, 2, 3)
+ALPHAS = (0.1, 1.0, 10.0)
+FOLDS, REPEATS = 3, 2
+TAG = "hvg_40"
+CELLS_OF = {"P1": (12, 18), "P2": (15, 15), "P3": (9, 21), "P4": (20, 10), "P5": (0, 20), "P6": (1, 25)}
+"""Positive and negative cells of each patient; P5 has one class only, P6 too few of one."""
+SKIPPED = {"P5": "one class only", "P6": "fewer than 3 positive cells"}
+LIMITS = Limits(runtime_s=3600.0, memory_bytes=2**30, retries=2)
+
+Reseal = Callable[[GateContext], GateContext]
+
+
+@pytest.fixture(scope="session")
+def _templates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("steps")
+    cells = _cells()
+    _write_h5ad(folder / "cohort.h5ad", cells, obsm={}, varm={})
+    for stage in ("plan0", "plan1a", "plan1b", "my_command"):
+        run = folder / stage
+        request = _request(folder / "cohort.h5ad", stage)
+        attempt = run / "attempts" / f"0001_A_{stage}"
+        attempt.mkdir(parents=True)
+        (attempt / "request.json").write_text(request.model_dump_json(), encoding="utf-8")
+        writer = ArtifactWriter(attempt / "staging")
+        outcome = WRITERS[stage](writer, request, cells)
+        publish(run, attempt, outcome.model_copy(update={"artifacts": writer.artifacts()}), kept=())
+    return folder
+
+
+@pytest.fixture
+def step_of(_templates: Path, tmp_path: Path) -> Callable[[str], GateContext]:
+    """Return a function that gives a fresh copy of a valid, sealed step ``A/<stage>``."""
+
+    def copy(stage: str) -> GateContext:
+        run = tmp_path / stage
+        shutil.copytree(_templates / stage, run)
+        return _context(run, stage, LIMITS)
+
+    return copy
+
+
+@pytest.fixture
+def reseal() -> Reseal:
+    """Return a function that seals a step's files again as they are now, as a stage that wrote them so would have.
+
+    Declared shapes are dropped for files that changed; files that were deleted are no longer declared.
+    """
+
+    def again(step: GateContext) -> GateContext:
+        artifacts = []
+        for artifact in step.outcome.artifacts:
+            path = step.run / artifact.path
+            if not path.is_file():
+                continue
+            if (digest := digest_file(path)) != artifact.sha256:
+                fresh = {"sha256": digest, "bytes": path.stat().st_size, "shape": None, "columns": None, "obs": None}
+                artifact = artifact.model_copy(update=fresh | {"obsm": {}, "varm": {}})  # noqa: PLW2901 - the same one
+            artifacts.append(artifact)
+        outcome = step.outcome.model_copy(update={"artifacts": tuple(artifacts)})
+        listing = step.run / step.asked.artifacts.outcome
+        listing.write_text(outcome.model_dump_json(exclude_none=True), encoding="utf-8")
+        request = step.run / step.asked.request
+        request.write_text(step.request.model_dump_json(), encoding="utf-8")
+        asked = step.asked.model_copy(
+            update={"artifacts": seal(step.run, listing, outcome), "request_sha256": digest_file(request)}
+        )
+        return GateContext(run=step.run, asked=asked, request=step.request, outcome=outcome)
+
+    return again
+
+
+def _context(run: Path, stage: str, limits: Limits) -> GateContext:
+    attempt = run / "attempts" / f"0001_A_{stage}"
+    request = StepRequest.model_validate_json((attempt / "request.json").read_bytes())
+    outcome = Outcome.model_validate_json((attempt / "outcome.json").read_bytes())
+    asked = GateRequest(
+        run=str(run),
+        step=f"A/{stage}",
+        attempt=1,
+        request=(attempt / "request.json").relative_to(run).as_posix(),
+        request_sha256=digest_file(attempt / "request.json"),
+        artifacts=ArtifactSeal.model_validate(seal(run, attempt / "outcome.json", outcome)),
+        runtime_used_s=60.0,
+        peak_rss_bytes=2**28,
+        limits=limits,
+    )
+    return GateContext(run=run, asked=asked, request=request, outcome=outcome)
+
+
+def _request(data: Path, stage: str) -> StepRequest:
+    hvg = Hvg(method="hvg", n_top_genes=N_GENES)
+    study = EffectiveStudy(
+        checkpoint="A",
+        preprocess=(hvg,),
+        reference=hvg,
+        methods=("pca", "nmf"),
+        ks={"pca": KS["pca"], "nmf": KS["nmf"]},
+        seeds=SEEDS,
+        rotation={},
+        penalties=("l1",),
+        alphas=ALPHAS,
+        folds=FOLDS,
+        repeats=REPEATS,
+        group="none",
+        scope="classifier",
+        cells_per_patient=None,
+        workers=None,
+    )
+    return StepRequest.model_validate(
+        {
+            "run_id": "20260101_000000_small_00000000",
+            "step": f"A/{stage}",
+            "attempt": 1,
+            "data": SealedData(path=str(data), bytes=data.stat().st_size, sha256=digest_file(data)),
+            "scope": DataScope(
+                path=str(data),
+                patient="donor",
+                label=Label(column="CN.label", positive="cancer", negative="normal"),
+                timepoint=Timepoint(column="time", keep=("MRD",)),
+                filters=(ColumnFilter(column="Tech", drop=("RNA",)),),
+            ),
+            "study": study,
+            "k_by_method": {} if stage == "plan0" else CHOSEN,
+            "upstream": {},
+            "limits": LIMITS,
+            "caps": LIMITS,
+            "workers": 1,
+            "command": CommandStage(argv=("true",)) if stage == "my_command" else None,
+        }
+    )
+
+
+def _cells() -> pd.DataFrame:
+    """Return obs of the data file: the cells of the study, and some that its time point and filters leave out."""
+    rows = [
+        (f"{patient}_{number}", patient, "cancer" if number < positive else "normal", "MRD", "CITE")
+        for patient, (positive, negative) in CELLS_OF.items()
+        for number in range(positive + negative)
+    ]
+    rows += [(f"P7_{number}", "P7", ("cancer", "normal")[number % 2], "Dx", "CITE") for number in range(10)]
+    rows += [(f"P8_{number}", "P8", ("cancer", "normal")[number % 2], "MRD", "RNA") for number in range(10)]
+    frame = pd.DataFrame(rows, columns=["cell", "donor", "CN.label", "time", "Tech"]).set_index("cell")
+    return frame.astype("category")
+
+
+def _in_scope(cells: pd.DataFrame) -> pd.DataFrame:
+    return cells[cells["donor"].isin(list(CELLS_OF))].copy()
+
+
+def _write_h5ad(
+    path: Path, obs: pd.DataFrame, obsm: dict[str, NDArray[np.float32]], varm: dict[str, NDArray[np.float32]]
+) -> None:
+    rng = np.random.default_rng(7)
+    counts = sparse.csr_matrix(rng.poisson(0.3, (len(obs), N_GENES)).astype(np.float32))
+    var = pd.DataFrame(index=[f"g{number}" for number in range(N_GENES)])
+    anndata.AnnData(counts, obs=obs, var=var, obsm=obsm, varm=varm).write_h5ad(path)
+
+
+def _write_csv(writer: ArtifactWriter, path: PurePosixPath, header: Iterable[str], rows: list[tuple[object, ...]]) -> None:
+    columns = tuple(header)
+    with writer.place(path).open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(columns)
+        table.writerows(rows)
+    writer.record(path, "csv", shape=(len(rows), len(columns)), columns=columns)
+
+
+def _write_npy(writer: ArtifactWriter, path: PurePosixPath, array: NDArray[np.float64]) -> None:
+    np.save(writer.place(path), array.astype(np.float32))
+    writer.record(path, "npy", shape=array.shape)
+
+
+def _plan0(writer: ArtifactWriter, request: StepRequest, cells: pd.DataFrame) -> Outcome:
+    rng = np.random.default_rng(3)
+    obs = _in_scope(cells)
+    folder = analysis("A") / "plan0"
+    writer.write_json(folder / "gene_log.json", {"kept": N_GENES})
+    rows = [(cell, *obs.loc[cell, ["donor", "CN.label", "time"]]) for cell in obs.index]
+    _write_csv(writer, folder / "cells.csv", ("cell", "patient", "label", "timepoint"), rows)
+    summary: list[tuple[object, ...]] = []
+    for method, ks in KS.items():
+        for k in ks:
+            summary.append(_sweep(writer, rng, len(obs), method, k))
+    header = (
+        "method,k,n_seeds,replicates,stability_mean,stability_median,stability_fraction_below_0.3,"
+        "consensus_silhouette,explained,objective,converged,chosen,shortlisted,reason"
+    )
+    _write_csv(writer, folder / "k_selection_summary.csv", header.split(","), summary)
+    return Outcome.model_validate(
+        {
+            "step": request.step,
+            "attempt": 1,
+            "artifacts": (),
+            "k_by_method": CHOSEN,
+            "k_shortlist": {method: (k,) for method, k in CHOSEN.items()},
+            "n_cells": len(obs),
+        }
+    )
+
+
+def _sweep(writer: ArtifactWriter, rng: np.random.Generator, n_cells: int, method: str, k: int) -> tuple[object, ...]:
+    """Write one method and K: the same components under each seed, shuffled, turned over and a little off."""
+    seeds = SEEDS[:1] if method == "pca" else SEEDS
+    truth, scores = rng.exponential(size=(N_GENES, k)), rng.gamma(2.0, size=(n_cells, k))
+    fits: dict[int, NDArray[np.float64]] = {}
+    for seed in seeds:
+        fits[seed] = (truth + rng.normal(scale=0.2, size=truth.shape)).astype(np.float32).astype(np.float64)
+        order = rng.permutation(k)
+        sign = rng.choice([-1.0, 1.0], k) if method == "pca" else np.ones(k)
+        place = replicate_folder("A", method, k, seed)
+        _write_npy(writer, place / "loadings.npy", (fits[seed] * sign)[:, order])
+        _write_npy(writer, place / "scores.npy", (scores * sign)[:, order] + rng.normal(scale=0.1, size=scores.shape))
+        writer.write_json(place / "extras.json", {"seed": seed, "converged": True})
+    # The true match is known here, so the correlation is taken component by component without any matching.
+    alike = {
+        pair: [float(np.corrcoef(fits[pair[0]][:, j], fits[pair[1]][:, j])[0, 1]) for j in range(k)]
+        for pair in combinations(seeds, 2)
+    }
+    pooled = [value for values in alike.values() for value in values]
+    mean, median = (float(np.mean(pooled)), float(np.median(pooled))) if pooled else (None, None)
+    kind = "seed" if pooled else "seed-invariant"
+    document = {
+        "method": method,
+        "k": k,
+        "replicates": kind,
+        "n_seeds": len(seeds),
+        "mean": mean,
+        "median": median,
+        "fraction_below_0.3": 0.0 if pooled else None,
+        "pairs": [
+            {"seeds": list(pair), "mean": float(np.mean(values)), "median": float(np.median(values)), "components": values}
+            for pair, values in alike.items()
+        ],
+    }
+    place = k_folder("A", method, k)
+    path = place / "pairwise_stability_summary.json"
+    writer.place(path).write_text(json.dumps(document), encoding="utf-8")
+    writer.record(path, "json")
+    if pooled:
+        writer.write_json(place / "consensus_cache" / "consensus.json", {"silhouette": 0.9})
+        _write_npy(writer, place / "consensus_cache" / "consensus_loadings.npy", truth)
+    shown = ("" if mean is None else f"{mean:.6f}", "" if median is None else f"{median:.6f}", "0.0" if pooled else "")
+    chosen = CHOSEN[method] == k
+    return (method, k, len(seeds), kind, *shown, "0.9" if pooled else "", 0.5, 1.0, True, chosen, chosen, "so chosen")
+
+
+def _write_embeddings(writer: ArtifactWriter, cells: pd.DataFrame) -> None:
+    rng = np.random.default_rng(11)
+    obs = _in_scope(cells)
+    obsm = {f"X_{method}": rng.gamma(2.0, size=(len(obs), k)).astype(np.float32) for method, k in CHOSEN.items()}
+    varm = {f"{method}_loadings": rng.exponential(size=(N_GENES, k)).astype(np.float32) for method, k in CHOSEN.items()}
+    path = preprocess_folder("A", TAG) / "adata_with_dr.h5ad"
+    _write_h5ad(writer.place(path), obs, obsm, varm)
+    widths = ({name: array.shape[1] for name, array in arrays.items()} for arrays in (obsm, varm))
+    writer.record(path, "h5ad", shape=(len(obs), N_GENES), obs=obs.columns, obsm=next(widths), varm=next(widths))
+    writer.write_json(preprocess_folder("A", TAG) / "gene_log.json", {"kept": N_GENES})
+
+
+def _scored() -> dict[str, tuple[int, int]]:
+    return {patient: counts for patient, counts in CELLS_OF.items() if patient not in SKIPPED}
+
+
+def _write_coefficients(writer: ArtifactWriter, path: PurePosixPath, k: int) -> None:
+    rng = np.random.default_rng(13)
+    header = ("patient", "penalty", "alpha", "intercept", *(f"component_{number + 1}" for number in range(k)))
+    rows = [
+        (patient, "l1", alpha, 0.1, *(rng.normal(size=k) / alpha if alpha < ALPHAS[-1] else np.zeros(k)))
+        for patient in _scored()
+        for alpha in ALPHAS
+    ]
+    _write_csv(writer, path, header, rows)
+
+
+def _classified(request: StepRequest, n_cells: int) -> Outcome:
+    return Outcome(
+        step=request.step,
+        attempt=1,
+        artifacts=(),
+        skipped=tuple(
+            Skipped(patient=patient, reason=reason, where=f"{TAG}/{method}")
+            for method in CHOSEN
+            for patient, reason in SKIPPED.items()
+        ),
+        n_cells=n_cells,
+    )
+
+
+def _plan1a(writer: ArtifactWriter, request: StepRequest, cells: pd.DataFrame) -> Outcome:
+    _write_embeddings(writer, cells)
+    scores = (
+        "auc,average_precision,balanced_accuracy,recall_positive,recall_negative,precision_positive,precision_negative,"
+        "brier,log_loss,deviance_explained,n_nonzero,gap"
+    ).split(",")
+    summary: list[tuple[object, ...]] = []
+    for method, k in CHOSEN.items():
+        cell = classification_cell("A", TAG, method)
+        rows = [
+            (patient, "l1", alpha, k, sum(counts), *counts, *(0.7 for _ in scores))
+            for patient, counts in _scored().items()
+            for alpha in ALPHAS
+        ]
+        header = ("patient", "penalty", "alpha", "k", "n_cells", "n_positive", "n_negative", *scores)
+        _write_csv(writer, cell / "metrics_no_cv.csv", header, rows)
+        _write_coefficients(writer, cell / "coefs_no_cv.csv", k)
+        summary.append((TAG, method, k, "l1", len(_scored()), len(SKIPPED), 1.0, 0.7))
+    header = ("preprocess", "method", "k", "penalty", "n_patients", "n_skipped", "alpha", "auc_median")
+    _write_csv(writer, analysis("A") / "classification_grid" / "plan1a_summary.csv", header, summary)
+    return _classified(request, len(_in_scope(cells)))
+
+
+def _plan1b(writer: ArtifactWriter, request: StepRequest, cells: pd.DataFrame) -> Outcome:
+    _write_embeddings(writer, cells)
+    rng = np.random.default_rng(17)
+    obs = _in_scope(cells)
+    summary: list[tuple[object, ...]] = []
+    for method, k in CHOSEN.items():
+        cell = classification_cell("A", TAG, method)
+        scores = ("auc_mean", "auc_sd", "average_precision_mean", "gap")
+        rows = [
+            (patient, "l1", alpha, k, sum(counts), *counts, FOLDS, REPEATS, *(0.7 for _ in scores))
+            for patient, counts in _scored().items()
+            for alpha in ALPHAS
+        ]
+        header = ("patient,penalty,alpha,k,n_cells,n_positive,n_negative,folds,repeats".split(","), scores)
+        _write_csv(writer, cell / "metrics.csv", (*header[0], *header[1]), rows)
+        _write_coefficients(writer, cell / "coefs.csv", k)
+        _write_oof(writer, cell / "oof_predictions.parquet", obs, rng)
+        summary.append((TAG, method, k, "l1", 1.0, len(_scored()), len(SKIPPED), *(0.7 for _ in range(7)), method == "pca"))
+    header = (
+        "preprocess,method,k,penalty,alpha,n_patients,n_skipped,auc_median,auc_mean,auc_min,auc_max,"
+        "auc_median_own_alpha,average_precision_median,balanced_accuracy_median,best"
+    ).split(",")
+    _write_csv(writer, analysis("A") / "classification_grid" / "plan1b_summary.csv", header, summary)
+    return _classified(request, len(obs))
+
+
+def _write_oof(writer: ArtifactWriter, path: PurePosixPath, obs: pd.DataFrame, rng: np.random.Generator) -> None:
+    parts = []
+    for patient in _scored():
+        mine = obs[obs["donor"] == patient]
+        label = (mine["CN.label"] == "cancer").to_numpy()
+        for repeat in range(REPEATS):
+            decision = rng.normal(size=len(mine)) + label
+            parts.append(
+                pd.DataFrame(
+                    {
+                        "patient": patient,
+                        "cell": mine.index.astype(str),
+                        "penalty": "l1",
+                        "repeat": repeat,
+                        "fold": rng.permutation(np.arange(len(mine)) % FOLDS),
+                        "label": label,
+                        "decision": decision,
+                        "probability": 1 / (1 + np.exp(-decision)),
+                        "alpha": 1.0,
+                    }
+                )
+            )
+    table = pd.concat(parts, ignore_index=True)
+    table.to_parquet(writer.place(path), index=False)
+    writer.record(path, "parquet", shape=table.shape, columns=table.columns)
+
+
+def _command(writer: ArtifactWriter, request: StepRequest, _: pd.DataFrame) -> Outcome:
+    writer.write_json(analysis("A") / "my_command" / "answer.json", {"answer": 42})
+    return Outcome(step=request.step, attempt=1, artifacts=())
+
+
+WRITERS = {"plan0": _plan0, "plan1a": _plan1a, "plan1b": _plan1b, "my_command": _command}
