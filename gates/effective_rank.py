@@ -15,8 +15,8 @@ from stagewright.state.records import Verdict
 __all__ = ["effective_rank", "independent_share"]
 
 _finding = partial(Finding, gate="effective_rank")
-NEARLY = 2.5
-"""Up to this multiple of the bound the finding is a warning: 0.25 with the default bound of 0.1."""
+NEARLY = 0.25
+"""With the default bound, a share below this is a warning; a bound of the spec has no such zone."""
 WHY = "An embedding that varies along few directions only is a smaller one under a larger K's name."
 
 
@@ -36,6 +36,7 @@ def effective_rank(context: GateContext) -> Iterator[Finding]:
     measurement, bioRxiv 214262.
     """
     least = threshold(context, "effective_rank", "at_least")
+    nearly = NEARLY if "at_least" not in context.request.gates.get("effective_rank", {}) else least
     smallest: dict[str, float] = {}
     faults = []
     for item in read_embeddings(context):
@@ -44,7 +45,7 @@ def effective_rank(context: GateContext) -> Iterator[Finding]:
         if axes.varying.size == 0 or k == 1:
             continue  # nothing varies here, which the gate `embedding` reports; or there is but one axis
         share = independent_share(axes.correlation, k)
-        if share < NEARLY * least:
+        if share < max(least, nearly):
             severity: Verdict = "fail" if share < least else "warn"
             remedy = "To pass: adjust to a smaller K, or leave this method out."
             faults.append(_record(item.subject, severity, share, k, least, f"{WHY} {remedy}"))
@@ -72,8 +73,6 @@ def _record(subject: str, severity: Verdict, share: float, k: int, least: float,
         subject=subject,
         severity=severity,
         measured=f"{share:.3f} (about {1 + share * (k - 1):.1f} of {k} axes)",
-        threshold=f"at least {least:g}"
-        if severity == "fail"
-        else f"at least {NEARLY * least:g} (fails below {least:g})",
+        threshold=f"at least {least:g}" if severity == "fail" else f"at least {NEARLY:g} (fails below {least:g})",
         reason=reason,
     )

@@ -98,7 +98,7 @@ def _patient(subject: str, mine: pd.DataFrame, wanted: pd.Index, repeats: int) -
 
 
 def _folds(subject: str, mine: pd.DataFrame, positive: pd.Series, asked: int) -> Iterator[Finding]:
-    """Compare the folds of each repeat with those asked for, or with the cells of the smaller class if these are fewer."""
+    """Compare the folds of each repeat with those asked for, or with the smaller class if it has fewer cells."""
     feasible = min(asked, int(positive.sum()), int((~positive).sum()))
     found = sorted(set(mine.groupby("repeat")["fold"].nunique()))
     if found and found != [feasible]:

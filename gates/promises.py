@@ -7,20 +7,16 @@ from pathlib import PurePosixPath
 from stagewright.gates.places import cell_table, coefficients_table, embedding_file, oof_table, patient_table
 from stagewright.state.artifacts import ArtifactFormat
 from stagewright.state.layout import analysis, k_folder, preprocess_folder, replicate_folder
-from stagewright.state.spec.grid import Method
+from stagewright.state.spec.grid import SEED_INVARIANT, Method
 from stagewright.state.step_request import StepRequest
 
 __all__ = [
-    "SEED_INVARIANT",
     "Promise",
     "grid",
     "promises",
     "seeds_of",
     "writes_embeddings",
 ]
-
-SEED_INVARIANT = frozenset({"pca"})
-"""Methods whose fit does not depend on the seed: Plan 0 fits them once, with the first seed."""
 
 CELLS = "cells"
 

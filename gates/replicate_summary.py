@@ -11,12 +11,12 @@ import pandas as pd
 
 from stagewright.gates.finding import bounded
 from stagewright.gates.matched_correlation import matched_correlation, read_loadings
-from stagewright.gates.promises import SEED_INVARIANT, seeds_of
+from stagewright.gates.promises import seeds_of
 from stagewright.gates.protocol import Finding, GateContext
 from stagewright.gates.tables import numbers, read_csv
 from stagewright.state.layout import analysis, k_folder, replicate_folder
 from stagewright.state.records import Verdict
-from stagewright.state.spec.grid import Method
+from stagewright.state.spec.grid import SEED_INVARIANT, Method
 
 __all__ = ["replicate_summary"]
 
@@ -34,9 +34,9 @@ def replicate_summary(context: GateContext) -> Iterator[Finding]:
 
     Measured are, for each method and K of the request: its one row in `k_selection_summary.csv`; the number of seeds
     and of pairs in its `pairwise_stability_summary.json`; that the two files agree; the matched correlation of up to
-    45 pairs of seeds, computed again from `loadings.npy`, and where that is all pairs their mean and median; and whether two
-    seeds gave the same bytes. For each method, that exactly one K is chosen, that it is in the request, and that the
-    outcome hands on that K.
+    45 pairs of seeds, computed again from `loadings.npy`, and where that is all pairs their mean and median; and
+    whether two seeds gave the same loadings. For each method, that exactly one K is chosen, that it is in the request,
+    and that the outcome hands on that K.
 
     Notes
     -----
@@ -48,7 +48,7 @@ def replicate_summary(context: GateContext) -> Iterator[Finding]:
     table = read_csv(path, NEEDED)
     if table is None:
         return
-    wanted = [(method, k) for method, ks in context.request.study.ks.items() for k in ks]
+    wanted: list[tuple[Method, int]] = [(method, k) for method, ks in context.request.study.ks.items() for k in ks]
     rows: dict[tuple[str, str], list[pd.Series]] = {}
     for _, row in table.iterrows():
         rows.setdefault((row["method"], row["k"]), []).append(row)
@@ -61,7 +61,8 @@ def replicate_summary(context: GateContext) -> Iterator[Finding]:
         yield from bounded(faults)
         if not any(fault.severity == "fail" for fault in faults):
             seeds = seeds_of(context.request, method)
-            measured = f"{len(seeds)} seeds, stability {own[0]['stability_median'] or 'not defined for one fit'}"
+            median = _number(own[0]["stability_median"])
+            measured = f"{len(seeds)} seeds, median stability {median:.3f}" if len(seeds) > 1 else "one fit"
             yield _record(f"{method}/k_{k}", "pass", measured, "as requested, and as recomputed", WHY)
     for stranger in rows:
         yield _fail("/k_".join(stranger), "a row in k_selection_summary.csv", "only methods and K of the request")
@@ -72,7 +73,7 @@ def _method_and_k(context: GateContext, method: Method, k: int, row: "pd.Series"
     subject = f"{method}/k_{k}"
     seeds = seeds_of(context.request, method)
     kind = "seed-invariant" if method in SEED_INVARIANT else "seed"
-    if (row["replicates"], row["n_seeds"]) != (kind, str(len(seeds))):
+    if (row["replicates"], _number(row["n_seeds"])) != (kind, len(seeds)):
         measured = f"{row['replicates']} replicates of {row['n_seeds']} seeds"
         yield _fail(f"{subject} in k_selection_summary.csv", measured, f"{kind} replicates of {len(seeds)} seeds")
     path = context.run / k_folder(context.request.checkpoint, method, k) / "pairwise_stability_summary.json"

@@ -1,4 +1,4 @@
-"""Children of the `stages` room: ``python -P -m stagewright.stages supervise | work | inspect | tabulate | cohort``.
+"""Children of the `stages` room: ``python -P -m stagewright.stages supervise | work | survey | suggest | ...``.
 
 Each reads files or arguments and writes files: nothing here speaks on a standard stream that a client listens to.
 """
@@ -20,6 +20,9 @@ def main(arguments: list[str] | None = None) -> int:
     survey = children.add_parser("survey", help="look into a data file without reading its matrix")
     survey.add_argument("request", type=Path)
     survey.add_argument("answer", type=Path)
+    suggest = children.add_parser("suggest", help="guess the data section of a goal spec from a file")
+    suggest.add_argument("request", type=Path)
+    suggest.add_argument("answer", type=Path)
     cohort = children.add_parser("cohort", help="write the built-in cohort")
     cohort.add_argument("path", type=Path)
     cohort.add_argument("--seed", type=int, default=0)
@@ -48,6 +51,12 @@ def _survey(asked: argparse.Namespace) -> int:
     return answer_survey(asked.request, asked.answer)
 
 
+def _suggest(asked: argparse.Namespace) -> int:
+    from stagewright.stages.suggest import answer_suggest
+
+    return answer_suggest(asked.request, asked.answer)
+
+
 def _cohort(asked: argparse.Namespace) -> int:
     from stagewright.stages.cohort.generate import generate_cohort
 
@@ -62,7 +71,14 @@ def _warm(_: argparse.Namespace) -> int:
     return 0
 
 
-CHILDREN = {"supervise": _supervise, "work": _work, "survey": _survey, "cohort": _cohort, "warm": _warm}
+CHILDREN = {
+    "supervise": _supervise,
+    "work": _work,
+    "survey": _survey,
+    "suggest": _suggest,
+    "cohort": _cohort,
+    "warm": _warm,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

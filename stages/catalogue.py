@@ -9,6 +9,7 @@ from stagewright.stages.protocol import Stage
 from stagewright.state.spec.effective import EffectiveStudy
 from stagewright.state.spec.faults import nearest
 from stagewright.state.spec.goal import GoalSpec
+from stagewright.state.spec.grid import SEED_INVARIANT
 
 __all__ = ["STAGES", "StageEntry", "count_units", "load_stage", "spec_faults"]
 
@@ -38,7 +39,6 @@ STAGES: Mapping[str, StageEntry] = {
 
 METHODS = ("pca", "fa", "nmf")
 PREPROCESS = ("hvg", "all_filtered")
-SEED_INVARIANT = frozenset({"pca"})
 
 
 def load_stage(name: str) -> Stage:

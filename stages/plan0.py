@@ -86,6 +86,7 @@ def _sweep(context: StageContext, matrix: sp.csr_matrix) -> Mapping[tuple[str, i
     """Fit every unit and write its replicate; return what is needed to compare them, by method and K."""
     study = context.request.study
     shared = SharedMatrix(matrix)
+    _ = shared.standardised
     if "fa" in study.methods:
         _ = shared.correlation  # computed here, so that two threads do not both compute it
     settings = FitSettings(rotation=dict(study.rotation))

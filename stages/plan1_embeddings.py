@@ -17,6 +17,7 @@ from anndata import AnnData
 from anndata.io import read_elem
 from numpy.typing import NDArray
 
+from stagewright.stages.classify.threads import map_nogil
 from stagewright.stages.cohort.load import Cohort, load_cohort
 from stagewright.stages.files import save_h5ad
 from stagewright.stages.gene_log import gene_log
@@ -29,7 +30,7 @@ from stagewright.stages.reduction.sweep import FitSettings, SharedMatrix, sweep
 from stagewright.state.artifacts import read_outcome
 from stagewright.state.canonical import digest_file
 from stagewright.state.layout import preprocess_folder
-from stagewright.state.spec.grid import Preprocess
+from stagewright.state.spec.grid import Method, Preprocess
 from stagewright.state.step_request import StepRequest
 
 __all__ = ["EmbeddedCohort", "embedded_cohorts"]
@@ -95,11 +96,15 @@ def _fit(context: StageContext, cohort: Cohort, entry: Preprocess) -> EmbeddedCo
         settings = FitSettings(rotation=dict(study.rotation))
     except (ValueError, ArithmeticError) as error:
         raise UnitFailed(Unit(entry.tag, preprocess=entry.tag)) from error
-    fits: dict[str, Reduction] = {}
-    for method in study.methods:
+    _ = shared.standardised  # computed here, so that two threads do not both compute it
+
+    def fit(method: Method) -> Reduction:
         k = request.k_by_method[method]
         with context.unit(Unit(f"{entry.tag}/{method}/k_{k}", method=method, k=k, preprocess=entry.tag)):
-            _, fits[method] = next(sweep([FitUnit(method, k, study.seeds[0])], shared, settings))
+            _, reduction = next(sweep([FitUnit(method, k, study.seeds[0])], shared, settings))
+        return reduction
+
+    fits = dict(zip(study.methods, map_nogil(fit, study.methods, request.workers), strict=True))
     folder = preprocess_folder(request.checkpoint, entry.tag)
     data = AnnData(
         X=matrix,

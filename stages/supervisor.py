@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -26,16 +26,18 @@ from stagewright.state.ledger import Ledger, Transition
 from stagewright.state.lock import hold_alive
 from stagewright.state.records import Blocked, Proposal
 from stagewright.state.run_directory import RunDirectory
-from stagewright.state.run_state import split_step
+from stagewright.state.run_state import RunState, split_step
 from stagewright.state.step_request import StepRequest
 from stagewright.state.units import format_bytes, format_seconds
 
 __all__ = ["pinned_environment", "supervise", "worker_command"]
 
 POLL_S = 0.05
+SIGN_OF_LIFE_S = 1.0
 GRACE_S = 2.0
 COMMIT_WAIT_S = 600.0
 LAST_LINES = 12
+ERROR_CHARS = 600
 THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
@@ -45,13 +47,14 @@ class _TryAgain(Exception):  # noqa: N818 - not an error: it tells stamina to wa
 
 @dataclass(slots=True)
 class _Ending:
-    """How a worker ended."""
+    """How a worker ended. `seen` are the processes of its tree, those included that left its process group."""
 
     exit_status: int | None = None
     elapsed_s: float = 0.0
     peak_rss_bytes: int = 0
     cancelled: bool = False
     over: Failure | None = None
+    seen: set[psutil.Process] = field(default_factory=set)
 
 
 def supervise(run: RunDirectory, request: StepRequest) -> None:
@@ -69,11 +72,13 @@ def supervise(run: RunDirectory, request: StepRequest) -> None:
         wait_max=30.0,
         wait_jitter=0.5,
     )
-    current = request
+    current: StepRequest | None = request
     for one in tries:
         with one:
             if one.num > 1:
                 current = _open_retry(ledger, current)
+            if current is None:
+                return
             _attempt(ledger, current)
 
 
@@ -102,6 +107,7 @@ def _attempt(ledger: Ledger, request: StepRequest) -> None:
         if failure is None:
             return
         retrying = failure.transient and transition.state.tries < request.limits.retries
+        retrying = retrying and ending.elapsed_s < request.limits.runtime_s
         _commit_failure(transition, folder, request, ending, failure, retrying=retrying)
     if retrying:
         raise _TryAgain
@@ -122,6 +128,7 @@ def _publish(
         sealed = publish(run.path, folder, outcome, kept=kept)
     except (OSError, ValueError) as error:
         return Failure(error=f"the results could not be published: {error}", transient=isinstance(error, OSError))
+    (folder / RESULT).unlink()  # outcome.json says the same, and is what the ledger seals
     event = _finished(request, ending, "executed", f"executed; {sealed.count} artifacts, {format_bytes(sealed.bytes)}")
     transition.commit(
         event.model_copy(
@@ -150,24 +157,28 @@ def _commit_failure(
     *,
     retrying: bool,
 ) -> None:
-    event = _finished(request, ending, "failed", f"failed: {failure.error}")
-    trace = folder / TRACEBACK
+    error = failure.error if len(failure.error) <= ERROR_CHARS else failure.error[:ERROR_CHARS] + "..."
+    event = _finished(request, ending, "failed", f"failed: {error}")
+    trace = folder / TRACEBACK  # the error in full
     blocked = Blocked(
-        error=failure.error,
+        error=error,
         traceback=trace.relative_to(folder.parent.parent).as_posix() if trace.exists() else None,
         last_lines=tail_lines(folder / WORKER_LOG, LAST_LINES),
-        proposals=_proposals(failure, request, ending),
+        proposals=_proposals(failure, request, ending, transition.state),
     )
     update = {"transient": failure.transient, "will_retry": retrying, "blocked": None if retrying else blocked}
     transition.commit(event.model_copy(update=update))
 
 
-def _proposals(failure: Failure, request: StepRequest, ending: _Ending) -> tuple[Proposal, ...]:
-    smaller = propose(failure, request)
-    if ending.over is None:
-        return smaller
-    more = propose_more_budget(request.limits, ending.elapsed_s, request.caps.runtime_s, request.caps.memory_bytes)
-    return (*more, *smaller)
+def _proposals(failure: Failure, request: StepRequest, ending: _Ending, state: RunState) -> tuple[Proposal, ...]:
+    used_s = state.runtime_used_s + ending.elapsed_s
+    short = {
+        "runtime": ending.elapsed_s >= request.limits.runtime_s,
+        "memory": ending.peak_rss_bytes > request.limits.memory_bytes,
+    }
+    more = propose_more_budget(state.effective_limits, used_s, request.caps.runtime_s, request.caps.memory_bytes)
+    needed = [proposal for proposal in more if any(short[name] for name in proposal.adjustments)]
+    return (*needed, *propose(failure, request))
 
 
 def _finished(request: StepRequest, ending: _Ending, outcome: str, what: str) -> AttemptFinished:
@@ -186,9 +197,11 @@ def _finished(request: StepRequest, ending: _Ending, outcome: str, what: str) ->
     )
 
 
-def _open_retry(ledger: Ledger, failed: StepRequest) -> StepRequest:
-    """Open the next attempt at the same step and return its request."""
+def _open_retry(ledger: Ledger, failed: StepRequest) -> StepRequest | None:
+    """Open the next attempt at the same step and return its request; None when the run was stopped meanwhile."""
     with ledger.transition(wait_s=COMMIT_WAIT_S) as transition:
+        if transition.state.status != "running":
+            return None
         spent = transition.state.runtime_used_s
         left = max(1.0, transition.state.effective_limits.runtime_s - spent)
         limits = failed.limits.model_copy(update={"runtime_s": left})
@@ -226,43 +239,59 @@ def _run_worker(folder: Path, request: StepRequest) -> _Ending:
             cwd=folder,
         )
     os.close(lifeline)
+    ending = _Ending()
     try:
-        ending = _watch(worker, folder, request, started)
+        _watch(worker, folder, request, started, ending)
     finally:
-        _end_tree(worker)
+        _end_tree(worker, ending.seen)
         os.close(held)
     ending.exit_status = worker.returncode
     ending.elapsed_s = time.monotonic() - started
     return ending
 
 
-def _watch(worker: subprocess.Popen[bytes], folder: Path, request: StepRequest, started: float) -> _Ending:
-    ending = _Ending()
+def _watch(
+    worker: subprocess.Popen[bytes],
+    folder: Path,
+    request: StepRequest,
+    started: float,
+    ending: _Ending,
+) -> None:
+    """Return when the worker has ended by itself, or has to be ended."""
+    signs_of_life = 0
     while worker.poll() is None:
-        ending.peak_rss_bytes = max(ending.peak_rss_bytes, _tree_rss(worker.pid))
+        tree = _tree(worker.pid)
+        ending.seen.update(tree)
+        ending.peak_rss_bytes = max(ending.peak_rss_bytes, _rss(tree))
+        if (time.monotonic() - started) // SIGN_OF_LIFE_S > signs_of_life:
+            signs_of_life += 1
+            os.utime(folder / "alive.lock")  # tells how long an attempt lived whose supervisor was killed
         if (folder / CANCEL).exists():
             ending.cancelled = True
-            return ending
+            return
         if time.monotonic() - started > request.limits.runtime_s:
             limit = format_seconds(request.limits.runtime_s)
             ending.over = Failure(error=f"the run-time budget is used up: {limit} were left for it", transient=False)
-            return ending
+            return
         if ending.peak_rss_bytes > request.limits.memory_bytes:
             used, limit = format_bytes(ending.peak_rss_bytes), format_bytes(request.limits.memory_bytes)
             ending.over = Failure(error=f"the memory budget was passed: {used} of {limit}", transient=False)
-            return ending
+            return
         with suppress(subprocess.TimeoutExpired):
             worker.wait(POLL_S)
-    return ending
 
 
-def _tree_rss(pid: int) -> int:
-    """Return the resident bytes of a process and its descendants."""
+def _tree(pid: int) -> list[psutil.Process]:
+    """Return a process and its descendants."""
     try:
         parent = psutil.Process(pid)
-        tree = [parent, *parent.children(recursive=True)]
+        return [parent, *parent.children(recursive=True)]
     except psutil.NoSuchProcess:
-        return 0
+        return []
+
+
+def _rss(tree: list[psutil.Process]) -> int:
+    """Return the resident bytes of some processes."""
     total = 0
     for process in tree:
         with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
@@ -270,14 +299,17 @@ def _tree_rss(pid: int) -> int:
     return total
 
 
-def _end_tree(worker: subprocess.Popen[bytes]) -> None:
-    """End the worker's process group: ask first, then kill. The group also holds what the worker left behind."""
+def _end_tree(worker: subprocess.Popen[bytes], seen: set[psutil.Process]) -> None:
+    """End the worker's process group, and what was seen to leave it: ask first, then kill."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(worker.pid, signal.SIGTERM)
     with suppress(subprocess.TimeoutExpired):
         worker.wait(GRACE_S)
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(worker.pid, signal.SIGKILL)
+    for process in seen:
+        with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            process.kill()  # only if it is still the process that was seen
     worker.wait()
 
 

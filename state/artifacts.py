@@ -7,6 +7,7 @@ new files are moved to their places, and `outcome.json` lists them. The ledger s
 
 import json
 import os
+import shutil
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -167,6 +168,7 @@ def publish(run: Path, attempt: Path, outcome: Outcome, *, kept: Iterable[str]) 
         place = run / artifact.path
         place.parent.mkdir(parents=True, exist_ok=True)
         (attempt / "staging" / artifact.path).replace(place)
+    shutil.rmtree(attempt / "staging")  # only empty folders are left of it
     listing = attempt / OUTCOME
     with listing.open("w", encoding="utf-8") as file:
         file.write(outcome.model_dump_json(indent=1, exclude_none=True) + "\n")

@@ -26,6 +26,7 @@ TRACEBACK = "traceback.txt"
 WORKER_LOG = "worker.log"
 CANCEL = "cancel"
 TAIL_BYTES = 16_384
+LINE_CHARS = 120
 
 
 def open_attempt(run: RunDirectory, request: StepRequest) -> tuple[Path, str]:
@@ -42,11 +43,12 @@ def open_attempt(run: RunDirectory, request: StepRequest) -> tuple[Path, str]:
 
 
 def tail_lines(path: Path, count: int) -> tuple[str, ...]:
-    """Return the last lines of a log file, reading only its end; empty when there is no such file."""
+    """Return the last lines of a log file, long ones cut, reading only its end; empty when there is no such file."""
     try:
         with path.open("rb") as file:
             file.seek(0, 2)
             file.seek(max(0, file.tell() - TAIL_BYTES))
-            return tuple(file.read().decode("utf-8", errors="replace").splitlines()[-count:])
+            lines = file.read().decode("utf-8", errors="replace").splitlines()[-count:]
+            return tuple(line if len(line) <= LINE_CHARS else line[:LINE_CHARS] + "..." for line in lines)
     except FileNotFoundError:
         return ()

@@ -30,6 +30,7 @@ FIRST_KEYS = ("at", "seq", "step", "event", "message")
 LAST_KEYS = ("prev", "hash")
 GENESIS = "0" * 64
 BLOCK_BYTES = 8192
+MOST = 2**53
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +157,7 @@ class ChainedLog:
     def _parse(self, number: int, line: bytes) -> Entry:
         try:
             entry = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise LedgerCorrupt(f"{self.path.name}:{number}: is not JSON: {error}") from error
         if not isinstance(entry, dict):
             raise LedgerCorrupt(f"{self.path.name}:{number}: is not a JSON object")
@@ -191,6 +192,8 @@ def _sorted(value: JsonValue) -> JsonValue:
         return {key: _sorted(value[key]) for key in sorted(value)}
     if isinstance(value, list):
         return [_sorted(item) for item in value]
+    if isinstance(value, float) and value.is_integer() and abs(value) < MOST:
+        return int(value)  # 2.0 and 2 are one number with one hash, so they have one form
     return value
 
 
@@ -247,7 +250,7 @@ def _head_of(line: bytes) -> Head:
     try:
         entry = json.loads(line)
         return Head(int(entry["seq"]), str(entry["hash"]))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise LedgerCorrupt(f"the last line of a log has no seq and hash: {line[:80]!r}") from error
 
 
@@ -259,7 +262,7 @@ def _fault(entry: Entry, line: bytes, previous: Head) -> str | None:
     try:
         digest = digest_json({key: value for key, value in entry.items() if key != "hash"})
         form = serialise(entry)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return f"holds a value that no entry can hold: {error}"
     if entry.get("hash") != digest:
         return "was changed (hash differs from its content)"

@@ -103,7 +103,7 @@ class Ledger:
             cut = head.seq < seq or (head.seq == seq and head.hash != digest)  # type: ignore[operator]  # an int, above
             if cut or (seq == 0 and digest != GENESIS):
                 raise LedgerCorrupt(
-                    f"{name}.log ends at entry {head.seq} but the ledger anchors its entry {seq}: it was cut or changed",
+                    f"{name}.log ends at entry {head.seq}, the ledger anchors its entry {seq}: it was cut or changed",
                 )
 
 

@@ -58,6 +58,7 @@ class RunState(Record):
     position: int = 0
     status: Status = "planned"
     attempt: int = 0
+    attempt_open: bool = False
     tries: int = 0
     last_completed_step: str | None = None
     sealed: dict[str, SealedStep] = Field(default_factory=dict)

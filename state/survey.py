@@ -1,11 +1,11 @@
 """What planning asks of a data file and what a child process answers: facts from its obs and metadata alone."""
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from stagewright.state.records import Record, SealedData
 from stagewright.state.spec.data import DataScope
 
-__all__ = ["PatientCells", "Survey", "SurveyRequest"]
+__all__ = ["PatientCells", "SuggestAnswer", "SuggestRequest", "Survey", "SurveyRequest"]
 
 
 class SurveyRequest(Record):
@@ -48,3 +48,25 @@ class Survey(Record):
     patients: tuple[PatientCells, ...] = ()
     warnings: tuple[str, ...] = ()
     levels: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+
+
+class SuggestRequest(Record):
+    """Guess the data section of a goal spec from a file."""
+
+    path: str
+
+
+class SuggestAnswer(Record):
+    """What was guessed.
+
+    Attributes
+    ----------
+    fault
+        Why the file cannot be used; None when it can.
+    facts, guesses
+        In the shapes `FileFacts` and `Suggestions` of the stages' room.
+    """
+
+    fault: str | None = None
+    facts: dict[str, JsonValue] = Field(default_factory=dict)
+    guesses: dict[str, JsonValue] = Field(default_factory=dict)

@@ -9,6 +9,7 @@ The law of the machine
   validated without fail, and, where the spec asks for approval, when a person has approved.
 - `adjust` opens the same step again with a changed effective spec. A finished attempt is never opened again: a retry is
   a new attempt, and attempts are numbered through the whole run.
+- An attempt ends once: finished or lost. Another may begin only after that.
 - Attempts of a step may fail `retries` times; then the step is `blocked`, until an adjustment or a stop.
 - `stop` is always possible. After it, or after `completed`, nothing may happen but the end of a cancelled attempt.
 """
@@ -124,16 +125,19 @@ def _needs_approval(state: RunState, position: int) -> bool:
 
 
 def _attempt_started(state: RunState, event: AttemptStarted) -> RunState:
-    retrying = state.status == "running" and state.tries > 0
+    retrying = state.status == "running" and not state.attempt_open
     _need(state.status == "planned" or retrying, f"attempt_started at status {state.status}")
     _need(event.step == state.step, f"attempt_started at {event.step} where {state.step} is the step")
     _need(event.attempt == state.attempt + 1, f"attempt {event.attempt} where {state.attempt + 1} follows")
-    return state.model_copy(update={"status": "running", "attempt": event.attempt, "blocked": None})
+    started = {"status": "running", "attempt": event.attempt, "attempt_open": True, "blocked": None}
+    return state.model_copy(update=started)
 
 
 def _attempt_finished(state: RunState, event: AttemptFinished) -> RunState:
     _need(event.attempt == state.attempt, f"attempt {event.attempt} finished while {state.attempt} is the newest")
-    used = {
+    _need(state.attempt_open, f"attempt {event.attempt} finished twice")
+    used: dict[str, object] = {
+        "attempt_open": False,
         "runtime_used_s": state.runtime_used_s + event.elapsed_s,
         "peak_rss_bytes": max(state.peak_rss_bytes, event.peak_rss_bytes),
     }
@@ -180,14 +184,16 @@ def _executed(state: RunState, event: AttemptFinished) -> RunState:
 def _attempt_lost(state: RunState, event: AttemptLost) -> RunState:
     _need(state.status == "running", f"attempt_lost at status {state.status}")
     _need(event.attempt == state.attempt, f"attempt {event.attempt} lost while {state.attempt} is the newest")
-    tries = state.tries + 1
+    # A supervisor that dies between two tries loses no attempt: the one before ended and was counted.
+    tries = state.tries + state.attempt_open
     exhausted = tries > state.effective_limits.retries
     _need(exhausted == (event.blocked is not None), "a lost attempt blocks the step exactly when no retry is left")
     return state.model_copy(
         update={
             "status": "blocked" if exhausted else "planned",
+            "attempt_open": False,
             "tries": tries,
-            "failures": state.failures + 1,
+            "failures": state.failures + state.attempt_open,
             "runtime_used_s": state.runtime_used_s + event.elapsed_s,
             "blocked": event.blocked,
         },

@@ -1,6 +1,8 @@
 """Parse quantities that people write with their unit: `6h`, `90 s`, `16GiB`."""
 
+import math
 import re
+from decimal import Decimal
 from typing import Annotated
 
 from pydantic import BeforeValidator, PlainSerializer
@@ -19,6 +21,8 @@ BYTES = {
     "GiB": 2**30,
     "TiB": 2**40,
 }
+MOST_BYTES = 2**53
+"""The largest integer that every JSON reader keeps."""
 PART = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]+)\s*")
 
 
@@ -43,7 +47,7 @@ def parse_seconds(text: object) -> float:
             raise ValueError(f"write {allowed}")
         total += float(part[1]) * SECONDS[part[2]]
         position = part.end()
-    if total <= 0:
+    if not 0 < total < math.inf:
         raise ValueError(f"write {allowed}")
     return total
 
@@ -64,9 +68,10 @@ def parse_bytes(text: object) -> int:
         raise ValueError(f"write {allowed} (a bare number has no unit)")  # noqa: TRY004 - pydantic reads ValueError
     part = PART.fullmatch(text)
     units = {unit.lower(): size for unit, size in BYTES.items()}
-    if part is None or part[2].lower() not in units or float(part[1]) <= 0:
+    size = 0 if part is None else int(Decimal(part[1]) * units.get(part[2].lower(), 0))
+    if not 0 < size <= MOST_BYTES:
         raise ValueError(f"write {allowed}")
-    return int(float(part[1]) * units[part[2].lower()])
+    return size
 
 
 def format_seconds(seconds: float) -> str:
@@ -102,7 +107,8 @@ def format_bytes(size: int) -> str:
 
 
 def _say_seconds(value: float) -> str:
-    return format_seconds(value) if parse_seconds(format_seconds(value)) == value else f"{value}s"
+    exact = f"{Decimal(repr(value)):f}s"  # never in powers of ten, which `parse_seconds` does not read
+    return format_seconds(value) if value >= 1 and value.is_integer() else exact
 
 
 def _say_bytes(value: int) -> str:

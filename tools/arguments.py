@@ -9,12 +9,15 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError, create_model
 
+from stagewright.state.canonical import digest_json
 from stagewright.state.refusals import NextCall, Refusal
 from stagewright.state.spec.faults import describe_faults
 
-__all__ = ["checked_arguments", "parameters_of"]
+__all__ = ["checked_arguments", "parameters_of", "recordable"]
+
+SHOWN = 2000
 
 
 def parameters_of(tool: Callable[..., object]) -> list[inspect.Parameter]:
@@ -30,6 +33,8 @@ def checked_arguments(name: str, tool: Callable[..., object], arguments: Mapping
     Refusal
         `unknown_argument` for a name that the tool does not have, `invalid_argument` for a missing or wrong value.
     """
+    if (fault := _unrecordable(arguments)) is not None:
+        raise Refusal("invalid_argument", f"{name} cannot be called so, and nothing was done: {fault}")
     model = _model(tool)
     known = ", ".join(model.model_fields)
     try:
@@ -57,6 +62,25 @@ def _model(tool: Callable[..., object]) -> type[BaseModel]:
     return create_model("Arguments", __config__=ConfigDict(extra="forbid"), **fields)
 
 
+def recordable(arguments: Mapping[str, Any]) -> dict[str, JsonValue]:
+    """Return arguments as an entry of a log can hold them; what none can hold is shown as text."""
+    if _unrecordable(arguments) is None:
+        return dict(arguments)
+    return {"shown": ascii(dict(arguments))[:SHOWN]}
+
+
+def _unrecordable(arguments: Mapping[str, Any]) -> str | None:
+    """Return why arguments have no canonical form, which every reader of the record could recompute."""
+    try:
+        digest_json(dict(arguments))
+    except (ValueError, RecursionError) as error:
+        return (
+            f"an argument holds what JSON cannot say for every reader ({error}); allowed: finite numbers, integers "
+            "below 2**53, and text without lone surrogates"
+        )
+    return None
+
+
 def _unwrapped(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments with objects that came as JSON text unwrapped: some clients send them so."""
     unwrapped = dict(arguments)
@@ -64,6 +88,6 @@ def _unwrapped(arguments: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(value, str) and name in ("adjustments", "k_by_method") and value.lstrip().startswith("{"):
             try:
                 unwrapped[name] = json.loads(value)
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue  # left as it is, for the check to say what is wrong
     return unwrapped

@@ -1,6 +1,7 @@
 """See how the newest attempt of a run is getting on, and whether its supervisor still lives."""
 
 import json
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,11 +40,12 @@ def look_at_attempt(run: RunDirectory, state: RunState) -> AttemptView:
     if state.attempt == 0:
         return AttemptView()
     folder = _folder(run, state)
+    elapsed_s = _age(folder, time.time()) if state.attempt_open else None
     try:
         shown = json.loads((folder / PROGRESS).read_text(encoding="utf-8"))
-        return AttemptView(int(shown["done"]), int(shown["total"]), shown["unit"], _age(folder))
+        return AttemptView(int(shown["done"]), int(shown["total"]), shown["unit"], elapsed_s)
     except (OSError, ValueError, KeyError, TypeError):
-        return AttemptView(elapsed_s=_age(folder))
+        return AttemptView(elapsed_s=elapsed_s)
 
 
 def is_lost(run: RunDirectory, state: RunState) -> bool:
@@ -54,9 +56,10 @@ def is_lost(run: RunDirectory, state: RunState) -> bool:
 def lost_event(run: RunDirectory, state: RunState) -> AttemptLost:
     """Return the event that records a lost attempt; it blocks the step when no retry is left."""
     folder = _folder(run, state)
+    elapsed_s = (_age(folder, _last_sign(folder)) or 0.0) if state.attempt_open else 0.0
     error = f"attempt {state.attempt} was lost: its supervisor ended without an outcome (a kill, or loss of power)"
     blocked = None
-    if state.tries + 1 > state.effective_limits.retries:
+    if state.tries + state.attempt_open > state.effective_limits.retries:
         failure = Failure(error=error, transient=True)
         blocked = Blocked(
             error=error,
@@ -68,7 +71,7 @@ def lost_event(run: RunDirectory, state: RunState) -> AttemptLost:
         step=state.step,
         actor="stagewright",
         attempt=state.attempt,
-        elapsed_s=round(_age(folder, until=_last_sign(folder)) or 0.0, 3),
+        elapsed_s=elapsed_s,
         blocked=blocked,
     )
 
@@ -77,19 +80,19 @@ def _folder(run: RunDirectory, state: RunState) -> Path:
     return run.attempt(state.attempt, state.step)
 
 
-def _age(folder: Path, until: float | None = None) -> float | None:
-    """Return the seconds from the attempt's start to `until`, or to its last sign of life."""
+def _age(folder: Path, until: float) -> float | None:
+    """Return the seconds from the attempt's start to `until`."""
     try:
         began = (folder / REQUEST).stat().st_mtime
     except OSError:
         return None
-    return round(max(0.0, (until or _last_sign(folder)) - began), 2)
+    return round(max(0.0, until - began), 2)
 
 
 def _last_sign(folder: Path) -> float:
-    """Return the time of the newest change in the attempt's folder."""
+    """Return the time of the newest change in the attempt's folder; its supervisor touches `alive.lock` each second."""
     newest = folder.stat().st_mtime
-    for name in (PROGRESS, WORKER_LOG):
+    for name in (PROGRESS, WORKER_LOG, "alive.lock"):
         try:
             newest = max(newest, (folder / name).stat().st_mtime)
         except OSError:

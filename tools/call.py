@@ -9,15 +9,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
-from pydantic import JsonValue, TypeAdapter
-
-from stagewright.state.chain import ChainedLog
+from stagewright.state.chain import ChainedLog, Entry
 from stagewright.state.clock import stamp, utc_now
 from stagewright.state.refusals import LedgerCorrupt, Refusal
 from stagewright.state.run_directory import EXPERIMENTS, RunDirectory
-from stagewright.tools.arguments import checked_arguments
+from stagewright.tools.arguments import checked_arguments, recordable
 from stagewright.tools.decide import decide
 from stagewright.tools.execute_stage import execute_stage
 from stagewright.tools.plan_run import plan_run
@@ -38,7 +36,6 @@ TOOLS: Mapping[str, Tool] = {
     "read_state": read_state,
 }
 
-_JSON: TypeAdapter[dict[str, JsonValue]] = TypeAdapter(dict[str, JsonValue])
 POLL_S = 0.1
 
 
@@ -67,30 +64,31 @@ def call_tool(
     Raises
     ------
     Refusal
-        When the rules do not allow the call; recorded too.
+        When the rules do not allow the call; recorded too, like a wait that the caller gives up.
     """
-    started = time.monotonic()
-    record = _Record(workspace, name, dict(arguments), caller, started)
+    record = _Record(workspace, name, dict(arguments), caller, time.monotonic())
     try:
         for tick in TOOLS[name](workspace, **checked_arguments(name, _tool(name), arguments)):
             if isinstance(tick, Reply):
                 record.write(reply=tick)
             yield tick
+    except GeneratorExit:
+        record.write_if_possible()
+        raise
     except Refusal as refusal:
-        record.write(refusal=refusal)
+        record.write_if_possible(refusal)
         raise
     except LedgerCorrupt as error:
         broken = damaged(_named_run(workspace, arguments), error)
-        record.write(refusal=broken)
+        record.write_if_possible(broken)
         raise broken from error
     except OSError as error:
         full = Refusal(
             "storage",
-            f"the run directory could not be read or written: {error}. Nothing was acknowledged; free space or mend the "
-            "permissions, then make the same call again.",
+            f"the run directory could not be read or written: {error}. Nothing was acknowledged; free space or mend "
+            "the permissions, then make the same call again.",
         )
-        with suppress(OSError):  # the disk may not take the record either; the caller is told all the same
-            record.write(refusal=full)
+        record.write_if_possible(full)
         raise full from error
 
 
@@ -105,8 +103,7 @@ def refuse_bad_arguments(workspace: Workspace, name: str, arguments: Mapping[str
     try:
         checked_arguments(name, _tool(name), arguments)
     except Refusal as refusal:
-        with suppress(OSError):
-            _Record(workspace, name, dict(arguments), caller, time.monotonic()).write(refusal=refusal)
+        _Record(workspace, name, dict(arguments), caller, time.monotonic()).write_if_possible(refusal)
         raise
 
 
@@ -127,8 +124,9 @@ def complete(call: Iterator[Tick | Reply], on_tick: Callable[[Tick], None] | Non
     raise RuntimeError("a tool ended without a reply")
 
 
-def _named_run(workspace: Workspace, arguments: Mapping[str, Any]) -> RunDirectory:
-    return workspace.run(str(arguments["run_id"]))
+def _named_run(workspace: Workspace, arguments: Mapping[str, Any]) -> RunDirectory | None:
+    named = arguments.get("run_id")
+    return workspace.run(named) if isinstance(named, str) else None
 
 
 @dataclass(slots=True)
@@ -143,23 +141,28 @@ class _Record:
 
     def write(self, *, reply: Reply | None = None, refusal: Refusal | None = None) -> None:
         """Append the call to the log of its run, or of the root."""
-        answer: dict[str, JsonValue] = {}
+        answer: Entry = {}
         if reply is not None:
-            answer = {"reply": cast("JsonValue", reply.model_dump(mode="json", exclude_none=True))}
+            answer = {"reply": reply.model_dump(mode="json", exclude_none=True)}
         if refusal is not None:
-            answer = {"refusal": cast("JsonValue", refusal.facts())}
-        outcome = "answered" if refusal is None else f"refused ({refusal.code})"
-        fields: dict[str, JsonValue] = {
+            answer = {"refusal": refusal.facts()}
+        outcome = f"refused ({refusal.code})" if refusal else "answered" if reply else "given up by the caller"
+        fields: Entry = {
             "step": None if reply is None else reply.step,
             "event": "tool_call",
             "message": f"{self.tool} {outcome} for {self.caller.client or 'unknown client'}",
             "tool": self.tool,
-            "arguments": _JSON.validate_python(self.arguments),
+            "arguments": recordable(self.arguments),
             "client": {"name": self.caller.client, "version": self.caller.version, "protocol": self.caller.protocol},
             "actor": self.workspace.actor,
             "elapsed_s": round(time.monotonic() - self.started, 4),
         }
         self._log(reply).append(stamp(utc_now()), fields | answer)
+
+    def write_if_possible(self, refusal: Refusal | None = None) -> None:
+        """Record a call without a reply; the caller is told all the same when the log does not take it."""
+        with suppress(OSError, LedgerCorrupt):
+            self.write(refusal=refusal)
 
     def _log(self, reply: Reply | None) -> ChainedLog:
         named = reply.run_id if reply is not None else self.arguments.get("run_id")

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from stagewright.tools.replies import Tick
 
-__all__ = ["ChildFailed", "ask_child", "git_facts", "start_supervisor"]
+__all__ = ["ChildFailed", "ask_child", "git_facts", "run_child", "start_supervisor"]
 
 Answer = TypeVar("Answer", bound=BaseModel)
 
@@ -62,6 +62,42 @@ _REAPED: list[subprocess.Popen[bytes]] = []
 
 def _reap() -> None:
     _REAPED[:] = [process for process in _REAPED if process.poll() is None]
+
+
+def run_child(words: Sequence[str], timeout_s: float) -> Iterator[Tick]:
+    """Run a child of the stages' room that writes its own file or none, and yield signs of life until it is done.
+
+    Parameters
+    ----------
+    words
+        The sub-command and its arguments, e.g. ``["cohort", "cohort.h5ad"]``.
+    timeout_s
+        When the child is given up, in seconds.
+
+    Raises
+    ------
+    ChildFailed
+        When the child failed or took too long.
+    """
+    with tempfile.TemporaryFile(prefix="stagewright-") as said:
+        process = subprocess.Popen(  # noqa: S603 - our own module, no shell
+            [sys.executable, "-P", "-m", "stagewright.stages", *words],
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env=_environment(),
+        )
+        try:
+            yield from _wait(process, timeout_s)
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+        if process.returncode != 0:
+            said.seek(0)
+            end = said.read().decode("utf-8", errors="replace")[-ERROR_CHARS:]
+            raise ChildFailed(f"{words[0]} ended with status {process.returncode}:\n{end}")
 
 
 def ask_child(

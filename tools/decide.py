@@ -95,7 +95,8 @@ def decide(
     rationale
         Why, for the record.
     adjustments
-        With `adjust`: new values of k, methods, preprocess, seeds, penalties, alphas, workers, runtime, memory, retries.
+        With `adjust`: new values of k, methods, preprocess, seeds, penalties, alphas, workers, runtime, memory or
+        retries.
     proposal
         With `adjust` on a blocked step: the number of the proposal to apply.
     k_by_method
@@ -209,8 +210,8 @@ def _parsed(state: RunState, values: dict[str, JsonValue]) -> Adjustments:
     if sealed:
         raise Refusal(
             "sealed",
-            f"{', '.join(sealed)} cannot be adjusted: objective, data, label, hold-out, stop criteria, gate thresholds, "
-            "CV scope and grouping were sealed when the run was planned. Adjustable: "
+            f"{', '.join(sealed)} cannot be adjusted: objective, data, label, hold-out, stop criteria, gate "
+            "thresholds, CV scope and grouping were sealed when the run was planned. Adjustable: "
             f"{', '.join(Adjustments.model_fields)}. To change the rest, plan a new run with "
             f"parent_run_id={state.run_id!r}.",
             run_id=state.run_id,

@@ -166,6 +166,7 @@ def _planned(
         summary="",
         next=None,
         steps=[StepPlan(step=step, units=units[step]) for step in plan_steps(spec)],
+        spec_digest=declared.digest(data),
         n_cells=found.n_obs_in_scope,
         n_patients=len(found.patients),
         n_patients_with_both_classes=both,
@@ -192,11 +193,12 @@ def _make_or_find(
     warnings: list[str],
 ) -> tuple[RunDirectory, RunState, bool]:
     digest = declared.digest(data)
-    for number, run in enumerate(list_runs(workspace.root)):
-        if number >= workspace.policy.caps.runs:
-            raise Refusal("over_cap", f"there are {number} runs under the root, which is the operator's cap")
-        if number < IDEMPOTENT_LOOKBACK and (state := _unstarted(run, digest, parent)) is not None:
+    runs = list(list_runs(workspace.root))
+    for run in runs[:IDEMPOTENT_LOOKBACK]:
+        if (state := _unstarted(run, digest, parent)) is not None:
             return run, state, True
+    if len(runs) >= workspace.policy.caps.runs:
+        raise Refusal("over_cap", f"there are {len(runs)} runs under the root, which is the operator's cap")
     moment = utc_now()
     experiments = workspace.root / EXPERIMENTS
     experiments.mkdir(parents=True, exist_ok=True)
@@ -222,7 +224,7 @@ def _unstarted(run: RunDirectory, digest: str, parent: str | None) -> RunState |
     return state if same and state.attempt == 0 and not state.finished and state.last_decision is None else None
 
 
-def _fill(  # noqa: PLR0913 - everything that a run directory starts with
+def _fill(  # noqa: PLR0913, PLR0917 - everything that a run directory starts with
     path: Path,
     workspace: Workspace,
     declared: _Declared,

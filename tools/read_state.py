@@ -1,10 +1,12 @@
 """Read a run, or list the runs: what is where, what was measured, what was decided, and what comes next."""
 
+import json
 import time
 from collections.abc import Iterator
+from itertools import accumulate
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from stagewright.state.ledger import Ledger
 from stagewright.state.refusals import NextCall, Refusal
@@ -18,6 +20,7 @@ __all__ = ["read_state"]
 
 DEFAULT_LIMIT = 10
 MAX_LIMIT = 200
+ITEMS_BYTES = 2800
 MAX_WAIT_S = 3600.0
 
 
@@ -27,7 +30,9 @@ def read_state(
     *,
     view: View = "summary",
     cursor: Annotated[str | None, Field(description="next_cursor of the page before")] = None,
-    limit: Annotated[int, Field(ge=1, le=MAX_LIMIT, description="Items on a page")] = DEFAULT_LIMIT,
+    limit: Annotated[
+        int, Field(ge=1, le=MAX_LIMIT, description="Items on a page; above 10, however long they are")
+    ] = DEFAULT_LIMIT,
     wait_s: Annotated[
         float,
         Field(ge=0, le=MAX_WAIT_S, description="Wait so many seconds for something to change"),
@@ -42,7 +47,7 @@ def read_state(
     cursor
         `next_cursor` of the page before.
     limit
-        Items on a page, at most 200.
+        Items on a page, at most 200. Up to 10, a page also ends where an ordinary reply would grow too long.
     wait_s
         Wait for at most this many seconds until the run's ledger grows or its running attempt ends.
 
@@ -63,6 +68,8 @@ def read_state(
     yield from _until_changed(ledger, wait_s)
     state = ledger.read()
     items, total = view_items(ledger, state, view, start, limit)
+    if limit <= DEFAULT_LIMIT:
+        items = _fitting(items)
     more = str(start + len(items)) if start + len(items) < total else None
     shown = f"{view}: {len(items)} of {total}" + (f" from {start}" if start else "")
     yield ReadReply(
@@ -88,8 +95,16 @@ def _offset(cursor: str | None) -> int:
     return int(cursor)
 
 
+def _fitting(items: list[JsonValue]) -> list[JsonValue]:
+    """Return the first items that fit into an ordinary reply, at least one; the cursor goes on after them."""
+    sizes = accumulate(len(json.dumps(item, ensure_ascii=False).encode()) for item in items)
+    return items[: max(1, sum(size <= ITEMS_BYTES for size in sizes))]
+
+
 def _runs(workspace: Workspace, start: int, limit: int) -> ReadReply:
     items, total = list_of_runs(workspace.root, start, limit)
+    if limit <= DEFAULT_LIMIT:
+        items = _fitting(items)
     more = str(start + len(items)) if start + len(items) < total else None
     why = "shows a run, newest first above" if items else "plans the first run from a goal spec"
     call = NextCall(tool="read_state", arguments={"run_id": "..."}, why=why)

@@ -49,15 +49,16 @@ class Budget(_Part):
 class Reply(_Part):
     """What every reply holds. A reply without None fields is readable as YAML: `text` gives it."""
 
-    run_id: str | None
-    step: str | None
-    status: str | None
+    run_id: str | None = None
+    step: str | None = None
+    status: str | None = None
     summary: str
-    next: NextCall | None
+    next: NextCall | None = None
 
     def text(self) -> str:
         """Return the reply as text for a person: the sentence first, the next call last, every fact between."""
-        facts = self.model_dump(mode="json", exclude_none=True, exclude={"summary", "next"}, exclude_defaults=True)
+        facts = self.model_dump(mode="json", exclude_none=True, exclude={"summary", "next"})
+        facts = {name: value for name, value in facts.items() if value not in ([], {})}
         body = yaml.safe_dump(facts, sort_keys=False, allow_unicode=True, width=120).rstrip() if facts else ""
         after = "" if self.next is None else f"Next: {self.next}"
         return "\n".join(part for part in (self.summary, body, after) if part)
@@ -75,6 +76,7 @@ class PlanReply(Reply):
 
     run_dir: str | None = None
     dry_run: bool = False
+    spec_digest: str | None = None
     steps: list[StepPlan] = Field(default_factory=list)
     n_cells: int = 0
     n_patients: int = 0

@@ -1,6 +1,5 @@
 """The views of a run that `read_state` pages through. Each gives the items of a page and how many there are."""
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from pathlib import Path
@@ -12,6 +11,7 @@ from stagewright.gates.catalogue import gates_for
 from stagewright.state.artifacts import read_outcome
 from stagewright.state.chain import Entry
 from stagewright.state.ledger import Ledger
+from stagewright.state.records import ArtifactSeal
 from stagewright.state.refusals import LedgerCorrupt
 from stagewright.state.run_directory import LOG_NAMES, list_runs
 from stagewright.state.run_state import RunState
@@ -174,13 +174,17 @@ def _trials(ledger: Ledger, _state: RunState, start: int, limit: int) -> Page:
 
 
 def _all_trials(ledger: Ledger) -> Iterable[JsonValue]:
-    """Yield every configuration that any attempt scored, those of abandoned attempts included."""
-    for folder in sorted((ledger.run.path / "attempts").iterdir(), reverse=True):
-        outcome = folder / "outcome.json"
-        if outcome.is_file():
-            found = json.loads(outcome.read_text(encoding="utf-8"))
-            for trial in found.get("trials", []):
-                yield {"step": found["step"], "attempt": found["attempt"]} | trial
+    """Yield every configuration that any attempt scored, as sealed; those of attempts that were adjusted away too."""
+    sealed = [entry for entry in ledger.log.entries() if entry.get("artifacts") is not None]
+    for entry in reversed(sealed):
+        place = {"step": entry["step"], "attempt": entry["attempt"]}
+        try:
+            trials = read_outcome(ledger.run.path, ArtifactSeal.model_validate(entry["artifacts"])).trials
+        except ValueError as error:
+            yield place | {"error": str(error)}
+            continue
+        for trial in trials:
+            yield place | trial
 
 
 _VIEWS: Mapping[str, Callable[[Ledger, RunState, int, int], Page]] = {

@@ -10,7 +10,7 @@ from stagewright.state.run_directory import RunDirectory, find_run
 from stagewright.state.run_state import RunState, next_call
 from stagewright.tools.replies import Budget
 
-__all__ = ["Workspace", "budget_of", "not_allowed"]
+__all__ = ["Workspace", "budget_of", "damaged", "not_allowed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,10 @@ class Workspace:
         """
         if "\0" in text:
             raise Refusal("invalid_argument", f"{what}: a path holds no NUL byte")
-        path = (folder / Path(text).expanduser()).resolve() if self.trusted else (folder / text).resolve()
+        try:
+            path = (folder / Path(text).expanduser()).resolve() if self.trusted else (folder / text).resolve()
+        except (OSError, RuntimeError) as error:  # a loop of links, an unknown home
+            raise Refusal("invalid_argument", f"{what} {text!r} leads nowhere: {error}") from error
         allowed = [self.root.resolve(), *self.policy.data_roots]
         if self.trusted or any(path.is_relative_to(place) for place in allowed):
             return path
@@ -101,8 +104,11 @@ def not_allowed(state: RunState, message: str) -> Refusal:
     )
 
 
-def damaged(run: RunDirectory, error: LedgerCorrupt) -> Refusal:
-    """Return the refusal of any call on a run whose record does not hold together."""
+def damaged(run: RunDirectory | None, error: LedgerCorrupt) -> Refusal:
+    """Return the refusal of any call on a run, or the root, whose record does not hold together."""
+    if run is None:
+        what = f"the log of this root's calls does not hold together: {error}. A person has to look."
+        return Refusal("damaged", what)
     return Refusal(
         "damaged",
         f"the record of {run.run_id} does not hold together: {error}. Nothing was written. "

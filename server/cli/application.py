@@ -18,8 +18,11 @@ PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True}
 def run_application(words: Sequence[str]) -> int:
     """Run one command and return its exit status; a wrong usage is 2."""
     named = words[:1] if words and words[0] in COMMANDS else COMMANDS
-    status = make_application(named)(args=list(words), prog_name="stagewright", standalone_mode=False)
-    return status if isinstance(status, int) else 0
+    try:
+        make_application(named)(args=list(words), prog_name="stagewright")
+    except SystemExit as left:
+        return left.code if isinstance(left.code, int) else 0
+    return 0
 
 
 def make_application(commands: Iterable[str]) -> typer.Typer:
@@ -41,13 +44,21 @@ def make_application(commands: Iterable[str]) -> typer.Typer:
     return application
 
 
-def _options(
-    *,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
-) -> None:
-    if version:
+def _say_version(wanted: bool) -> None:  # noqa: FBT001 - typer hands the value of the option over so
+    if wanted:
         sys.stdout.write(f"stagewright {__version__}\n")
         raise typer.Exit
+
+
+def _options(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_say_version, is_eager=True, help="Print the version and leave."),
+    ] = False,
+) -> None:
+    """Do nothing: the one option acts by itself."""
+    del version
 
 
 def _serve(context: typer.Context) -> None:

@@ -61,9 +61,9 @@ class CrossValidatedPath:
     oof_decision_by_alpha
         Out-of-fold logits at every alpha, shape (n_repeats, n, m), or None if not asked for.
     converged
-        Whether the fit of each fold reached its tolerance, shape (n_repeats, n_folds, m).
+        Whether the fit of each fold converged, as in `LogisticPath`, shape (n_repeats, n_folds, m).
     worst_gap
-        Largest relative duality gap over all folds and alphas.
+        Largest duality gap relative to the objective over all folds and alphas.
     refit
         Models of all cells at every alpha, with their in-sample metrics.
     """
@@ -150,6 +150,7 @@ def cross_validated_path(  # noqa: PLR0913 - what defines the estimate is named 
 
     decisions = np.empty((n_repeats, labels.size, penalties.size))
     gaps = np.empty((n_repeats, n_folds, penalties.size))
+    converged = np.empty(gaps.shape, dtype=bool)
     auc_by_fold = np.empty_like(gaps)
 
     def fit_fold(place: tuple[int, int]) -> None:
@@ -167,6 +168,7 @@ def cross_validated_path(  # noqa: PLR0913 - what defines the estimate is named 
         predicted = path.decision(standardisation.apply(features[test]))
         decisions[place[0], test] = predicted
         gaps[place] = path.gaps
+        converged[place] = path.converged
         auc_by_fold[place] = roc_auc(predicted, labels[test])
 
     # Each task writes to its own cells, so the order in which the threads finish does not matter.
@@ -203,7 +205,7 @@ def cross_validated_path(  # noqa: PLR0913 - what defines the estimate is named 
         oof_decision=decisions[:, :, best].copy(),
         oof_probability=probability(decisions[:, :, best]),
         oof_decision_by_alpha=decisions if keep_all_decisions else None,
-        converged=gaps <= tol,
+        converged=converged,
         worst_gap=float(gaps.max()),
         refit=refit,
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from stagewright.stages.classify.logistic_path import LogisticPath, fit_logistic_path
+from stagewright.stages.classify.logistic_path import LogisticPath, fit_logistic_path, null_objective
 from stagewright.stages.classify.metrics import BinaryMetrics, binary_metrics
 from stagewright.stages.classify.standardise import Standardisation, fit_standardisation
 
@@ -85,8 +85,7 @@ def path_without_cv(
     )
     decision = path.decision(standardised)
     metrics = binary_metrics(decision, labels)
-    share = 0.5 if balanced else metrics.n_positive / labels.size
-    deviance_null = -2.0 * labels.size * (share * np.log(share) + (1.0 - share) * np.log(1.0 - share))
+    null = null_objective(metrics.n_positive, metrics.n_negative, balanced=balanced)
     penalty = path.alphas * (
         l1_ratio * np.abs(path.coefs).sum(axis=1) + 0.5 * (1.0 - l1_ratio) * (path.coefs**2).sum(axis=1)
     )
@@ -96,5 +95,5 @@ def path_without_cv(
         decision=decision,
         metrics=metrics,
         n_nonzero=np.count_nonzero(path.coefs, axis=1).astype(np.int64),
-        deviance_explained=1.0 - 2.0 * (path.objectives - penalty) / deviance_null,
+        deviance_explained=1.0 - (path.objectives - penalty) / null,
     )

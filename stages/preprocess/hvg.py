@@ -27,7 +27,8 @@ def select_hvg(
 
     The method is seurat_v3 (Stuart et al. 2019, Cell 177:1888): in each batch scanpy standardises the variances by a
     local quadratic fit of log variance on log mean; then genes go by their median rank over the batches in which
-    they are among the top, and by the number of those. All-zero genes are set aside first and never selected.
+    they are among the top, and by the number of those; equals keep their order. All-zero genes
+    are set aside first and never selected.
 
     In a batch where more than the fit's window of genes have one and the same mean (seen once, say) the fit is
     singular. It is then repeated for that batch with the next wider window of 0.3 (the method's own), 0.5, 0.7, 1.0;
@@ -76,7 +77,7 @@ def select_hvg(
     }
     table: dict[str, npt.NDArray[np.generic]] = {}
     if normalised is not None:
-        table["mean_log_normalised"] = np.asarray(normalised.mean(axis=0, dtype=np.float64)).ravel()
+        table["mean_log_normalised"] = _mean_and_variance(normalised)[0]
     if n_top_genes >= n_detected:
         log |= {"n_genes_after": n_detected, "note": "n_top_genes is not below the genes with counts: all are kept"}
         return GeneSelection("hvg", detected, supervised=False, log=log, table=table)

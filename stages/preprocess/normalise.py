@@ -54,7 +54,7 @@ def log_normalise(counts: sparse.csr_matrix, target_sum: float = 1e4) -> sparse.
     if not target_sum > 0:
         raise ValueError(f"target_sum is {target_sum}; it must be positive (1e4 is the custom).")
     _check_finite_and_non_negative(counts)
-    totals = np.asarray(counts.sum(axis=1, dtype=np.float64)).ravel()
+    totals: npt.NDArray[np.float64] = counts @ np.ones(counts.shape[1])  # summed in float64
     factors = np.divide(target_sum, totals, out=np.zeros_like(totals), where=totals > 0).astype(np.float32)
     values: npt.NDArray[np.float32] = counts.data.astype(np.float32)
     values *= np.repeat(factors, np.diff(counts.indptr))

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from stagewright.state.spec.grid import SEED_INVARIANT
+
 
 @dataclass(frozen=True, slots=True)
 class MethodEntry:
@@ -15,8 +17,6 @@ class MethodEntry:
         Value in `reduction.methods` of the goal spec.
     title
         Name in reports.
-    seed_invariant
-        True when every seed gives the same result: such a fit runs once, and its seed stability means nothing.
     signed
         True when a component may as well be its own negative, so that comparisons ignore the sign.
     rotations
@@ -27,10 +27,14 @@ class MethodEntry:
 
     name: str
     title: str
-    seed_invariant: bool
     signed: bool
     rotations: tuple[str, ...]
     explained: str
+
+    @property
+    def seed_invariant(self) -> bool:
+        """Whether every seed gives the same result: such a fit runs once, and its seed stability means nothing."""
+        return self.name in SEED_INVARIANT
 
 
 METHODS: Mapping[str, MethodEntry] = MappingProxyType(
@@ -40,7 +44,6 @@ METHODS: Mapping[str, MethodEntry] = MappingProxyType(
             MethodEntry(
                 "pca",
                 "principal component analysis",
-                seed_invariant=True,
                 signed=True,
                 rotations=("none",),
                 explained="total variance of the standardised genes",
@@ -48,7 +51,6 @@ METHODS: Mapping[str, MethodEntry] = MappingProxyType(
             MethodEntry(
                 "fa",
                 "maximum-likelihood factor analysis",
-                seed_invariant=False,
                 signed=True,
                 rotations=("none", "varimax", "promax"),
                 explained="total variance of the standardised genes, as communality",
@@ -56,7 +58,6 @@ METHODS: Mapping[str, MethodEntry] = MappingProxyType(
             MethodEntry(
                 "nmf",
                 "non-negative matrix factorisation",
-                seed_invariant=False,
                 signed=False,
                 rotations=("none",),
                 explained="sum of squares about zero of the variance-scaled genes",

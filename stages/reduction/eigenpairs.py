@@ -64,8 +64,7 @@ def leading_eigenpairs(
     d = scale.astype(np.float32)[:, None]
 
     def apply(block: Float32Array) -> Float32Array:
-        product: Float32Array = d * (matrix @ (d * block))
-        return product
+        return np.asarray(d * (matrix @ (d * block)), dtype=np.float32)
 
     m = start.shape[1]
     vectors: Float32Array = start
@@ -97,7 +96,7 @@ def _new_directions(block: Float32Array, space: Float32Array) -> Float32Array:
     rest = rest[:, new > ROUNDING_SHARE * lengths] / new[new > ROUNDING_SHARE * lengths]
     room = space.shape[0] - space.shape[1]
     if rest.shape[1] == 0 or room <= 0:
-        return rest[:, :0]
+        return np.empty((space.shape[0], 0), dtype=np.float32)
     # Twice is enough (Kahan and Parlett): the first pass leaves rounding of the size that is being removed.
     rest = np.linalg.qr(rest)[0].astype(np.float32, copy=False)
     rest -= space @ (space.T @ rest)

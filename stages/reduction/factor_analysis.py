@@ -5,12 +5,13 @@ import numpy.typing as npt
 from scipy import sparse
 
 from stagewright.stages.reduction.correlation import correlation as correlate
-from stagewright.stages.reduction.factor_likelihood import LOWEST_UNIQUENESS, maximise_likelihood
+from stagewright.stages.reduction.factor_likelihood import LOWEST_UNIQUENESS, FactorFit, maximise_likelihood
 from stagewright.stages.reduction.reduction import Reduction, fix_signs
 from stagewright.stages.reduction.rotation import ROTATIONS, rotate
 from stagewright.stages.reduction.standardise import Float64Array, Standardised, standardise
 
-LOWEST_START = 0.05
+LOWEST_START = 0.5
+"""Starts nearer to 0 give single genes a weight that ends in poorer maxima of the likelihood more often."""
 
 
 def fit_fa(
@@ -21,6 +22,7 @@ def fit_fa(
     rotation: str | None = None,
     correlation: npt.NDArray[np.float32] | None = None,
     start: Float64Array | None = None,
+    n_starts: int = 1,
     tolerance: float = 1e-8,
     max_iter: int = 200,
 ) -> Reduction:
@@ -33,14 +35,16 @@ def fit_fa(
     k
         Number of factors; below the number of varying genes and of cells.
     seed
-        Draws the uniquenesses to start from, uniform in [0.05, 1]. The likelihood can have several maxima; different
+        Draws the uniquenesses to start from, uniform in [0.5, 1]. The likelihood can have several maxima; different
         seeds that agree say that they found the same one.
     rotation
         None or "none", "varimax" (Kaiser-normalised) or "promax" (oblique).
     correlation
         The correlation matrix of the genes if it is at hand: one serves every K and seed. Computed when None.
     start
-        Uniquenesses to start from instead of random ones, shape (n_genes,), in (0, 1].
+        Uniquenesses to start from first, shape (n_genes,), in (0, 1], instead of random ones.
+    n_starts
+        Starts to try, the best of which is returned; `extras["loglike_by_start"]` has the spread.
     tolerance
         Stop when a step is expected to gain less than this share of the objective.
     max_iter
@@ -58,7 +62,7 @@ def fit_fa(
     Raises
     ------
     ValueError
-        `k`, `rotation`, `start` or `correlation` does not fit the matrix.
+        `k`, `rotation`, `start`, `n_starts` or `correlation` does not fit the matrix.
     """
     view = x if isinstance(x, Standardised) else standardise(x)
     n_cells, n_genes = view.shape
@@ -73,25 +77,32 @@ def fit_fa(
     if matrix.shape != (n_genes, n_genes):
         raise ValueError(f"correlation has shape {matrix.shape}; the matrix has {n_genes} genes. Compute it anew.")
     rng = np.random.Generator(np.random.PCG64(seed))
-    first = rng.uniform(LOWEST_START, 1.0, n_genes)
-    if start is not None:
-        if start.shape != (n_genes,) or not ((start > 0) & (start <= 1)).all():
-            raise ValueError(f"start needs shape ({n_genes},) with values in (0, 1].")
-        first = start.astype(np.float64)
-    fit = maximise_likelihood(matrix, k, first, rng, tolerance=tolerance, max_iter=max_iter)
+    if start is not None and (start.shape != (n_genes,) or not ((start > 0) & (start <= 1)).all()):
+        raise ValueError(f"start needs shape ({n_genes},) with values in (0, 1].")
+    if n_starts < 1:
+        raise ValueError(f"n_starts is {n_starts}; at least one start is needed.")
+    fits: list[FactorFit] = []
+    for number in range(n_starts):
+        drawn = rng.uniform(LOWEST_START, 1.0, n_genes)
+        first = drawn if start is None or number else start.astype(np.float64)
+        fits.append(maximise_likelihood(matrix, k, first, rng, tolerance=tolerance, max_iter=max_iter))
+    fit = min(fits, key=lambda candidate: candidate.objective)
 
+    varying = view.inverse_sd > 0
     n_constant = n_genes - view.n_varying
-    # A constant gene counts as an independent one of unit variance: psi = 1 adds 1 / 2 to the objective.
-    objective = fit.objective - n_constant / 2 + view.n_varying * np.log(2 * np.pi) / 2
-    turned = rotate(fit.loadings, rotation)
+    # A constant gene stood in as an independent one of unit variance: psi = 1 adds 1 / 2 to the objective.
+    shift = view.n_varying * np.log(2 * np.pi) / 2 - n_constant / 2
+    plain = np.where(varying[:, None], fit.loadings, 0.0)
+    uniquenesses = np.where(varying, fit.uniquenesses, 1.0)
+    turned = rotate(plain, rotation)
     order = np.argsort(-(turned.loadings**2).sum(axis=0), kind="stable")
     signs = fix_signs(turned.loadings[:, order])
     loadings = turned.loadings[:, order] * signs
-    arrays: dict[str, npt.NDArray[np.generic]] = {"uniquenesses": fit.uniquenesses}
+    arrays: dict[str, npt.NDArray[np.generic]] = {"uniquenesses": uniquenesses}
     if rotation == "promax":
         arrays["factor_correlation"] = turned.factor_correlation[np.ix_(order, order)] * np.outer(signs, signs)
-    weighted = fit.loadings / fit.uniquenesses[:, None]
-    posterior = np.linalg.inv(np.eye(k) + fit.loadings.T @ weighted)
+    weighted = plain / uniquenesses[:, None]
+    posterior = np.linalg.inv(np.eye(k) + plain.T @ weighted)
     weights = weighted @ posterior @ np.linalg.inv(turned.matrix).T
     return Reduction(
         method="fa",
@@ -99,15 +110,16 @@ def fit_fa(
         scores=view.project(weights[:, order] * signs).astype(np.float32),
         loadings=loadings.astype(np.float32),
         extras={
-            "explained": float((fit.loadings**2).sum() / view.n_varying),
+            "explained": float((plain**2).sum() / view.n_varying),
             "converged": fit.converged,
             "n_iter": fit.n_iter,
-            "objective": float(objective),
-            "loglike": -float(objective),
+            "objective": float(fit.objective + shift),
+            "loglike": -float(fit.objective + shift),
+            "loglike_by_start": [-float(candidate.objective + shift) for candidate in fits],
             "seed": seed,
             "rotation": rotation or "none",
             "rotation_converged": turned.converged,
-            "n_at_bound": int(np.count_nonzero(fit.uniquenesses <= LOWEST_UNIQUENESS * (1 + 1e-9))),
+            "n_at_bound": int(np.count_nonzero(uniquenesses <= LOWEST_UNIQUENESS * (1 + 1e-9))),
             "n_constant_genes": n_constant,
             "tolerance": tolerance,
         },

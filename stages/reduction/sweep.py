@@ -52,14 +52,15 @@ class FitSettings:
         "frobenius" or "kullback-leibler".
     nmf_max_iter, nmf_tol
         As in `fit_nmf`.
-    fa_max_iter, fa_tolerance
-        As in `fit_fa`.
+    fa_starts, fa_max_iter, fa_tolerance
+        As `n_starts`, `max_iter` and `tolerance` of `fit_fa`.
     """
 
     rotation: dict[str, str] = field(default_factory=dict)
     nmf_loss: Loss = "frobenius"
-    nmf_max_iter: int = 500
-    nmf_tol: float = 1e-4
+    nmf_max_iter: int = 1000
+    nmf_tol: float = 3e-4
+    fa_starts: int = 1
     fa_max_iter: int = 200
     fa_tolerance: float = 1e-8
 
@@ -112,6 +113,7 @@ def sweep(
                     seed=unit.seed,
                     rotation=chosen.rotation.get("fa"),
                     correlation=shared.correlation,
+                    n_starts=chosen.fa_starts,
                     tolerance=chosen.fa_tolerance,
                     max_iter=chosen.fa_max_iter,
                 ),

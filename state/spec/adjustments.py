@@ -6,10 +6,10 @@ operator's caps. Everything else is sealed: a change to it is a new run that nam
 
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, field_validator
 
 from stagewright.state.spec.goal import Budget, GoalSpec
-from stagewright.state.spec.grid import Alphas, Classifier, Ks, Method, Preprocess, Reduction
+from stagewright.state.spec.grid import Alphas, Classifier, Ks, Method, Preprocess, Reduction, check_tags
 from stagewright.state.spec.strict import Strict
 from stagewright.state.units import Bytes, Seconds
 
@@ -28,7 +28,7 @@ class Adjustments(Strict):
 
     k: Annotated[Ks | dict[Method, Ks], BeforeValidator(_listed)] | None = None
     methods: Annotated[tuple[Method, ...], Field(min_length=1)] | None = None
-    preprocess: Annotated[tuple[Preprocess, ...], Field(min_length=1)] | None = None
+    preprocess: Annotated[tuple[Preprocess, ...], Field(min_length=1, max_length=50)] | None = None
     seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], Field(min_length=1)] | None = None
     penalties: Annotated[tuple[Literal["l1", "l2", "elasticnet"], ...], Field(min_length=1)] | None = None
     alphas: Alphas | None = None
@@ -36,6 +36,12 @@ class Adjustments(Strict):
     runtime: Seconds | None = None
     memory: Bytes | None = None
     retries: Annotated[int, Field(ge=0, le=10)] | None = None
+
+    @field_validator("preprocess")
+    @classmethod
+    def _tags_once(cls, preprocess: tuple[Preprocess, ...] | None) -> tuple[Preprocess, ...] | None:
+        check_tags(preprocess or ())
+        return preprocess
 
     def merged(self, newer: "Adjustments") -> "Adjustments":
         """Return these adjustments with those of `newer` on top."""

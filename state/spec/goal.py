@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from stagewright.state.spec.data import DataScope
-from stagewright.state.spec.grid import Classifier, Hvg, Preprocess, Reduction
+from stagewright.state.spec.grid import Classifier, Hvg, Preprocess, Reduction, check_tags
 from stagewright.state.spec.strict import Strict, Text
 from stagewright.state.units import Bytes, Seconds
 
@@ -81,11 +81,11 @@ class Scale(Strict):
         At most this many repeats of cross-validation.
     """
 
-    cells_per_patient: Annotated[int, Field(ge=10)] | None = None
-    n_seeds: Annotated[int, Field(ge=1)] | None = None
-    n_k: Annotated[int, Field(ge=1)] | None = None
-    n_preprocess: Annotated[int, Field(ge=1)] | None = None
-    repeats: Annotated[int, Field(ge=1)] | None = None
+    cells_per_patient: Annotated[int, Field(ge=10, le=10**9)] | None = None
+    n_seeds: Annotated[int, Field(ge=1, le=100)] | None = None
+    n_k: Annotated[int, Field(ge=1, le=50)] | None = None
+    n_preprocess: Annotated[int, Field(ge=1, le=50)] | None = None
+    repeats: Annotated[int, Field(ge=1, le=1000)] | None = None
 
 
 class Holdout(Strict):
@@ -129,9 +129,7 @@ class GoalSpec(Strict):
     @field_validator("preprocess")
     @classmethod
     def _tags_once(cls, preprocess: tuple[Preprocess, ...]) -> tuple[Preprocess, ...]:
-        tags = [entry.tag for entry in preprocess]
-        if len(set(tags)) != len(tags):
-            raise ValueError(f"two entries would share one name ({', '.join(tags)}); change or drop one of them")
+        check_tags(preprocess)
         return preprocess
 
     @model_validator(mode="after")

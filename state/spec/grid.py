@@ -17,12 +17,18 @@ __all__ = [
     "Hybrid",
     "Logspace",
     "Method",
+    "SEED_INVARIANT",
     "Preprocess",
     "Reduction",
     "TwoStage",
+    "check_tags",
 ]
 
 Method = Literal["pca", "fa", "nmf", "cnmf", "scvi", "harmony"]
+
+SEED_INVARIANT: frozenset[Method] = frozenset({"pca"})
+"""Methods that give the same result for every seed: fitted once for each K, and without a seed stability."""
+
 Fraction = Annotated[float, Field(gt=0, le=1)]
 Genes = Annotated[int, Field(ge=2, le=200_000)]
 
@@ -117,6 +123,13 @@ Preprocess = Annotated[
     Hvg | AllFiltered | DegWeakScreen | Hybrid | TwoStage | GeneList,
     Field(discriminator="method"),
 ]
+
+
+def check_tags(preprocess: tuple[Preprocess, ...]) -> None:
+    """Raise `ValueError` when two entries would write to the same places."""
+    tags = [entry.tag for entry in preprocess]
+    if len(set(tags)) != len(tags):
+        raise ValueError(f"two entries would share one name ({', '.join(tags)}); change or drop one of them")
 
 
 def _distinct(values: tuple[object, ...], what: str) -> None:

@@ -28,11 +28,11 @@ class _PlainLoader(yaml.SafeLoader):
         """Compose one node, unless it is an alias or beyond the bounds."""
         event = self.peek_event()  # type: ignore[no-untyped-call]  # untyped in the stubs
         if isinstance(event, yaml.AliasEvent):
-            raise yaml.YAMLError(f"a spec has no YAML aliases (line {event.start_mark.line + 1})")
+            raise yaml.YAMLError(f"a spec has no YAML aliases{_line_of(event)}")
         self.depth += 1
         self.nodes += 1
         if self.depth > MAX_DEPTH or self.nodes > MAX_NODES:
-            raise yaml.YAMLError(f"a spec is not nested or long like this (line {event.start_mark.line + 1})")
+            raise yaml.YAMLError(f"a spec is not nested or long like this{_line_of(event)}")
         try:
             return super().compose_node(parent, index)
         finally:
@@ -42,6 +42,8 @@ class _PlainLoader(yaml.SafeLoader):
         """Construct a mapping, unless a key is written twice."""
         seen: set[str] = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.MarkedYAMLError(problem="a key is a plain word", problem_mark=key.start_mark)
             if key.value in seen:
                 raise yaml.MarkedYAMLError(problem=f"{key.value!r} is written twice", problem_mark=key.start_mark)
             seen.add(key.value)
@@ -100,11 +102,11 @@ def parse_spec(source: str | dict[str, JsonValue]) -> GoalSpec:
 
 
 def _parse_text(text: str) -> object:
-    if len(text.encode()) > MAX_BYTES:
+    if len(text) > MAX_BYTES:
         raise Refusal("invalid_spec", "the spec is larger than 1 MiB; a goal spec is a page of YAML or JSON")
     try:
         if text.lstrip().startswith("{"):
-            return json.loads(text)
+            return json.loads(text, object_pairs_hook=_each_key_once)
         return yaml.load(text, Loader=_PlainLoader)  # noqa: S506 - a SafeLoader, with fewer features
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
@@ -112,3 +114,16 @@ def _parse_text(text: str) -> object:
         raise Refusal("invalid_spec", f"the spec is not plain YAML{place}: {error.problem}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise Refusal("invalid_spec", f"the spec is not plain YAML or JSON: {error}") from error
+
+
+def _line_of(event: yaml.Event) -> str:
+    return "" if event.start_mark is None else f" (line {event.start_mark.line + 1})"
+
+
+def _each_key_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Return a JSON object, unless a key is written twice."""
+    seen = dict(pairs)
+    if len(seen) < len(pairs):
+        twice = next(key for number, (key, _) in enumerate(pairs) if key in dict(pairs[:number]))
+        raise ValueError(f"{twice!r} is written twice")
+    return seen

@@ -1,5 +1,7 @@
 """Small sealed steps, each valid in every respect, for tests to spoil in one.
 
+One file, though long: fixtures can be shared between test files from here only.
+
 What a stage would compute is drawn here instead, so that the right answers are known by construction: the gates are
 checked against these and not against a stage.
 """
@@ -7,7 +9,7 @@ checked against these and not against a stage.
 import csv
 import json
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import combinations
 from pathlib import Path, PurePosixPath
 
@@ -62,7 +64,7 @@ def _templates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def step_of(_templates: Path, tmp_path: Path) -> Callable[[str], GateContext]:
-    """Return a function that gives a fresh copy of a valid, sealed step ``A/<stage>``."""
+    """Return a function that gives a fresh copy of a valid, sealed step ``B/<stage>``."""
 
     def copy(stage: str) -> GateContext:
         run = tmp_path / stage
@@ -108,7 +110,7 @@ def _context(run: Path, stage: str, limits: Limits) -> GateContext:
     outcome = Outcome.model_validate_json((attempt / "outcome.json").read_bytes())
     asked = GateRequest(
         run=str(run),
-        step=f"A/{stage}",
+        step=f"B/{stage}",
         attempt=1,
         request=(attempt / "request.json").relative_to(run).as_posix(),
         request_sha256=digest_file(attempt / "request.json"),
@@ -123,7 +125,7 @@ def _context(run: Path, stage: str, limits: Limits) -> GateContext:
 def _request(data: Path, stage: str) -> StepRequest:
     hvg = Hvg(method="hvg", n_top_genes=N_GENES)
     study = EffectiveStudy(
-        checkpoint="A",
+        checkpoint="B",
         preprocess=(hvg,),
         reference=hvg,
         methods=("pca", "nmf"),
@@ -142,7 +144,7 @@ def _request(data: Path, stage: str) -> StepRequest:
     return StepRequest.model_validate(
         {
             "run_id": "20260101_000000_small_00000000",
-            "step": f"A/{stage}",
+            "step": f"B/{stage}",
             "attempt": 1,
             "data": SealedData(path=str(data), bytes=data.stat().st_size, sha256=digest_file(data)),
             "scope": DataScope(
@@ -189,7 +191,9 @@ def _write_h5ad(
     anndata.AnnData(counts, obs=obs, var=var, obsm=obsm, varm=varm).write_h5ad(path)
 
 
-def _write_csv(writer: ArtifactWriter, path: PurePosixPath, header: Iterable[str], rows: list[tuple[object, ...]]) -> None:
+def _write_csv(
+    writer: ArtifactWriter, path: PurePosixPath, header: Iterable[str], rows: Sequence[tuple[object, ...]]
+) -> None:
     columns = tuple(header)
     with writer.place(path).open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file, lineterminator="\n")
@@ -206,14 +210,11 @@ def _write_npy(writer: ArtifactWriter, path: PurePosixPath, array: NDArray[np.fl
 def _plan0(writer: ArtifactWriter, request: StepRequest, cells: pd.DataFrame) -> Outcome:
     rng = np.random.default_rng(3)
     obs = _in_scope(cells)
-    folder = analysis("A") / "plan0"
+    folder = analysis("B") / "plan0"
     writer.write_json(folder / "gene_log.json", {"kept": N_GENES})
     rows = [(cell, *obs.loc[cell, ["donor", "CN.label", "time"]]) for cell in obs.index]
     _write_csv(writer, folder / "cells.csv", ("cell", "patient", "label", "timepoint"), rows)
-    summary: list[tuple[object, ...]] = []
-    for method, ks in KS.items():
-        for k in ks:
-            summary.append(_sweep(writer, rng, len(obs), method, k))
+    summary = [_sweep(writer, rng, len(obs), method, k) for method, ks in KS.items() for k in ks]
     header = (
         "method,k,n_seeds,replicates,stability_mean,stability_median,stability_fraction_below_0.3,"
         "consensus_silhouette,explained,objective,converged,chosen,shortlisted,reason"
@@ -240,7 +241,7 @@ def _sweep(writer: ArtifactWriter, rng: np.random.Generator, n_cells: int, metho
         fits[seed] = (truth + rng.normal(scale=0.2, size=truth.shape)).astype(np.float32).astype(np.float64)
         order = rng.permutation(k)
         sign = rng.choice([-1.0, 1.0], k) if method == "pca" else np.ones(k)
-        place = replicate_folder("A", method, k, seed)
+        place = replicate_folder("B", method, k, seed)
         _write_npy(writer, place / "loadings.npy", (fits[seed] * sign)[:, order])
         _write_npy(writer, place / "scores.npy", (scores * sign)[:, order] + rng.normal(scale=0.1, size=scores.shape))
         writer.write_json(place / "extras.json", {"seed": seed, "converged": True})
@@ -261,11 +262,16 @@ def _sweep(writer: ArtifactWriter, rng: np.random.Generator, n_cells: int, metho
         "median": median,
         "fraction_below_0.3": 0.0 if pooled else None,
         "pairs": [
-            {"seeds": list(pair), "mean": float(np.mean(values)), "median": float(np.median(values)), "components": values}
+            {
+                "seeds": list(pair),
+                "mean": float(np.mean(values)),
+                "median": float(np.median(values)),
+                "components": values,
+            }
             for pair, values in alike.items()
         ],
     }
-    place = k_folder("A", method, k)
+    place = k_folder("B", method, k)
     path = place / "pairwise_stability_summary.json"
     writer.place(path).write_text(json.dumps(document), encoding="utf-8")
     writer.record(path, "json")
@@ -282,11 +288,11 @@ def _write_embeddings(writer: ArtifactWriter, cells: pd.DataFrame) -> None:
     obs = _in_scope(cells)
     obsm = {f"X_{method}": rng.gamma(2.0, size=(len(obs), k)).astype(np.float32) for method, k in CHOSEN.items()}
     varm = {f"{method}_loadings": rng.exponential(size=(N_GENES, k)).astype(np.float32) for method, k in CHOSEN.items()}
-    path = preprocess_folder("A", TAG) / "adata_with_dr.h5ad"
+    path = preprocess_folder("B", TAG) / "adata_with_dr.h5ad"
     _write_h5ad(writer.place(path), obs, obsm, varm)
     widths = ({name: array.shape[1] for name, array in arrays.items()} for arrays in (obsm, varm))
     writer.record(path, "h5ad", shape=(len(obs), N_GENES), obs=obs.columns, obsm=next(widths), varm=next(widths))
-    writer.write_json(preprocess_folder("A", TAG) / "gene_log.json", {"kept": N_GENES})
+    writer.write_json(preprocess_folder("B", TAG) / "gene_log.json", {"kept": N_GENES})
 
 
 def _scored() -> dict[str, tuple[int, int]]:
@@ -320,13 +326,23 @@ def _classified(request: StepRequest, n_cells: int) -> Outcome:
 
 def _plan1a(writer: ArtifactWriter, request: StepRequest, cells: pd.DataFrame) -> Outcome:
     _write_embeddings(writer, cells)
-    scores = (
-        "auc,average_precision,balanced_accuracy,recall_positive,recall_negative,precision_positive,precision_negative,"
-        "brier,log_loss,deviance_explained,n_nonzero,gap"
-    ).split(",")
+    scores = [
+        "auc",
+        "average_precision",
+        "balanced_accuracy",
+        "recall_positive",
+        "recall_negative",
+        "precision_positive",
+        "precision_negative",
+        "brier",
+        "log_loss",
+        "deviance_explained",
+        "n_nonzero",
+        "gap",
+    ]
     summary: list[tuple[object, ...]] = []
     for method, k in CHOSEN.items():
-        cell = classification_cell("A", TAG, method)
+        cell = classification_cell("B", TAG, method)
         rows = [
             (patient, "l1", alpha, k, sum(counts), *counts, *(0.7 for _ in scores))
             for patient, counts in _scored().items()
@@ -337,7 +353,7 @@ def _plan1a(writer: ArtifactWriter, request: StepRequest, cells: pd.DataFrame) -
         _write_coefficients(writer, cell / "coefs_no_cv.csv", k)
         summary.append((TAG, method, k, "l1", len(_scored()), len(SKIPPED), 1.0, 0.7))
     header = ("preprocess", "method", "k", "penalty", "n_patients", "n_skipped", "alpha", "auc_median")
-    _write_csv(writer, analysis("A") / "classification_grid" / "plan1a_summary.csv", header, summary)
+    _write_csv(writer, analysis("B") / "classification_grid" / "plan1a_summary.csv", header, summary)
     return _classified(request, len(_in_scope(cells)))
 
 
@@ -347,23 +363,41 @@ def _plan1b(writer: ArtifactWriter, request: StepRequest, cells: pd.DataFrame) -
     obs = _in_scope(cells)
     summary: list[tuple[object, ...]] = []
     for method, k in CHOSEN.items():
-        cell = classification_cell("A", TAG, method)
+        cell = classification_cell("B", TAG, method)
         scores = ("auc_mean", "auc_sd", "average_precision_mean", "gap")
         rows = [
             (patient, "l1", alpha, k, sum(counts), *counts, FOLDS, REPEATS, *(0.7 for _ in scores))
             for patient, counts in _scored().items()
             for alpha in ALPHAS
         ]
-        header = ("patient,penalty,alpha,k,n_cells,n_positive,n_negative,folds,repeats".split(","), scores)
+        header = (
+            ["patient", "penalty", "alpha", "k", "n_cells", "n_positive", "n_negative", "folds", "repeats"],
+            scores,
+        )
         _write_csv(writer, cell / "metrics.csv", (*header[0], *header[1]), rows)
         _write_coefficients(writer, cell / "coefs.csv", k)
         _write_oof(writer, cell / "oof_predictions.parquet", obs, rng)
-        summary.append((TAG, method, k, "l1", 1.0, len(_scored()), len(SKIPPED), *(0.7 for _ in range(7)), method == "pca"))
-    header = (
-        "preprocess,method,k,penalty,alpha,n_patients,n_skipped,auc_median,auc_mean,auc_min,auc_max,"
-        "auc_median_own_alpha,average_precision_median,balanced_accuracy_median,best"
-    ).split(",")
-    _write_csv(writer, analysis("A") / "classification_grid" / "plan1b_summary.csv", header, summary)
+        summary.append(
+            (TAG, method, k, "l1", 1.0, len(_scored()), len(SKIPPED), *(0.7 for _ in range(7)), method == "pca")
+        )
+    header = [
+        "preprocess",
+        "method",
+        "k",
+        "penalty",
+        "alpha",
+        "n_patients",
+        "n_skipped",
+        "auc_median",
+        "auc_mean",
+        "auc_min",
+        "auc_max",
+        "auc_median_own_alpha",
+        "average_precision_median",
+        "balanced_accuracy_median",
+        "best",
+    ]
+    _write_csv(writer, analysis("B") / "classification_grid" / "plan1b_summary.csv", header, summary)
     return _classified(request, len(obs))
 
 
@@ -395,7 +429,7 @@ def _write_oof(writer: ArtifactWriter, path: PurePosixPath, obs: pd.DataFrame, r
 
 
 def _command(writer: ArtifactWriter, request: StepRequest, _: pd.DataFrame) -> Outcome:
-    writer.write_json(analysis("A") / "my_command" / "answer.json", {"answer": 42})
+    writer.write_json(analysis("B") / "my_command" / "answer.json", {"answer": 42})
     return Outcome(step=request.step, attempt=1, artifacts=())
 
 

@@ -142,7 +142,7 @@ def test_no_generic_solver_goes_lower(l1_ratio: float) -> None:
             bounds=[(0, None)] * (2 * p) + [(None, None)],
             options={"ftol": 1e-15, "gtol": 1e-9, "maxiter": 20000, "maxfun": 50000},
         )
-        assert path.objectives[place] <= found.fun * (1 + 1e-12)
+        assert path.objectives[place] <= found.fun * (1 + 1e-10)
         assert path.objectives[place] == pytest.approx(found.fun, rel=1e-7)
         np.testing.assert_allclose(path.coefs[place], found.x[:p] - found.x[p : 2 * p], atol=1e-3)
 
@@ -228,6 +228,18 @@ def test_a_stopped_fit_says_so() -> None:
     assert path.n_iter[0] == 1
     best = fit_logistic_path(x, y, [0.5]).objectives[0]
     assert path.objectives[0] - best <= path.gaps[0] * path.objectives[0]
+
+
+def test_barely_separable_cells_reach_what_rounding_allows() -> None:
+    """Some 50 features for 100 cells at alpha 1e-4: finite models, certified relative to the null objective."""
+    for seed in range(12):
+        generator = np.random.default_rng(seed)
+        y = generator.permutation(np.arange(100) < 34)
+        path = fit_logistic_path(generator.normal(size=(100, 40 + seed)), y, [1e-4, 1e-3])
+        assert np.isfinite(path.coefs).all()
+        assert path.converged.all()
+        assert (path.gaps * path.objectives <= 1e-10 * 100 * np.log(2)).all()
+        assert path.gaps.max() <= 1e-6
 
 
 def test_decision_is_the_linear_predictor() -> None:

@@ -57,7 +57,6 @@ def test_deviance_explained(l1_ratio: float, *, balanced: bool) -> None:
         loss = log_loss(y, probability(result.decision[:, m]), sample_weight=weights)
         assert result.deviance_explained[m] == pytest.approx(1 - loss / null, abs=1e-8)
     assert (np.diff(result.deviance_explained) <= 1e-9).all()
-    # Elastic net at 1e5 still holds tiny coefficients only if its L1 part lets any in.
     assert result.deviance_explained[-1] == pytest.approx(0.0, abs=1e-12)
 
 

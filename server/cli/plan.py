@@ -1,0 +1,25 @@
+"""``stagewright plan``: validate a goal spec and its data, seal them, and make the run directory."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stagewright.server.cli.options import AsJson, PolicyFile, Root
+from stagewright.server.cli.session import open_session
+
+__all__ = ["plan"]
+
+
+def plan(
+    spec: Annotated[str, typer.Argument(metavar="SPEC", help="A goal spec in YAML or JSON.")],
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, write no run.")] = False,
+    parent: Annotated[str | None, typer.Option("--parent", help="The run that this one varies.")] = None,
+    root: Root = Path(),
+    policy: PolicyFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Validate a goal spec and its data, seal them, and make the run directory. Executes nothing."""
+    with open_session(root, policy, as_json=as_json) as session:
+        session.show(session.call("plan_run", {"spec": spec, "dry_run": dry_run, "parent_run_id": parent}))

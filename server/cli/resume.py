@@ -1,0 +1,75 @@
+"""Find the unfinished run of a goal spec, or say how the nearest one differs from it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from stagewright.state.ledger import Ledger
+from stagewright.state.refusals import LedgerCorrupt, Refusal
+from stagewright.state.run_directory import RunDirectory, list_runs
+from stagewright.state.run_state import RunState
+from stagewright.state.spec import GoalSpec, load_spec
+
+__all__ = ["Relative", "find_relative", "find_unfinished"]
+
+SHOWN = 6
+SHOWN_CHARS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Relative:
+    """An unfinished run of nearly the same study."""
+
+    run: RunDirectory
+    state: RunState
+    differences: tuple[str, ...]
+
+
+def find_unfinished(root: Path, spec_digest: str) -> RunDirectory | None:
+    """Return the newest unfinished run of a spec on the same data, by their common digest."""
+    for run, state in _unfinished(root):
+        if state.spec_digest == spec_digest:
+            return run
+    return None
+
+
+def find_relative(root: Path, spec: GoalSpec) -> Relative | None:
+    """Return the newest unfinished run that shares its objective or its data file with `spec`, and how it differs."""
+    for run, state in _unfinished(root):
+        try:
+            sealed = load_spec(run.spec)
+        except Refusal:
+            continue
+        if sealed.objective != spec.objective and Path(sealed.data.path).name != Path(spec.data.path).name:
+            continue
+        differences = list(_differences(sealed.model_dump(mode="json"), spec.model_dump(mode="json"), ""))
+        if not differences:  # the declarations agree, so the digests differ by the data
+            differences.append("the content of the data file (its sha256)")
+        more = [] if len(differences) <= SHOWN else [f"and {len(differences) - SHOWN} more"]
+        return Relative(run, state, (*differences[:SHOWN], *more))
+    return None
+
+
+def _unfinished(root: Path) -> Iterator[tuple[RunDirectory, RunState]]:
+    for run in list_runs(root):
+        try:
+            state = Ledger(run).read()
+        except LedgerCorrupt:
+            continue  # `verify` says what is wrong with it; a damaged run is not taken up
+        if not state.finished:
+            yield run, state
+
+
+def _differences(before: JsonValue, after: JsonValue, place: str) -> Iterator[str]:
+    if isinstance(before, dict) and isinstance(after, dict):
+        for key in dict.fromkeys([*before, *after]):
+            yield from _differences(before.get(key), after.get(key), f"{place}.{key}" if place else key)
+    elif before != after:
+        yield f"{place}: {_shown(before)} -> {_shown(after)}"
+
+
+def _shown(value: JsonValue) -> str:
+    text = "not set" if value is None else str(value)
+    return text if len(text) <= SHOWN_CHARS else text[:SHOWN_CHARS] + "..."

@@ -1,0 +1,80 @@
+"""PCA against scikit-learn's full decomposition of the dense standardised matrix."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn.decomposition import PCA
+from sklearn.preprocessing import StandardScaler
+
+from stagewright.stages.reduction.pca import fit_pca
+
+
+def _matrix(n_cells: int, n_genes: int, seed: int = 0) -> sparse.csr_matrix:
+    """Log counts with five planted programmes."""
+    rng = np.random.default_rng(seed)
+    usage = rng.gamma(0.5, 1.0, (n_cells, 5))
+    programmes = rng.gamma(0.3, 1.0, (5, n_genes))
+    return sparse.csr_matrix(np.log1p(rng.poisson(usage @ programmes + 0.2)).astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("shape", "k", "solver"),
+    [((200, 80), 6, "arpack"), ((60, 150), 6, "arpack"), ((200, 80), 40, "gram"), ((60, 150), 40, "gram")],
+)
+def test_variances_and_directions_are_exact(shape: tuple[int, int], k: int, solver: str) -> None:
+    """Both solvers, more cells than genes and fewer: variances to 1e-9, reconstruction to 1e-4."""
+    x = _matrix(*shape)
+    z = StandardScaler().fit_transform(x.toarray().astype(np.float64))
+    oracle = PCA(k, svd_solver="full").fit(z)
+    ours = fit_pca(x, [k], seed=1)[k]
+    n_cells = shape[0]
+    assert ours.extras["solver"] == solver
+    np.testing.assert_allclose(
+        ours.arrays["variances"], oracle.explained_variance_ * (n_cells - 1) / n_cells, rtol=1e-9
+    )
+    assert ours.extras["explained"] == pytest.approx(oracle.explained_variance_ratio_.sum(), rel=1e-9)
+    np.testing.assert_allclose(ours.scores @ ours.loadings.T, oracle.transform(z) @ oracle.components_, atol=1e-4)
+    np.testing.assert_allclose(ours.loadings.T @ ours.loadings, np.eye(k), atol=1e-5)
+    np.testing.assert_allclose(ours.scores, z @ ours.loadings, atol=1e-3)
+
+
+def test_smaller_k_are_the_leading_part_of_one_fit() -> None:
+    """Each K is a slice of the largest, and equals its own fit."""
+    x = _matrix(150, 60)
+    together = fit_pca(x, [8, 3, 5, 3], seed=1)
+    assert list(together) == [3, 5, 8]
+    np.testing.assert_array_equal(together[3].scores, together[8].scores[:, :3])
+    alone = fit_pca(x, [3], seed=1)[3]
+    np.testing.assert_allclose(alone.loadings, together[3].loadings, atol=1e-5)
+    assert together[3].extras["explained"] < together[8].extras["explained"]
+
+
+def test_the_seed_changes_nothing_but_rounding_and_the_same_seed_nothing() -> None:
+    """Which is why the catalogue calls PCA seed-invariant."""
+    x = _matrix(150, 60)
+    first, again, other = (fit_pca(x, [5], seed=seed)[5] for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first.loadings, again.loadings)
+    np.testing.assert_allclose(first.loadings, other.loadings, atol=1e-5)
+
+
+def test_signs_are_fixed() -> None:
+    """The largest absolute loading of each component is positive."""
+    loadings = fit_pca(_matrix(150, 60), [6], seed=3)[6].loadings
+    largest = np.abs(loadings).argmax(axis=0)
+    assert (loadings[largest, np.arange(6)] > 0).all()
+
+
+def test_k_above_the_rank_names_the_largest_allowed() -> None:
+    """By the number of cells, of varying genes, or of independent ones."""
+    x = _matrix(20, 60)
+    with pytest.raises(ValueError, match="largest allowed K is 19"):
+        fit_pca(x, [20], seed=1)
+    tall = _matrix(100, 10)
+    with pytest.raises(ValueError, match="largest allowed K is 10"):
+        fit_pca(tall, [5, 11], seed=1)
+    doubled = sparse.csr_matrix(sparse.hstack([tall, tall]))
+    with pytest.raises(ValueError, match="largest allowed K is 10"):
+        fit_pca(doubled, [11], seed=1)
+    assert fit_pca(doubled, [10], seed=1)[10].extras["explained"] == pytest.approx(1.0)
+    with pytest.raises(ValueError, match="at least one"):
+        fit_pca(tall, [], seed=1)

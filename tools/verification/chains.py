@@ -1,0 +1,46 @@
+"""Verify the chain of one log, and that nothing but whole lines stands in it."""
+
+import fcntl
+import os
+
+from stagewright.state.chain import ChainedLog, Problem
+
+__all__ = ["chain_problems"]
+
+
+def chain_problems(log: ChainedLog, shown: str) -> list[Problem]:
+    """Return what is wrong with one log.
+
+    Parameters
+    ----------
+    shown
+        The log's name in problems, relative to the run directory.
+    """
+    if not log.path.is_file():
+        return [Problem(shown, None, "is missing; it was made when the run was planned")]
+    found = [Problem(shown, problem.line, problem.what) for problem in log.problems()]
+    lines, behind = _behind_last_line(log)
+    if behind:
+        found.append(
+            Problem(
+                shown,
+                lines + 1,
+                f"{behind} bytes stand behind the last whole line: a write that a crash cut short (the next entry "
+                "moves it aside and says so), or a line feed that was changed",
+            )
+        )
+    return found
+
+
+def _behind_last_line(log: ChainedLog) -> tuple[int, int]:
+    """Return the number of whole lines and of the bytes behind them, while nobody appends."""
+    fd = os.open(log.path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH)  # appenders hold the exclusive lock for the length of one write
+        lines = whole = 0
+        for _, line in log.lines():
+            lines += 1
+            whole += len(line)
+        return lines, os.fstat(fd).st_size - whole
+    finally:
+        os.close(fd)

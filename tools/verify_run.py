@@ -1,0 +1,61 @@
+"""Verify the record of a run: do its logs, its snapshot, its sealed files and its artifacts hold together?
+
+Reads only, needs no run lock, and nothing that the run was made with. Every problem is named with its file and line.
+"""
+
+import time
+
+from stagewright.state.chain import ChainedLog, Problem
+from stagewright.state.run_directory import LOG_NAMES, RunDirectory
+from stagewright.tools.verification.chains import chain_problems
+from stagewright.tools.verification.files import artifact_problems
+from stagewright.tools.verification.fold import FoldedLedger, anchor_problems, fold_ledger, snapshot_problems
+from stagewright.tools.verification.sealed import sealed_problems
+
+__all__ = ["verify_run"]
+
+LOOKS = 4
+PAUSE_S = 0.3
+
+
+def verify_run(run: RunDirectory) -> list[Problem]:
+    """Return everything that does not hold together in a run directory; empty when all of it does.
+
+    Checked are the chains of the four logs, what is left of a write behind their last line, the anchors of every
+    entry of the ledger in the other logs, that the ledger's events were possible in their order, RUN_STATE.json
+    against their fold, the sealed spec, the requests and outcomes of attempts, every artifact's bytes and sha256, and
+    the checkpoints' folders for files that nobody declared.
+
+    Parameters
+    ----------
+    run
+        The run directory. While a step of it runs, files are on the move: what looks wrong then is looked at again.
+    """
+    problems: list[Problem] = []
+    for look in range(LOOKS):
+        if look:
+            time.sleep(PAUSE_S)
+        before = _ledger_size(run)
+        folded = fold_ledger(run)
+        problems = _problems(run, folded)
+        running = folded.state is not None and folded.state.status == "running"
+        if not problems or not (running or _ledger_size(run) != before):
+            break
+    return problems
+
+
+def _ledger_size(run: RunDirectory) -> int:
+    path = run.log("agent_run")
+    return path.stat().st_size if path.is_file() else 0
+
+
+def _problems(run: RunDirectory, folded: FoldedLedger) -> list[Problem]:
+    found: list[Problem] = []
+    for name in LOG_NAMES:
+        found += chain_problems(ChainedLog(run.log(name)), f"logs/{name}.log")
+    found += folded.problems
+    found += anchor_problems(run, folded)
+    found += snapshot_problems(run, folded)
+    found += sealed_problems(run, folded)
+    found += artifact_problems(run, folded)
+    return found
