@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -158,14 +159,14 @@ def ask_child(
 
 
 def _wait(process: subprocess.Popen[bytes], timeout_s: float) -> Iterator[Tick]:
-    waited = 0.0
+    started = time.monotonic()
     while process.poll() is None:
+        waited = time.monotonic() - started
         if waited >= timeout_s:
             raise ChildFailed(f"no answer within {timeout_s:g} s")
         with suppress(subprocess.TimeoutExpired):
             process.wait(POLL_S)
-        waited += POLL_S
-        yield Tick(done=round(waited, 2), total=None, message="a child process is at work")
+        yield Tick(done=round(waited, 1), total=None, message="a child process is at work")
 
 
 def _environment() -> dict[str, str]:

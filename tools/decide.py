@@ -129,6 +129,8 @@ def decide(
 def _check_words(asked: _Asked) -> None:
     if not 0 < len(asked.rationale) <= MAX_RATIONALE:
         raise Refusal("invalid_argument", f"rationale: say why, in 1 to {MAX_RATIONALE} characters; it is the record")
+    if not asked.rationale.strip("."):
+        raise Refusal("invalid_argument", 'rationale: "..." stands for your own words; say why, on which evidence')
     if asked.decision != "adjust" and (asked.adjustments or asked.proposal is not None):
         raise Refusal("invalid_argument", "adjustments and proposal go with decision='adjust' only")
     if asked.adjustments and asked.proposal is not None:

@@ -2,8 +2,9 @@
 
 import time
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 from pydantic import JsonValue
@@ -19,7 +20,16 @@ from stagewright.tools.merged_log import Follower
 
 __all__ = ["log"]
 
-LogName = Literal["agent_run", "validation", "decision", "tool_calls"]
+
+class LogName(StrEnum):
+    """The four logs of a run."""
+
+    AGENT_RUN = "agent_run"
+    VALIDATION = "validation"
+    DECISION = "decision"
+    TOOL_CALLS = "tool_calls"
+
+
 POLL_S = 0.2
 PLAIN_WIDTH = 80
 
@@ -68,9 +78,7 @@ def _is_finished(ledger: Ledger) -> bool:
     return ledger.read().finished
 
 
-def _is_wanted(
-    entry: dict[str, JsonValue], step: str | None, events: list[str] | None, earliest: str | None
-) -> bool:
+def _is_wanted(entry: dict[str, JsonValue], step: str | None, events: list[str] | None, earliest: str | None) -> bool:
     at_step = str(entry.get("step") or "")
     return (
         (step is None or at_step == step or at_step.startswith(f"{step}/"))

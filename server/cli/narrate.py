@@ -73,6 +73,8 @@ class Narrator:
         )
         for finding in reply.worst:
             if finding.severity != "pass":
-                self._session.say(f"           {finding.severity}: {finding.gate}: {finding.subject}: {finding.measured}")
+                self._session.say(
+                    f"           {finding.severity}: {finding.gate}: {finding.subject}: {finding.measured}"
+                )
         if reply.recommended == "stop":
             self._session.say(f"           {reply.recommended_why}")

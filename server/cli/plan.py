@@ -22,4 +22,7 @@ def plan(
 ) -> None:
     """Validate a goal spec and its data, seal them, and make the run directory. Executes nothing."""
     with open_session(root, policy, as_json=as_json) as session:
-        session.show(session.call("plan_run", {"spec": spec, "dry_run": dry_run, "parent_run_id": parent}))
+        reply = session.call("plan_run", {"spec": spec, "dry_run": dry_run or None, "parent_run_id": parent})
+        if reply.next is not None and reply.next.tool == "plan_run":  # after a dry run: the tool does not know the path
+            reply = reply.model_copy(update={"next": reply.next.model_copy(update={"arguments": {"spec": spec}})})
+        session.show(reply)

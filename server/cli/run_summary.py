@@ -70,13 +70,9 @@ def summary_lines(run: RunDirectory, state: RunState) -> list[str]:
     results = [str(run.path / checkpoint / "analysis") for checkpoint in _checkpoints(state)]
     lines.append(f"Results    {results[-1] if results else 'none yet'}")
     lines.append(f"Logs       {run.path / 'logs'}")
-    lines.append(f"           stagewright log {_named(run)}; stagewright verify {_named(run)}")
+    # By its path, so that the lines can be pasted in any folder.
+    lines += [f"           stagewright {verb} {run.path}" for verb in ("log", "verify")]
     return lines
-
-
-def _named(run: RunDirectory) -> str:
-    """Return how a person names the run from any folder."""
-    return str(run.path)
 
 
 def _ending(state: RunState) -> str:

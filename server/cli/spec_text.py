@@ -153,9 +153,9 @@ def _others(alternatives: list[str]) -> list[str]:
 def _text(value: str) -> str:
     """Return a text as YAML reads it back, quoted unless it is plainly a word."""
     plain = PLAIN.fullmatch(value) is not None and value.lower() not in YAML_WORDS
-    return value if plain else json.dumps(value, ensure_ascii=False)
+    return value if plain else json.dumps(value, ensure_ascii=not value.isprintable())
 
 
 def _comment(text: str) -> str:
     """Return a text on one line: what stands in a data file may not end a comment and write the spec itself."""
-    return " ".join(text.split())
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())

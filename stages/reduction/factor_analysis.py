@@ -14,7 +14,7 @@ LOWEST_START = 0.5
 """Starts nearer to 0 give single genes a weight that ends in poorer maxima of the likelihood more often."""
 
 
-def fit_fa(
+def fit_fa(  # noqa: PLR0913 - keyword-only settings of one fit
     x: sparse.csr_matrix | Standardised,
     k: int,
     *,

@@ -19,7 +19,7 @@ class Consensus:
         Shape (n_fits, k): cluster 0 .. k - 1 of each component, numbered by first appearance.
     silhouette
         Mean silhouette in [-1, 1]; higher means that the fits found the same components. None when it does not
-        exist: one fit, or one cluster.
+        exist: one fit, or one component.
     silhouettes
         Shape (n_fits, k): silhouette of each component, NaN when it does not exist.
     n_complete
@@ -36,7 +36,7 @@ def consensus_clusters(loadings: Sequence[Loadings], *, signed: bool, measure: M
     """Cluster all components of all fits, as consensus NMF does (Kotliar et al. 2019, eLife 8:e43803).
 
     Distances are 1 - similarity, so that no fit serves as a reference and no sign needs to be aligned; clusters come
-    from average linkage cut at k. There is no random part.
+    from average linkage cut into exactly k. There is no random part.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def consensus_clusters(loadings: Sequence[Loadings], *, signed: bool, measure: M
     ValueError
         No fit is given, or the shapes differ.
     """
-    from scipy.cluster.hierarchy import fcluster, linkage  # noqa: PLC0415 - half a second, for this function only
+    from scipy.cluster.hierarchy import cut_tree, linkage  # noqa: PLC0415 - half a second, for this function only
     from scipy.spatial.distance import squareform  # noqa: PLC0415 - as above
 
     if not loadings:
@@ -68,16 +68,13 @@ def consensus_clusters(loadings: Sequence[Loadings], *, signed: bool, measure: M
     distance = (distance + distance.T) / 2
     np.fill_diagonal(distance, 0.0)
     tree = linkage(squareform(distance, checks=False), method="average")
-    raw = fcluster(tree, t=k, criterion="maxclust")
+    raw = cut_tree(tree, n_clusters=k).ravel()  # exactly k, ties or not
     _, first, inverse = np.unique(raw, return_index=True, return_inverse=True)
     labels = np.argsort(np.argsort(first))[inverse].astype(np.int64)
-    n_clusters = int(labels.max()) + 1
     by_fit = labels.reshape(n_fits, k)
-    counts = np.array([np.bincount(row, minlength=n_clusters) for row in by_fit])
+    counts = np.array([np.bincount(row, minlength=k) for row in by_fit])
     n_complete = int((counts == 1).all(axis=0).sum())
-    if n_clusters == 1:  # all distances are equal
-        return Consensus(by_fit, None, nothing, n_complete)
-    silhouettes = _silhouettes(distance, labels, n_clusters).reshape(n_fits, k)
+    silhouettes = _silhouettes(distance, labels, k).reshape(n_fits, k)
     return Consensus(by_fit, float(silhouettes.mean()), silhouettes, n_complete)
 
 

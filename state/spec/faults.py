@@ -54,7 +54,8 @@ def nearest(word: str, known: list[str]) -> str:
     >>> nearest("retrys", ["retries", "runtime"])
     "; did you mean 'retries'?"
     """
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    beginning = [one for one in known if word and one.startswith(word)]
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5) or beginning
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
@@ -103,7 +104,8 @@ def _fields_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]
     kinds: list[Kind] = [model]
     for part in path:
         kinds = [step for kind in kinds for step in _into(kind, part)]
-    models = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
+    members = [member for kind in kinds for member in _members(kind)]
+    models = [kind for kind in members if isinstance(kind, type) and issubclass(kind, BaseModel)]
     return list(dict.fromkeys(name for kind in models for name in kind.model_fields))
 
 
@@ -113,7 +115,7 @@ def _into(kind: Kind, part: int | str) -> list[Kind]:
     if origin is Annotated:
         return _into(get_args(kind)[0], part)
     if origin in (Union, types.UnionType):
-        members = [member for member in get_args(kind) if member is not type(None)]
+        members = _members(kind)
         tagged = [member for member in members if _tag(member) == part]
         return tagged or [step for member in members for step in _into(member, part)]
     if origin in (tuple, dict, list):
@@ -128,6 +130,13 @@ def _into(kind: Kind, part: int | str) -> list[Kind]:
 def get_origin(kind: Kind) -> Any:  # noqa: ANN401 - the standard library's type for it leaves out what it returns
     """Return the unsubscripted form of a type, e.g. `tuple` for `tuple[int, ...]`."""
     return typing_origin(kind)
+
+
+def _members(kind: Kind) -> list[Kind]:
+    """Return what a union is a union of, without None; any other type is its only member."""
+    if get_origin(kind) not in (Union, types.UnionType):
+        return [kind]
+    return [member for member in get_args(kind) if member is not type(None)]
 
 
 def _bare(kind: Kind) -> Kind:

@@ -69,7 +69,7 @@ def test_bad_requests_are_refused() -> None:
     with pytest.raises(ValueError, match="must be >= 1"):
         select_all_filtered(counts, min_cells_fraction=0.1, enrichment_ratio=0.5, positive=np.ones(10, dtype=bool))
     with pytest.raises(ValueError, match="boolean array"):
-        select_all_filtered(counts, min_cells_fraction=0.1, enrichment_ratio=2, positive=np.arange(10))
+        select_all_filtered(counts, min_cells_fraction=0.1, enrichment_ratio=2, positive=np.arange(10))  # type: ignore[arg-type]  # the mistake under test
 
 
 def test_the_catalogue_names_the_parameters_of_the_functions() -> None:

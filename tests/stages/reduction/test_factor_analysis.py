@@ -128,7 +128,7 @@ def test_constant_genes_take_no_part_and_twins_stop_at_the_bound() -> None:
     assert ours.extras["n_constant_genes"] == 1
     assert ours.extras["n_at_bound"] == 2
     without = fit_fa(sparse.csr_matrix(np.delete(dense, 50, axis=1)), 5, seed=1)
-    assert ours.extras["loglike"] == pytest.approx(without.extras["loglike"], rel=1e-6)
+    assert ours.extras["loglike"] == pytest.approx(without.extras["loglike"], rel=1e-5)
 
 
 def test_more_genes_than_cells_works() -> None:

@@ -46,8 +46,8 @@ def test_promax_finds_correlated_factors_and_keeps_the_covariance() -> None:
     """Factors have unit variance and about the planted correlation; pattern Phi pattern' is unchanged."""
     simple = _simple()
     planted = np.full((3, 3), 0.4) + 0.6 * np.eye(3)
-    orthogonal = simple @ np.linalg.cholesky(planted)
-    rotation = promax(orthogonal @ _orthogonal(3, 3))
+    orthogonal = np.asarray(simple @ np.linalg.cholesky(planted), dtype=np.float64)
+    rotation = promax(np.asarray(orthogonal @ _orthogonal(3, 3), dtype=np.float64))
     np.testing.assert_allclose(np.diag(rotation.factor_correlation), 1.0, atol=1e-10)
     np.testing.assert_allclose(
         rotation.loadings @ rotation.factor_correlation @ rotation.loadings.T, orthogonal @ orthogonal.T, atol=1e-10

@@ -57,11 +57,17 @@ def test_unsigned_components_keep_opposites_apart() -> None:
     assert consensus_clusters(fits, signed=False).n_complete == 2
 
 
+def test_dead_components_still_make_k_clusters() -> None:
+    """Equal distances do not merge clusters: there are k of them, and the silhouette is no better than 0."""
+    consensus = consensus_clusters([np.zeros((5, 3))] * 2, signed=True)
+    assert set(consensus.labels.ravel()) == {0, 1, 2}
+    assert consensus.silhouette is not None
+    assert consensus.silhouette <= 0
+
+
 def test_one_fit_or_one_component_has_no_silhouette() -> None:
     """It is None, not a number that looks like an answer."""
     assert consensus_clusters([np.eye(5)], signed=True).silhouette is None
     assert consensus_clusters([np.eye(5)[:, :1]] * 3, signed=True).silhouette is None
-    identical = consensus_clusters([np.zeros((5, 2))] * 2, signed=True)
-    assert identical.silhouette is None or identical.silhouette <= 0
     with pytest.raises(ValueError, match="at least one fit"):
         consensus_clusters([], signed=True)

@@ -1,0 +1,185 @@
+"""What `stagewright doctor` looks at: one function a subject, each gives its checks with how to mend what is wrong."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+import psutil
+from filelock import lock_descriptor
+
+from stagewright import __version__
+from stagewright.server.config import find_policy, load_policy
+from stagewright.state.refusals import Refusal
+from stagewright.state.units import format_bytes, format_seconds
+from stagewright.tools.children import ChildFailed, run_child
+
+__all__ = ["Check", "examine"]
+
+OLDEST, NEWEST = (3, 11), (3, 13)
+LITTLE_MEMORY = 2 * 2**30
+LITTLE_DISK = 5 * 2**30
+WARM_S = 5.0
+TIMEOUT_S = 300.0
+TRY_LOCK = (
+    "import os, sys; from filelock import lock_descriptor; "
+    "sys.exit(0 if lock_descriptor(os.open(sys.argv[1], os.O_RDWR), blocking=False) else 7)"
+)
+HELD = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of the doctor's report."""
+
+    name: str
+    verdict: Literal["ok", "warn", "fail"]
+    found: str
+    mend: str = ""
+
+
+def examine(root: Path, policy: Path | None) -> Iterator[Check]:
+    """Yield every check of this machine and of a root, the quick ones first."""
+    yield _python()
+    yield from _packages()
+    yield _cores()
+    yield _memory()
+    yield _disk(root)
+    yield _writable(root)
+    yield _locks(root)
+    yield _policy(root, policy)
+    yield _kernels()
+
+
+def _python() -> Check:
+    found = f"{sys.version.split()[0]} at {sys.executable}"
+    if OLDEST <= sys.version_info[:2] <= NEWEST:
+        return Check("python", "ok", found)
+    return Check("python", "fail", found, "install Python 3.11, 3.12 or 3.13 and make the environment anew with it")
+
+
+def _packages() -> Iterator[Check]:
+    """Compare the packages that are installed with those that stagewright declares."""
+    yield Check("stagewright", "ok", __version__)
+    try:
+        declared = [text for text in metadata.requires("stagewright") or [] if "extra ==" not in text]
+    except metadata.PackageNotFoundError:
+        yield Check("packages", "warn", "stagewright is not installed as a package", "pip install it, or make setup")
+        return
+    versions, missing = [], []
+    for text in declared:
+        name = _package_name(text)
+        try:
+            versions.append(f"{name} {metadata.version(name)}")
+        except metadata.PackageNotFoundError:
+            missing.append(name)
+    sdk = next((item for item in versions if item.startswith("mcp ")), None)
+    if sdk is not None:
+        yield Check("mcp sdk", "ok", sdk.removeprefix("mcp "))
+    others = ", ".join(item for item in versions if item != sdk)
+    yield Check("packages", "ok", others)
+    if missing:
+        yield Check("packages", "fail", f"missing: {', '.join(missing)}", f"pip install {' '.join(missing)}")
+
+
+def _package_name(requirement: str) -> str:
+    """Return the name at the start of a requirement.
+
+    >>> _package_name("mcp<3,>=2.1.1")
+    'mcp'
+    """
+    end = next((at for at, letter in enumerate(requirement) if not (letter.isalnum() or letter in "-_.")), None)
+    return requirement[:end]
+
+
+def _cores() -> Check:
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return Check("cores", "ok", f"{usable} of {os.cpu_count()} usable")
+
+
+def _memory() -> Check:
+    memory = psutil.virtual_memory()
+    found = f"{format_bytes(memory.available)} free of {format_bytes(memory.total)}"
+    if memory.available < LITTLE_MEMORY:
+        return Check("memory", "warn", found, "end other programs, or set budget.memory in the spec to what is free")
+    return Check("memory", "ok", found)
+
+
+def _disk(root: Path) -> Check:
+    usage = shutil.disk_usage(root)
+    found = f"{format_bytes(usage.free)} free of {format_bytes(usage.total)} under {root}"
+    if usage.free < LITTLE_DISK:
+        return Check("disk", "warn", found, "free space, or name a root on another disk with --root")
+    return Check("disk", "ok", found)
+
+
+def _writable(root: Path) -> Check:
+    try:
+        with tempfile.TemporaryFile(dir=root) as file:
+            file.write(b"stagewright")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        return Check("root", "fail", f"{root} cannot be written: {error}", "mend its permissions, or name another root")
+    return Check("root", "ok", f"{root} can be written")
+
+
+def _locks(root: Path) -> Check:
+    """Hold a lock in the root and let another process try for it: some network file systems let both have it."""
+    name = "file locks"
+    mend = "put the root on a local disk, or on a file system that is mounted with locks (NFS: without nolock)"
+    try:
+        with tempfile.NamedTemporaryFile(dir=root, prefix=".lock-") as file:
+            if not lock_descriptor(file.fileno(), blocking=False):
+                return Check(name, "fail", "a fresh file cannot be locked", mend)
+            while_held = _other_process(file.name)
+        with tempfile.NamedTemporaryFile(dir=root, prefix=".lock-") as file:
+            while_free = _other_process(file.name)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return Check(name, "fail", f"do not work in {root}: {error}", mend)
+    if while_held != HELD:
+        return Check(name, "fail", f"two processes held one lock in {root} (status {while_held})", mend)
+    if while_free != 0:
+        return Check(name, "fail", f"another process cannot lock a file in {root} (status {while_free})", mend)
+    return Check(name, "ok", "held by one process, refused to another, free again when it ends")
+
+
+def _other_process(path: str) -> int:
+    command = [sys.executable, "-P", "-c", TRY_LOCK, path]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)  # noqa: S603 - a fixed program, no shell
+    return done.returncode
+
+
+def _policy(root: Path, given: Path | None) -> Check:
+    try:
+        path = find_policy(root, given)
+        policy = load_policy(root, given)
+    except Refusal as refusal:
+        return Check("policy", "fail", refusal.message, "mend the places that are named")
+    caps = policy.caps
+    said = (
+        f"runtime {format_seconds(caps.runtime)}, memory {format_bytes(caps.memory)}, workers {caps.workers}, "
+        f"retries {caps.retries}, runs {caps.runs}; commands: {', '.join(policy.commands) or 'none'}; "
+        f"data roots: {', '.join(map(str, policy.data_roots)) or 'only the root'}"
+    )
+    return Check("policy", "ok", f"{path if path is not None else 'no file, defaults'}: {said}")
+
+
+def _kernels() -> Check:
+    started = time.monotonic()
+    try:
+        for _ in run_child(["warm"], TIMEOUT_S):
+            pass
+    except ChildFailed as error:
+        mend = "the numerical packages do not work together; make the environment anew from requirements/runtime.txt"
+        return Check("kernels", "fail", str(error).strip().splitlines()[-1], mend)
+    elapsed = time.monotonic() - started
+    how = "were warm" if elapsed < WARM_S else "had to be compiled, and are warm now"
+    return Check("kernels", "ok", f"{how} ({format_seconds(elapsed)} with start-up)")
