@@ -11,13 +11,14 @@ INPUTS := pyproject.toml requirements/runtime.txt .ci/venv
 PYTEST ?=
 export PYTHON
 
-.PHONY: help setup setup-dev demo test slow lint types imports doctests ci clean
+.PHONY: help setup setup-dev demo test slow bench lint types imports doctests ci clean
 
 help:
 	@echo "make setup     a virtual environment with stagewright in .venv/"
 	@echo "make demo      setup, then a whole study on the built-in cohort"
 	@echo "make test      setup with the development tools, then the tests"
 	@echo "make slow      the slower tests"
+	@echo "make bench     the benchmarks; writes benchmarks.json"
 	@echo "make lint | types | imports | doctests    one check each"
 	@echo "make ci        everything that CI runs"
 	@echo "make clean     removes .venv/ and caches; runs in experiments/ stay"
@@ -42,6 +43,9 @@ test: setup-dev
 # pytest leaves with 5 when it finds no test at all; there being no slow test is no failure.
 slow: setup-dev
 	$(BIN)/python -m pytest -m slow $(PYTEST) || test $$? -eq 5
+
+bench: setup-dev
+	$(BIN)/python tests/benchmarks/run_benchmarks.py
 
 lint: setup-dev
 	$(BIN)/ruff check .

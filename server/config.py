@@ -43,7 +43,7 @@ def load_policy(root: Path, given: Path | None = None) -> Policy:
     except (OSError, UnicodeDecodeError) as error:
         raise Refusal("invalid_argument", f"the operator's policy {path} cannot be read: {error}") from error
     except Refusal as refusal:
-        raise Refusal(refusal.code, f"{path}: {refusal.message}") from refusal
+        raise Refusal("invalid_argument", f"{path}: {refusal.message}") from refusal
 
 
 def open_workspace(root: Path, policy: Path | None = None, *, actor: str = "agent", trusted: bool = False) -> Workspace:

@@ -205,11 +205,10 @@ def read_outcome(run: Path, sealed: ArtifactSeal) -> Outcome:
 
 def _set_aside(run: Path, checkpoint: str, aside: Path, kept: set[str]) -> None:
     folder = run / checkpoint
-    if not folder.is_dir():
-        return
-    for path in sorted(folder.rglob("*")):
+    # A link is moved like a file and never followed: it may lead out of the run.
+    for path in [folder] if folder.is_symlink() else sorted(folder.rglob("*")):
         relative = path.relative_to(run)
-        if path.is_dir() or relative.as_posix() in kept:
+        if (path.is_dir() and not path.is_symlink()) or relative.as_posix() in kept:
             continue
         (aside / relative).parent.mkdir(parents=True, exist_ok=True)
         path.replace(aside / relative)

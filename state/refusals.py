@@ -73,7 +73,7 @@ class Refusal(Exception):  # noqa: N818 - a refusal is not an error of the progr
         next_call: NextCall | None = None,
     ) -> None:
         super().__init__(message)
-        self.code = code
+        self.code: RefusalCode = code
         self.message = message
         self.status = status
         self.run_id = run_id

@@ -58,7 +58,7 @@ def read_snapshot(path: Path, head: Head) -> RunState | None:
         if document["ledger"] != head.as_json() or document["schema_version"] != SCHEMA_VERSION:
             return None
         return RunState.model_validate(document["fold"])
-    except (OSError, ValueError, KeyError, TypeError, ValidationError):
+    except (OSError, ValueError, KeyError, TypeError, ValidationError, RecursionError):
         return None  # missing, torn or of another version: the ledger has it all
 
 

@@ -1,4 +1,4 @@
-"""Verify the record of a run: do its logs, its snapshot, its sealed files and its artifacts hold together?
+"""Verify that a run's logs, its snapshot, its sealed files and its artifacts hold together.
 
 Reads only, needs no run lock, and nothing that the run was made with. Every problem is named with its file and line.
 """

@@ -1,4 +1,4 @@
-"""``stagewright doctor``: is this machine fit to run a study, and what is to mend?"""
+"""``stagewright doctor``: say whether this machine is fit to run a study, and what is to mend."""
 
 from pathlib import Path
 from typing import Annotated

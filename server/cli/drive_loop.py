@@ -49,7 +49,7 @@ def drive_loop(ledger: Ledger, call: CallTool) -> RunState:
             case "executed":
                 call("validate_stage", {"run_id": state.run_id})
             case "validated" if state.verdict in ("pass", "warn"):
-                call("decide", {"run_id": state.run_id} | _after_verdict(state))
+                call("decide", _after_verdict(state))
             case "blocked" if state.blocked is not None and state.blocked.proposals and not _tried(ledger, state):
                 rationale = PROPOSAL_RATIONALE + state.blocked.proposals[0].what
                 call(
@@ -62,7 +62,8 @@ def drive_loop(ledger: Ledger, call: CallTool) -> RunState:
 
 def _after_verdict(state: RunState) -> dict[str, JsonValue]:
     decision = "stop" if state.recommended == "stop" else "continue"
-    return {"decision": decision, "rationale": f"Default policy: {state.recommended_why}"}
+    rationale = f"Default policy: {state.recommended_why}"
+    return {"run_id": state.run_id, "decision": decision, "rationale": rationale}
 
 
 def _tried(ledger: Ledger, state: RunState) -> bool:

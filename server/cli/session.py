@@ -97,7 +97,7 @@ def open_session(root: Path, policy: Path | None, *, as_json: bool) -> Iterator[
     except LedgerCorrupt as error:
         damaged = Refusal(
             "damaged",
-            f"the record does not hold together: {error}. `stagewright verify --all` names every damaged line and file.",
+            f"the record does not hold together: {error}. `stagewright verify --all` names every damaged file.",
         )
         _say_refused(damaged, as_json=as_json)
         raise typer.Exit(ExitStatus.REFUSED) from error

@@ -1,4 +1,4 @@
-"""``stagewright verify``: does the record of a run hold together?"""
+"""``stagewright verify``: say whether the record of a run holds together, and where it does not."""
 
 from pathlib import Path
 from typing import Annotated
@@ -30,7 +30,7 @@ def verify(
     policy: PolicyFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Verify logs, snapshot, sealed files and artifacts; name every problem with its file and line. 1 if there is one."""
+    """Verify logs, snapshot, sealed files and artifacts; name every problem with file and line. 1 if there is one."""
     if (run is None) != every:
         raise typer.BadParameter("name one run, or give --all", param_hint="RUN")
     with open_session(root, policy, as_json=as_json) as session:

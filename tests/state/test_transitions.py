@@ -102,9 +102,7 @@ def test_the_table(event: Make, status: str, happening: str) -> None:
 
 def test_the_table_is_the_contracts(event: Make) -> None:
     """What a table row allows is what `next_call` and the contract's section 3 name."""
-    next_tools = {
-        status: next_call(state).tool for status in ONE if (state := brought_to(event, status)) is not None
-    }
+    next_tools = {status: next_call(state).tool for status in ONE if (state := brought_to(event, status)) is not None}
     assert next_tools == {
         "planned": "execute_stage",
         "awaiting_approval": "read_state",

@@ -19,14 +19,23 @@ def test_durations(text: str, seconds: float) -> None:
 
 @pytest.mark.parametrize(
     ("text", "size"),
-    [("500MB", 500_000_000), ("16GiB", 16 * 2**30), ("1.5TiB", 3 * 2**39), ("1kB", 1000), ("12B", 12), ("2 gib", 2**31)],
+    [
+        ("500MB", 500_000_000),
+        ("16GiB", 16 * 2**30),
+        ("1.5TiB", 3 * 2**39),
+        ("1kB", 1000),
+        ("12B", 12),
+        ("2 gib", 2**31),
+    ],
 )
 def test_sizes(text: str, size: int) -> None:
     """Decimal and binary units differ; case does not matter."""
     assert parse_bytes(text) == size
 
 
-@pytest.mark.parametrize("wrong", [7, 6.0, None, True, "6", "h", "", " ", "6x", "-6h", "0h", "6h and 3", "9" * 400 + "h"])
+@pytest.mark.parametrize(
+    "wrong", [7, 6.0, None, True, "6", "h", "", " ", "6x", "-6h", "0h", "6h and 3", "9" * 400 + "h"]
+)
 def test_a_duration_without_a_known_unit_is_refused(wrong: object) -> None:
     """A bare number, an unknown unit, nothing, zero, and what no clock can count are all refused with an example."""
     with pytest.raises(ValueError, match=r"duration with its unit.*6h"):

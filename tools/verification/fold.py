@@ -85,29 +85,28 @@ def anchor_problems(run: RunDirectory, folded: FoldedLedger) -> list[Problem]:
 
 def snapshot_problems(run: RunDirectory, folded: FoldedLedger) -> list[Problem]:
     """Compare RUN_STATE.json with the fold up to the entry that it names, and that entry with the last one."""
-    shown = run.snapshot.name
-    if not folded.recorded:
-        return []
+    fault = _snapshot_fault(run, folded) if folded.recorded else None
+    return [] if fault is None else [Problem(run.snapshot.name, None, fault)]
+
+
+def _snapshot_fault(run: RunDirectory, folded: FoldedLedger) -> str | None:
     try:
         document = json.loads(run.snapshot.read_text(encoding="utf-8"))
         seq = document["ledger"]["seq"]
     except FileNotFoundError:
-        return [Problem(shown, None, "is missing; the next transition of the run writes it again from the ledger")]
+        return "is missing; the next transition of the run writes it again from the ledger"
     except (OSError, ValueError, KeyError, TypeError) as error:
-        return [Problem(shown, None, f"is not a snapshot: {error}")]
+        return f"is not a snapshot: {error}"
     item = next((item for item in folded.recorded if item.entry.get("seq") == seq), None)
     if item is None:
-        return [Problem(shown, None, f"names entry {seq!r}, which the ledger does not have: the ledger was cut")]
-    expected = snapshot_document(
-        item.state, Head(int(str(seq)), str(item.entry.get("hash"))), str(item.entry.get("at"))
-    )
+        return f"names entry {seq!r}, which the ledger does not have: the ledger was cut, or the snapshot changed"
+    head = Head(int(str(seq)), str(item.entry.get("hash")))
+    expected = snapshot_document(item.state, head, str(item.entry.get("at")))
     differing = [key for key in {**expected, **document} if expected.get(key) != document.get(key)]
     if differing:
-        return [Problem(shown, None, f"differs from the fold of the ledger up to entry {seq}: {', '.join(differing)}")]
+        return f"differs from the fold of the ledger up to entry {seq}: {', '.join(differing)}"
     last = folded.recorded[-1].entry.get("seq")
-    if seq != last:
-        return [Problem(shown, None, f"is behind the ledger: it says entry {seq} of {last}")]
-    return []
+    return None if seq == last else f"is behind the ledger: it says entry {seq} of {last}"
 
 
 def _anchor_fault(anchor: JsonValue, hashes: dict[int, str], before: int, name: str) -> str | None:

@@ -177,7 +177,9 @@ def test_all_faults_are_told_at_once(declared: dict[str, Any]) -> None:
     assert "objective: missing; this key is required" in text
 
 
-@pytest.mark.parametrize(("source", "kind"), [("", "empty"), ("[1]", "a list"), ("just words", "a str"), ("3", "a int")])
+@pytest.mark.parametrize(
+    ("source", "kind"), [("", "empty"), ("[1]", "a list"), ("just words", "a str"), ("3", "a int")]
+)
 def test_a_spec_is_a_mapping(source: str, kind: str) -> None:
     """Anything else is told what it is."""
     assert f"the spec is {kind}; it must be a mapping with at least objective and data" in refused(source)

@@ -1,0 +1,107 @@
+"""A person goes through the loop with the verbs of the command line."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stagewright.server.cli import main
+from stagewright.state.ledger import Ledger
+from stagewright.state.run_directory import list_runs
+
+
+def answer(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, dict[str, Any]]:
+    """Run a command with --json and return its status and its answer."""
+    status = main([*words, "--json"])
+    return status, json.loads(capsys.readouterr().out)
+
+
+def test_plan_execute_validate_decide(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each verb does its step, says the next command, and is recorded with the person's name."""
+    at = ("--root", str(root))
+    status, planned = answer(capsys, "plan", str(root / "spec.yaml"), *at)
+    assert (status, planned["status"]) == (0, "planned")
+    run_id = planned["run_id"]
+
+    status, executed = answer(capsys, "execute", run_id, *at)
+    assert (status, executed["status"], executed["n_artifacts"]) == (0, "executed", 1)
+    assert main(["decide", run_id, "continue", "--rationale", "too early", *at]) == 3
+    assert "Next: stagewright validate" in capsys.readouterr().err
+
+    assert main(["validate", run_id, *at]) == 0
+    shown = capsys.readouterr().out
+    assert "verdict pass" in shown
+    assert f"Next: stagewright decide {run_id} continue --rationale" in shown
+
+    prefix = run_id[:12]
+    status, decided = answer(capsys, "decide", prefix, "continue", "--rationale", "passed", *at)
+    assert (status, decided["step"], decided["status"]) == (0, "B/noop", "planned")
+    status, state = answer(capsys, "state", str(root / "experiments" / run_id), *at)
+    assert state["items"][0]["last_completed_step"] == "A/noop"
+
+    (run,) = list_runs(root)
+    calls = list(Ledger(run).detail("tool_calls").entries())
+    assert [call["tool"] for call in calls] == [
+        "plan_run",
+        "execute_stage",
+        "decide",
+        "validate_stage",
+        "decide",
+        "read_state",
+    ]
+    assert all(str(call["actor"]).startswith("person:") for call in calls)
+    assert {str(call["client"]["name"]) for call in calls if isinstance(call["client"], dict)} == {"stagewright-cli"}
+
+
+def test_adjustments_are_read_as_yaml_or_json(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--adjust name=value` and `--adjustments JSON` say the same."""
+    at = ("--root", str(root))
+    _, planned = answer(capsys, "plan", str(root / "spec.yaml"), *at)
+    words = ("decide", planned["run_id"], "adjust", "--rationale", "smaller", *at)
+    status, first = answer(capsys, *words, "--adjust", "k=[10, 20]", "--adjust", "workers=1")
+    assert status == 0
+    assert {item.split()[0] for item in first["changes"]} == {"k", "workers"}
+    status, second = answer(capsys, *words, "--adjustments", '{"k": [10], "workers": 2}')
+    assert status == 0
+    assert {item.split()[0] for item in second["changes"]} == {"k", "workers"}
+    status, refused = answer(capsys, *words, "--adjust", "objective=other")
+    assert (status, refused["refused"]) == (3, "sealed")
+
+
+def test_a_dry_run_writes_no_run(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`plan --dry-run` checks everything and says how to plan for good."""
+    assert main(["plan", str(root / "spec.yaml"), "--dry-run", "--root", str(root)]) == 0
+    assert f"Next: stagewright plan {root / 'spec.yaml'}" in capsys.readouterr().out
+    assert list(list_runs(root)) == []
+
+
+def test_approval_needs_a_waiting_checkpoint(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`approve` opens the checkpoint that waits for a person, once, with the reason in the ledger."""
+    at = ("--root", str(root))
+    (root / "spec.yaml").write_text((root / "spec.yaml").read_text() + "approvals: [A]\n")
+    status, planned = answer(capsys, "plan", str(root / "spec.yaml"), *at)
+    assert planned["status"] == "awaiting_approval"
+    run_id = planned["run_id"]
+    assert main(["execute", run_id, *at]) == 3
+    capsys.readouterr()
+    status, refused = answer(capsys, "approve", run_id, "--reason", "  ", *at)
+    assert (status, refused["refused"]) == (3, "invalid_argument")
+    status, approved = answer(capsys, "approve", run_id, "--reason", "looked at the plan", *at)
+    assert (status, approved["status"]) == (0, "planned")
+    status, refused = answer(capsys, "approve", run_id, "--reason", "again", *at)
+    assert (status, refused["refused"]) == (3, "not_allowed_now")
+    (run,) = list_runs(root)
+    last = list(Ledger(run).log.entries())[-1]
+    assert (last["event"], last["checkpoint"], last["reason"]) == ("approved", "A", "looked at the plan")
+    assert str(last["actor"]).startswith("person:")
+
+
+def test_a_blocked_step_leaves_with_4(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`execute` on a step that fails for good says why and leaves with 4."""
+    at = ("--root", str(root))
+    (root / "spec.yaml").write_text((root / "spec.yaml").read_text().replace("[noop]", "[broken]"))
+    _, planned = answer(capsys, "plan", str(root / "spec.yaml"), *at)
+    status, executed = answer(capsys, "execute", planned["run_id"], *at)
+    assert (status, executed["status"]) == (4, "blocked")
+    assert "status 3" in executed["blocked"]["error"]
