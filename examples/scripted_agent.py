@@ -58,8 +58,8 @@ async def run_study(spec: str, root: Path, wait_s: float, protocol: str) -> int:
 async def call(client: Client, tool: str, arguments: dict[str, Any]) -> dict[str, Any] | None:
     """Make one call, print it with its reply, and return the structured content; None when it was refused."""
 
-    async def on_progress(done: float, total: float | None, message: str | None) -> None:
-        print(f"    ... {message or ''} {done:g}{'' if total is None else f' of {total:g}'}")
+    async def on_progress(progress: float, total: float | None, message: str | None) -> None:
+        print(f"    ... {message or ''} {progress:g}{'' if total is None else f' of {total:g}'}")
 
     shown = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
     print(f"\n> {tool}({shown})")

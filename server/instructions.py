@@ -31,8 +31,8 @@ DESCRIPTIONS = {
         "`running` with progress; call again to go on waiting. Never starts a step twice."
     ),
     "validate_stage": (
-        "Run the gates on the sealed artifacts of the executed step. Returns the verdict (pass, warn, fail, error), the "
-        "worst findings, what would make it pass, and what the server recommends."
+        "Run the gates on the sealed artifacts of the executed step. Returns the verdict (pass, warn, fail, error), "
+        "the worst findings, what would make it pass, and what the server recommends."
     ),
     "decide": (
         "Record a decision on the step. continue (after pass or warn): next step or checkpoint. adjust: open the same "

@@ -13,6 +13,7 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
+from pydantic import JsonValue
 
 from stagewright.stages.classify.threads import map_nogil
 from stagewright.stages.cohort.load import Cohort, load_cohort
@@ -89,8 +90,8 @@ def _sweep(context: StageContext, matrix: sp.csr_matrix) -> Mapping[tuple[str, i
     _ = shared.standardised
     if "fa" in study.methods:
         _ = shared.correlation  # computed here, so that two threads do not both compute it
-    settings = FitSettings(rotation=dict(study.rotation))
-    units = plan_units(study.methods, study.ks, study.seeds)
+    settings = FitSettings(rotation={str(method): kind for method, kind in study.rotation.items()})
+    units = plan_units(study.methods, {str(method): ks for method, ks in study.ks.items()}, study.seeds)
     invariant = [unit for unit in units if METHODS[unit.method].seed_invariant]
     others = [unit for unit in units if not METHODS[unit.method].seed_invariant]
     # The largest first: the last units to run are then the shortest, and no worker waits long for another.
@@ -164,12 +165,9 @@ def _measure(context: StageContext, method: str, k: int, fits: list[_Fitted]) ->
     kind = "seed-invariant" if METHODS[method].seed_invariant else "seed"
     seeds = [item.seed for item in fits]
     folder = k_folder(context.request.checkpoint, method, k)
-    context.artifacts.write_json(
-        folder / "pairwise_stability_summary.json",
-        {"method": method, "k": k, "replicates": kind, "n_seeds": len(fits)}
-        | stability.summary()
-        | {"pairs": _pairs(stability, seeds)},
-    )
+    summary: dict[str, JsonValue] = {"method": method, "k": k, "replicates": kind, "n_seeds": len(fits)}
+    summary |= {**stability.summary(), "pairs": _pairs(stability, seeds)}
+    context.artifacts.write_json(folder / "pairwise_stability_summary.json", summary)
     if stability.applicable:
         context.artifacts.write_json(
             folder / "consensus_cache" / "consensus.json",
@@ -199,7 +197,7 @@ def _measure(context: StageContext, method: str, k: int, fits: list[_Fitted]) ->
     return KRow(k, stability.median, explained), figures
 
 
-def _pairs(stability: PairwiseStability, seeds: list[int]) -> list[dict[str, object]]:
+def _pairs(stability: PairwiseStability, seeds: list[int]) -> list[JsonValue]:
     return [
         {
             "seeds": [seeds[first], seeds[second]],

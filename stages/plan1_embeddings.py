@@ -93,7 +93,7 @@ def _fit(context: StageContext, cohort: Cohort, entry: Preprocess) -> EmbeddedCo
         selection = select_genes(entry, cohort)
         matrix = sp.csr_matrix(log_normalise(cohort.counts)[:, selection.mask])
         shared = SharedMatrix(matrix)
-        settings = FitSettings(rotation=dict(study.rotation))
+        settings = FitSettings(rotation={str(method): kind for method, kind in study.rotation.items()})
     except (ValueError, ArithmeticError) as error:
         raise UnitFailed(Unit(entry.tag, preprocess=entry.tag)) from error
     _ = shared.standardised  # computed here, so that two threads do not both compute it
@@ -104,7 +104,8 @@ def _fit(context: StageContext, cohort: Cohort, entry: Preprocess) -> EmbeddedCo
             _, reduction = next(sweep([FitUnit(method, k, study.seeds[0])], shared, settings))
         return reduction
 
-    fits = dict(zip(study.methods, map_nogil(fit, study.methods, request.workers), strict=True))
+    done = map_nogil(fit, study.methods, request.workers)
+    fits = {str(method): reduction for method, reduction in zip(study.methods, done, strict=True)}
     folder = preprocess_folder(request.checkpoint, entry.tag)
     data = AnnData(
         X=matrix,
@@ -142,4 +143,4 @@ def _read(path: Path, tag: str, request: StepRequest) -> EmbeddedCohort:
                 f"Plan 1A sealed no {method} embedding with K={k} for {tag}; methods and K are adjusted at plan1a",
             )
     positive = (obs[request.scope.label.column].astype(str) == request.scope.label.positive).to_numpy()
-    return EmbeddedCohort(tag, obs, positive, {method: scores[method] for method in request.study.methods})
+    return EmbeddedCohort(tag, obs, positive, {str(method): scores[method] for method in request.study.methods})

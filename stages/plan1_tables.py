@@ -1,9 +1,10 @@
 """What the tables of Plan 1A and 1B have in common: patients, coefficients, the best configuration, trials."""
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,20 @@ from pydantic import JsonValue
 from stagewright.stages.classify.path_in_sample import InSamplePath
 from stagewright.stages.plan1_embeddings import EmbeddedCohort
 
-__all__ = ["L1_RATIO", "PatientCells", "best_row", "coefficients", "patients_of", "trials"]
+__all__ = [
+    "L1_RATIO",
+    "PatientCells",
+    "SummaryRow",
+    "best_row",
+    "coefficients",
+    "configurations",
+    "patients_of",
+    "scores",
+    "trials",
+]
+
+SummaryRow: TypeAlias = dict[str, "str | int | float"]
+"""One configuration and penalty in a stage's summary table."""
 
 L1_RATIO: Mapping[str, float] = MappingProxyType({"l1": 1.0, "l2": 0.0, "elasticnet": 0.5})
 
@@ -54,36 +68,38 @@ def patients_of(cohort: EmbeddedCohort, column: str) -> list[PatientCells]:
     """Return the patients in the order of their names."""
     names = cohort.obs[column].astype(str)
     groups = names.groupby(names, observed=True).indices
-    return [PatientCells(name, rows, cohort.positive[rows]) for name, rows in sorted(groups.items())]
+    rows_of = {str(name): np.asarray(rows, dtype=np.intp) for name, rows in groups.items()}
+    return [PatientCells(name, rows, cohort.positive[rows]) for name, rows in sorted(rows_of.items())]
 
 
 def coefficients(patient: str, penalty: str, path: InSamplePath) -> pd.DataFrame:
     """Return one row for each alpha: intercept and coefficients per standard deviation of each component."""
     fitted = path.path
-    table = pd.DataFrame(fitted.coefs, columns=[f"component_{number + 1}" for number in range(fitted.coefs.shape[1])])
-    for place, (name, values) in enumerate(
-        (("patient", patient), ("penalty", penalty), ("alpha", fitted.alphas), ("intercept", fitted.intercepts)),
-    ):
-        table.insert(place, name, values)
-    return table
+    columns = {f"component_{number + 1}": column for number, column in enumerate(fitted.coefs.T)}
+    named = {"patient": patient, "penalty": penalty, "alpha": fitted.alphas, "intercept": fitted.intercepts}
+    return pd.DataFrame(named | columns)
 
 
-def best_row(table: pd.DataFrame, score: str) -> dict[str, object]:
+def best_row(rows: Sequence[SummaryRow], score: str) -> SummaryRow:
     """Return the row with the highest score; the first in the order of the grid among equals."""
-    return {str(name): value for name, value in table.loc[table[score].idxmax()].to_dict().items()}
+    return max(rows, key=lambda row: float(row[score]))
 
 
-def trials(table: pd.DataFrame, score: str) -> tuple[dict[str, JsonValue], ...]:
-    """Return every scored configuration, for the table of all that was tried."""
-    return tuple(
-        {
-            "preprocess": str(row["preprocess"]),
-            "method": str(row["method"]),
-            "k": int(row["k"]),
-            "penalty": str(row["penalty"]),
-            "alpha": float(row["alpha"]),
-            "metric": score,
-            "value": round(float(row[score]), 6),
-        }
-        for row in table.to_dict("records")
-    )
+def configurations(rows: Iterable[SummaryRow]) -> tuple[str, ...]:
+    """Return the name of each scored configuration, e.g. ``hvg_3000/nmf/k_20``, each once."""
+    return tuple(dict.fromkeys(f"{row['preprocess']}/{row['method']}/k_{row['k']}" for row in rows))
+
+
+def scores(stage: str, rows: Iterable[SummaryRow], score: str, name: str) -> dict[str, float]:
+    """Return the score of each row as a metric, e.g. ``plan1b.hvg_3000.nmf.l1.auc``."""
+    return {f"{stage}.{row['preprocess']}.{row['method']}.{row['penalty']}.{name}": float(row[score]) for row in rows}
+
+
+def trials(rows: Iterable[SummaryRow], score: str) -> tuple[dict[str, JsonValue], ...]:
+    """Return every scored configuration with its score, for the table of all that was tried."""
+    named = ("preprocess", "method", "k", "penalty", "alpha")
+    found = []
+    for row in rows:
+        trial: dict[str, JsonValue] = {name: row[name] for name in named}
+        found.append(trial | {"metric": score, "value": round(float(row[score]), 6)})
+    return tuple(found)

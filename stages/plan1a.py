@@ -13,7 +13,17 @@ from stagewright.stages.classify.path_in_sample import InSamplePath, path_withou
 from stagewright.stages.classify.threads import map_nogil
 from stagewright.stages.files import save_csv
 from stagewright.stages.plan1_embeddings import EmbeddedCohort, embedded_cohorts
-from stagewright.stages.plan1_tables import L1_RATIO, PatientCells, best_row, coefficients, patients_of, trials
+from stagewright.stages.plan1_tables import (
+    L1_RATIO,
+    PatientCells,
+    SummaryRow,
+    best_row,
+    coefficients,
+    configurations,
+    patients_of,
+    scores,
+    trials,
+)
 from stagewright.stages.protocol import StageContext, StageResult, Unit
 from stagewright.state.artifacts import Skipped
 from stagewright.state.layout import analysis, classification_cell
@@ -41,7 +51,7 @@ def run(context: StageContext) -> StageResult:
         When a gene selection, an embedding or its paths fail; it names the unit.
     """
     request, study = context.request, context.request.study
-    summary: list[dict[str, object]] = []
+    summary: list[SummaryRow] = []
     skipped: list[Skipped] = []
     n_cells = 0
     for cohort in embedded_cohorts(context):
@@ -54,32 +64,25 @@ def run(context: StageContext) -> StageResult:
             skipped += left_out
     table = pd.DataFrame(summary)
     save_csv(context.artifacts, analysis(request.checkpoint) / "classification_grid" / "plan1a_summary.csv", table)
-    best = best_row(table, "auc_in_sample_median")
+    best = best_row(summary, "auc_in_sample_median")
     return StageResult(
         metrics={
             "plan1a.best.auc_in_sample": float(best["auc_in_sample_median"]),
-            "plan1a.n_patients": float(table["n_patients"].min()),
+            "plan1a.n_patients": float(min(row["n_patients"] for row in summary)),
         }
-        | {
-            f"plan1a.{row['preprocess']}.{row['method']}.{row['penalty']}.auc_in_sample": row["auc_in_sample_median"]
-            for row in table.to_dict("records")
-        },
-        configurations=tuple(dict.fromkeys(_configuration(row) for row in table.to_dict("records"))),
+        | scores("plan1a", summary, "auc_in_sample_median", "auc_in_sample"),
+        configurations=configurations(summary),
         skipped=tuple(skipped),
         notes=("in-sample scores describe the fit, they are no estimate for other cells: plan1b measures out of fold",),
-        trials=trials(table, "auc_in_sample_median"),
+        trials=trials(summary, "auc_in_sample_median"),
         n_cells=n_cells,
     )
 
 
-def _configuration(row: dict[str, object]) -> str:
-    return f"{row['preprocess']}/{row['method']}/k_{row['k']}"
-
-
-def _paths(context: StageContext, cohort: EmbeddedCohort, method: str) -> tuple[list[dict[str, object]], list[Skipped]]:
+def _paths(context: StageContext, cohort: EmbeddedCohort, method: str) -> tuple[list[SummaryRow], list[Skipped]]:
     """Fit the paths of one embedding, write their tables, and return a summary row for each penalty."""
     request, study = context.request, context.request.study
-    scores = cohort.scores[method].astype(np.float64)
+    embedding = cohort.scores[method].astype(np.float64)
     patients = patients_of(cohort, request.scope.patient)
     where = f"{cohort.tag}/{method}"
     skipped = [
@@ -91,13 +94,13 @@ def _paths(context: StageContext, cohort: EmbeddedCohort, method: str) -> tuple[
     for penalty in study.penalties:
 
         def fit(item: PatientCells, penalty: str = penalty) -> InSamplePath:
-            return path_without_cv(scores[item.rows], item.positive, alphas, l1_ratio=L1_RATIO[penalty])
+            return path_without_cv(embedding[item.rows], item.positive, alphas, l1_ratio=L1_RATIO[penalty])
 
         fits = map_nogil(fit, kept, request.workers)
         for item, path in zip(kept, fits, strict=True):
-            metrics.append(_metric_rows(item, penalty, path, scores.shape[1]))
+            metrics.append(_metric_rows(item, penalty, path, embedding.shape[1]))
             coefs.append(coefficients(item.name, penalty, path))
-        summary.append(_summary_row(cohort.tag, method, penalty, fits, alphas, len(skipped), scores.shape[1]))
+        summary.append(_summary_row(cohort.tag, method, penalty, fits, alphas, len(skipped), embedding.shape[1]))
     folder = classification_cell(request.checkpoint, cohort.tag, method)
     save_csv(context.artifacts, folder / "metrics_no_cv.csv", pd.concat(metrics, ignore_index=True))
     save_csv(context.artifacts, folder / "coefs_no_cv.csv", pd.concat(coefs, ignore_index=True))
@@ -133,7 +136,7 @@ def _summary_row(
     alphas: np.ndarray,
     n_skipped: int,
     k: int,
-) -> dict[str, object]:
+) -> SummaryRow:
     """Return the median over patients at the alpha where it is highest; the larger alpha among equals."""
     by_patient = np.vstack([path.metrics.roc_auc for path in fits])
     median = np.median(by_patient, axis=0)

@@ -18,7 +18,17 @@ from stagewright.stages.classify.path_cross_validated import CrossValidatedPath,
 from stagewright.stages.classify.threads import map_nogil
 from stagewright.stages.files import save_csv, save_parquet
 from stagewright.stages.plan1_embeddings import EmbeddedCohort, embedded_cohorts
-from stagewright.stages.plan1_tables import L1_RATIO, PatientCells, best_row, coefficients, patients_of, trials
+from stagewright.stages.plan1_tables import (
+    L1_RATIO,
+    PatientCells,
+    SummaryRow,
+    best_row,
+    coefficients,
+    configurations,
+    patients_of,
+    scores,
+    trials,
+)
 from stagewright.stages.protocol import StageContext, StageResult, Unit
 from stagewright.state.artifacts import Skipped
 from stagewright.state.layout import analysis, classification_cell
@@ -56,7 +66,7 @@ def run(context: StageContext) -> StageResult:
         When an embedding or its paths fail; it names the unit.
     """
     request, study = context.request, context.request.study
-    summary: list[dict[str, object]] = []
+    summary: list[SummaryRow] = []
     skipped: list[Skipped] = []
     notes: dict[str, None] = {}
     n_cells = 0
@@ -72,25 +82,20 @@ def run(context: StageContext) -> StageResult:
     table = pd.DataFrame(summary)
     table["best"] = table.index == table["auc_median"].idxmax()
     save_csv(context.artifacts, analysis(request.checkpoint) / "classification_grid" / "plan1b_summary.csv", table)
-    best = best_row(table, "auc_median")
+    best = best_row(summary, "auc_median")
     named = f"{best['preprocess']}/{best['method']}/k_{best['k']}/{best['penalty']}"
     return StageResult(
         metrics={
-            "plan1b.best.auc": float(str(best["auc_median"])),
-            "plan1b.best.auc_choice_left_out": float(str(best["auc_choice_left_out_median"])),
-            "plan1b.best.average_precision": float(str(best["average_precision_median"])),
-            "plan1b.n_patients": float(table["n_patients"].min()),
+            "plan1b.best.auc": float(best["auc_median"]),
+            "plan1b.best.auc_choice_left_out": float(best["auc_choice_left_out_median"]),
+            "plan1b.best.average_precision": float(best["average_precision_median"]),
+            "plan1b.n_patients": float(min(row["n_patients"] for row in summary)),
         }
-        | {
-            f"plan1b.{row['preprocess']}.{row['method']}.{row['penalty']}.auc": row["auc_median"]
-            for row in table.to_dict("records")
-        },
-        configurations=tuple(
-            dict.fromkeys(f"{row['preprocess']}/{row['method']}/k_{row['k']}" for row in table.to_dict("records")),
-        ),
+        | scores("plan1b", summary, "auc_median", "auc"),
+        configurations=configurations(summary),
         skipped=tuple(skipped),
         notes=(f"best configuration: {named}, median AUC over patients {best['auc_median']:.4f}", *notes),
-        trials=trials(table, "auc_median"),
+        trials=trials(summary, "auc_median"),
         n_cells=n_cells,
     )
 
@@ -99,10 +104,10 @@ def _configuration(
     context: StageContext,
     cohort: EmbeddedCohort,
     method: str,
-) -> tuple[list[dict[str, object]], list[Skipped], list[str]]:
+) -> tuple[list[SummaryRow], list[Skipped], list[str]]:
     """Cross-validate one embedding, write its tables, and return a summary row for each penalty."""
     request, study = context.request, context.request.study
-    scores = cohort.scores[method].astype(np.float64)
+    embedding = cohort.scores[method].astype(np.float64)
     where = f"{cohort.tag}/{method}"
     kept, skipped, notes = _split(patients_of(cohort, request.scope.patient), study.folds, where)
     alphas = np.asarray(study.alphas)
@@ -112,7 +117,7 @@ def _configuration(
         def score(item: tuple[PatientCells, int], penalty: str = penalty) -> _Scored:
             patient, n_folds = item
             path = cross_validated_path(
-                scores[patient.rows],
+                embedding[patient.rows],
                 patient.positive,
                 alphas,
                 n_folds=n_folds,
@@ -125,9 +130,9 @@ def _configuration(
 
         scored = map_nogil(score, kept, request.workers)
         at = _common_alpha(scored)
-        summary.append(_summary_row(cohort.tag, method, penalty, scored, at, len(skipped), scores.shape[1]))
+        summary.append(_summary_row(cohort.tag, method, penalty, scored, at, len(skipped), embedding.shape[1]))
         for item in scored:
-            metrics.append(_metric_rows(item, penalty, scores.shape[1], study.repeats))
+            metrics.append(_metric_rows(item, penalty, embedding.shape[1], study.repeats))
             coefs.append(coefficients(item.patient.name, penalty, item.path.refit))
             predictions.append(_prediction_rows(item, penalty, at, cohort.obs.index))
     folder = classification_cell(request.checkpoint, cohort.tag, method)
@@ -172,7 +177,7 @@ def _summary_row(
     at: int,
     n_skipped: int,
     k: int,
-) -> dict[str, object]:
+) -> SummaryRow:
     auc = np.array([item.path.auc_by_alpha[at] for item in scored])
     return {
         "preprocess": tag,

@@ -29,7 +29,7 @@ PROBE_S = 1.0
 
 
 @contextmanager
-def run_lock(path: Path, *, run_id: str, wait_s: float = WAIT_S) -> Iterator[None]:
+def run_lock(path: Path, *, run_id: str | None, wait_s: float = WAIT_S) -> Iterator[None]:
     """Hold the run's lock for the length of the `with` block.
 
     Parameters
@@ -37,7 +37,7 @@ def run_lock(path: Path, *, run_id: str, wait_s: float = WAIT_S) -> Iterator[Non
     path
         The lock file of the run directory.
     run_id
-        Named in the refusal.
+        Named in the refusal; None for the lock of a root, which planning holds.
     wait_s
         How long to wait for another holder, in seconds.
 

@@ -62,6 +62,7 @@ def new_manifest(
     data: DataFacts,
 ) -> dict[str, JsonValue]:
     """Return the manifest of a run that was just planned."""
+    packages: dict[str, JsonValue] = {name: _version(name) for name in PACKAGES}
     return {
         "run": {
             "run_id": state.run_id,
@@ -72,7 +73,7 @@ def new_manifest(
             "status": state.status,
             "parent_run_id": state.parent_run_id,
         },
-        "code": code.model_dump(mode="json") | {"packages": {name: _version(name) for name in PACKAGES}},
+        "code": code.model_dump(mode="json") | {"packages": packages},
         "data": {
             "path": state.data.path,
             "sha256": state.data.sha256,

@@ -67,13 +67,16 @@ def call_tool(
         When the rules do not allow the call; recorded too, like a wait that the caller gives up.
     """
     record = _Record(workspace, name, dict(arguments), caller, time.monotonic())
+    answered = False
     try:
         for tick in TOOLS[name](workspace, **checked_arguments(name, _tool(name), arguments)):
             if isinstance(tick, Reply):
                 record.write(reply=tick)
+                answered = True
             yield tick
     except GeneratorExit:
-        record.write_if_possible()
+        if not answered:  # a caller that has its reply closes the call too, and has given up nothing
+            record.write_if_possible()
         raise
     except Refusal as refusal:
         record.write_if_possible(refusal)

@@ -18,6 +18,7 @@ from stagewright.state.canonical import digest_file, digest_json
 from stagewright.state.clock import stamp, utc_now
 from stagewright.state.events import RunPlanned
 from stagewright.state.ledger import Ledger
+from stagewright.state.lock import run_lock
 from stagewright.state.manifest import CodeState, DataFacts, manifest_text, new_manifest
 from stagewright.state.plan import plan_document, plan_steps
 from stagewright.state.records import Limits, SealedData
@@ -192,6 +193,22 @@ def _make_or_find(
     units: dict[str, int],
     warnings: list[str],
 ) -> tuple[RunDirectory, RunState, bool]:
+    experiments = workspace.root / EXPERIMENTS
+    experiments.mkdir(parents=True, exist_ok=True)
+    with run_lock(experiments / ".lock", run_id=None):  # two planners would each not find the other's run
+        return _make_under_lock(workspace, experiments, declared, data, found, parent, units, warnings)
+
+
+def _make_under_lock(
+    workspace: Workspace,
+    experiments: Path,
+    declared: _Declared,
+    data: SealedData,
+    found: Survey,
+    parent: str | None,
+    units: dict[str, int],
+    warnings: list[str],
+) -> tuple[RunDirectory, RunState, bool]:
     digest = declared.digest(data)
     runs = list(list_runs(workspace.root))
     for run in runs[:IDEMPOTENT_LOOKBACK]:
@@ -199,15 +216,13 @@ def _make_or_find(
             return run, state, True
     if len(runs) >= workspace.policy.caps.runs:
         raise Refusal("over_cap", f"there are {len(runs)} runs under the root, which is the operator's cap")
-    moment = utc_now()
-    experiments = workspace.root / EXPERIMENTS
-    experiments.mkdir(parents=True, exist_ok=True)
+    moment, again = utc_now(), 0
+    name = name_run(declared.spec.objective, digest, moment)
+    while (experiments / name).exists():
+        again += 1
+        name = name_run(declared.spec.objective, digest, moment, again=again)
     building = Path(tempfile.mkdtemp(prefix=".new-", dir=experiments))
     try:
-        for again in range(100):
-            name = name_run(declared.spec.objective, digest, moment, again=again)
-            if not (experiments / name).exists():
-                break
         state = _fill(building / name, workspace, declared, data, found, parent, units, warnings, digest, moment)
         (building / name).rename(experiments / name)
     finally:

@@ -40,10 +40,10 @@ def draw_cells(patients: pd.Series, positive: NDArray[np.bool_], cells_per_patie
             drawn[rows] = True
             continue
         source = np.random.default_rng([SEED, zlib.crc32(str(patient).encode())])
-        pools = (rows[positive[rows]], rows[~positive[rows]])
-        small, large = sorted(pools, key=len)
-        n_small = max(round(cells_per_patient * len(small) / len(rows)), cells_per_patient // MINORITY_SHARE)
-        n_small = min(n_small, len(small))
-        for pool, count in ((small, n_small), (large, min(cells_per_patient - n_small, len(large)))):
+        here = positive[rows]
+        small, large = sorted((np.compress(here, rows), np.compress(~here, rows)), key=lambda pool: pool.size)
+        n_small = max(round(cells_per_patient * small.size / len(rows)), cells_per_patient // MINORITY_SHARE)
+        n_small = min(n_small, small.size)
+        for pool, count in ((small, n_small), (large, cells_per_patient - n_small)):
             drawn[source.permutation(pool)[:count]] = True
     return drawn

@@ -83,8 +83,8 @@ class FieldChange(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     field: str
-    before: JsonValue
-    after: JsonValue
+    before: JsonValue = None  # an entry of a log leaves out what is not set
+    after: JsonValue = None
     label: Label
 
 

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from stagewright.state.spec.strict import Name, Strict, Text
 
 __all__ = [
+    "SEED_INVARIANT",
     "AllFiltered",
     "Classifier",
     "CrossValidation",
@@ -17,7 +18,6 @@ __all__ = [
     "Hybrid",
     "Logspace",
     "Method",
-    "SEED_INVARIANT",
     "Preprocess",
     "Reduction",
     "TwoStage",

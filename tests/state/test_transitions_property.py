@@ -62,8 +62,16 @@ def proposed(state: RunState, kind: str, choice: int) -> Event:
 
 
 KINDS = st.sampled_from(
-    ["attempt_started", "attempt_finished", "attempt_lost", "step_validated", "decided", "decided", "approved"]
-    + ["step_blocked", "torn_tail_moved"],
+    [
+        "attempt_started",
+        "attempt_finished",
+        "attempt_lost",
+        "step_validated",
+        "decided",
+        "approved",
+        "step_blocked",
+        "torn_tail_moved",
+    ],
 )
 
 

@@ -46,7 +46,7 @@ def spec() -> GoalSpec:
     ids=str,
 )
 def test_each_change_is_labelled(spec: GoalSpec, values: dict[str, object], labels: dict[str, str]) -> None:
-    """Asking less of the study or giving it more loosens; the reverse tightens; the same said otherwise is no change."""
+    """Asking less of the study or giving it more loosens; the reverse tightens; the same in other words is nothing."""
     adjusted = Adjustments.model_validate(values).applied_to(spec)
     assert {change.field: change.label for change in compare(spec, adjusted)} == labels
 

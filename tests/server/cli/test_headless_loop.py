@@ -1,0 +1,183 @@
+"""`stagewright run` drives the loop by the default policy, and takes up where it stopped."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stagewright.server.cli import main
+from stagewright.server.cli.demo import demo_spec_text
+from stagewright.server.cli.drive_loop import drive_loop
+from stagewright.state.ledger import Ledger
+from stagewright.state.run_directory import RunDirectory, list_runs
+from stagewright.state.spec import parse_spec
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def only_run(root: Path) -> RunDirectory:
+    (run,) = list_runs(root)
+    return run
+
+
+def rewrite(root: Path, stages: str, more: str = "") -> str:
+    """Change the stages of the root's spec, add keys to it, and return its path."""
+    spec = root / "spec.yaml"
+    spec.write_text(spec.read_text().replace("[noop]", f"[{stages}]") + more)
+    return str(spec)
+
+
+def test_a_run_goes_from_a_to_c(finished_root: Path) -> None:
+    """Every step was executed once, validated and continued, with a rationale."""
+    run = only_run(finished_root)
+    state = Ledger(run).fold()
+    assert state.status == "completed"
+    assert {step: sealed.verdict for step, sealed in state.sealed.items()} == {
+        "A/noop": "pass",
+        "B/noop": "pass",
+        "C/noop": "pass",
+    }
+    decisions = list(Ledger(run).detail("decision").entries())
+    assert [entry["decision"] for entry in decisions] == ["continue"] * 3
+    assert all(str(entry["rationale"]).startswith("Default policy") for entry in decisions)
+
+
+def test_lines_for_people_and_json_for_programs(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A line for each step with verdict, time and memory, then verdicts and places; with --json one object."""
+    spec = str(root / "spec.yaml")
+    assert main(["run", spec, "--root", str(root)]) == 0
+    shown = capsys.readouterr().out
+    steps = [line.split() for line in shown.splitlines() if line.startswith(("A/", "B/", "C/"))]
+    assert [words[:2] for words in steps] == [["A/noop", "pass"], ["B/noop", "pass"], ["C/noop", "pass"]]
+    assert all("MiB" in words for words in steps)
+    run = only_run(root)
+    assert f"Logs       {run.path / 'logs'}" in shown
+    assert f"Results    {run.path / 'C' / 'analysis'}" in shown
+    assert main(["run", spec, "--root", str(root), "--json"]) == 0
+    summary: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert summary["status"] == "completed"
+    assert summary["verdicts"]["C/noop"]["verdict"] == "pass"
+
+
+def test_a_blocked_step_gets_its_first_proposal_once(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The first proposal is applied; when the step blocks again the run stays blocked, also in a later call."""
+    spec = rewrite(root, "broken")
+    assert main(["run", spec, "--root", str(root)]) == 4
+    assert "blocked" in capsys.readouterr().out
+    run = only_run(root)
+    events = [entry["event"] for entry in Ledger(run).log.entries()]
+    assert events.count("decided") == 1
+    assert events.count("attempt_started") == 2
+    assert main(["run", spec, "--root", str(root), "--resume-from-state"]) == 4
+    assert [entry["event"] for entry in Ledger(run).log.entries()] == events
+
+
+def test_a_met_failure_criterion_stops_the_run(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """From checkpoint B on, a run whose failure criterion is met is stopped, and the command leaves with 1."""
+    spec = rewrite(root, "scored", "stop: {failure: [{metric: scored.best.auc, below: 0.55}]}\n")
+    assert main(["run", spec, "--root", str(root)]) == 1
+    assert "failure criterion met" in capsys.readouterr().out
+    state = Ledger(only_run(root)).fold()
+    assert (state.status, state.step) == ("stopped", "B/scored")
+
+
+def test_a_failed_verdict_leaves_the_run_as_it_is(finished_root: Path, root: Path) -> None:
+    """A fail verdict is for somebody to think about: status 1, nothing decided, and the same again later."""
+    spec = str(root / "spec.yaml")
+    assert main(["plan", spec, "--root", str(root)]) == 0
+    run = only_run(root)
+    assert main(["execute", run.run_id, "--root", str(root)]) == 0
+    (run.path / "A" / "analysis" / "noop" / "result.txt").write_text("forged")
+    for _ in range(2):
+        assert main(["run", spec, "--root", str(root), "--resume-from-state"]) == 1
+        state = Ledger(run).fold()
+        assert (state.status, state.verdict) == ("validated", "fail")
+    assert list(Ledger(run).detail("decision").entries()) == []
+
+
+def test_resuming_takes_up_the_same_spec_only(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An unfinished run of the same spec and data is taken up; of a changed spec it is named with what differs."""
+    spec = root / "spec.yaml"
+    assert main(["plan", str(spec), "--root", str(root)]) == 0
+    run = only_run(root)
+    assert main(["execute", run.run_id, "--root", str(root)]) == 0
+    assert main(["validate", run.run_id, "--root", str(root)]) == 0
+    spec.write_text("# a comment changes nothing\n" + spec.read_text())
+    capsys.readouterr()
+    assert main(["run", str(spec), "--root", str(root), "--resume-from-state"]) == 0
+    assert f"Taking up {run.run_id}: A/noop is validated" in capsys.readouterr().out
+    assert len(list(list_runs(root))) == 1
+
+    assert main(["plan", str(spec), "--root", str(root)]) == 0
+    changed = root / "changed.yaml"
+    changed.write_text(spec.read_text() + "reduction: {k: [5, 10]}\n")
+    capsys.readouterr()
+    assert main(["run", str(changed), "--root", str(root), "--resume-from-state"]) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "unfinished run" in said
+    assert "reduction.k: [20, 40, 60] -> [5, 10]" in said
+    assert len(list(list_runs(root))) == 3
+
+
+def test_a_waiting_checkpoint_leaves_with_4(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A loop does not approve: it says how a person does, and goes on after that."""
+    spec = rewrite(root, "noop", "approvals: [B]\n")
+    assert main(["run", spec, "--root", str(root)]) == 4
+    run = only_run(root)
+    assert f"stagewright approve {run.run_id}" in capsys.readouterr().out
+    assert main(["approve", run.run_id, "--reason", "seen", "--root", str(root)]) == 0
+    assert main(["run", spec, "--root", str(root), "--resume-from-state"]) == 0
+
+
+def test_ctrl_c_ends_the_wait_and_not_the_stage(root: Path) -> None:
+    """Interrupted in a wait, the command says that the stage goes on and how to attach, and leaves with 130."""
+    spec = rewrite(root, "slow")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "stagewright.server", "run", spec, "--root", str(root)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        runs = list(list_runs(root))
+        if runs and Ledger(runs[0]).read().status == "running":
+            break
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "--resume-from-state" in said
+    assert "Traceback" not in said
+    run = only_run(root)
+    assert Ledger(run).read().status == "running"
+    assert main(["decide", run.run_id, "stop", "--rationale", "the test is over", "--root", str(root)]) == 0
+    while time.monotonic() < deadline and Ledger(run).fold().failures == 0:
+        if list(Ledger(run).log.entries())[-1]["event"] == "attempt_finished":
+            break
+        time.sleep(0.1)
+    assert list(Ledger(run).log.entries())[-1]["outcome"] == "cancelled"
+
+
+def test_the_loop_ends_where_somebody_is_needed(finished_root: Path) -> None:
+    """The loop itself is a plain function: on a finished run it calls nothing and returns the state."""
+    run = only_run(finished_root)
+
+    def call(tool: str, arguments: object) -> Any:
+        raise AssertionError(f"{tool} was called with {arguments}")
+
+    assert drive_loop(Ledger(run), call).status == "completed"
+
+
+def test_the_demo_spec_is_the_example() -> None:
+    """The spec that `demo` writes is valid, ships in the package, and is the one in examples/."""
+    text = demo_spec_text()
+    assert parse_spec(text).stages == ("plan0", "plan1a", "plan1b")
+    assert files("stagewright.server.cli").joinpath("demo_spec.yaml").is_file()
+    assert (ROOT / "examples" / "builtin_cohort.yaml").read_text() == text

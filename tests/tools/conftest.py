@@ -1,0 +1,79 @@
+"""Runs in every status, for calls that are refused there, and a check that a refusal changes nothing."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from stagewright.state.canonical import digest_file
+from stagewright.state.refusals import Refusal
+from stagewright.tools import Workspace
+
+Call = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def plan(call: Call, declare: Callable[..., dict[str, Any]]) -> Callable[..., str]:
+    """Return a function that plans a study of some stages and gives its run's id."""
+
+    def planned(*stages: str, **changes: object) -> str:
+        return str(call("plan_run", spec=declare(*stages, **changes))["run_id"])
+
+    return planned
+
+
+@pytest.fixture
+def at(call: Call, plan: Callable[..., str], workspace: Workspace) -> Callable[[str], str]:
+    """Return a function that brings a run to a status through real calls, and gives its id."""
+
+    def brought(status: str) -> str:
+        stage = "crashes" if status == "blocked" else "ok"
+        run_id = plan(stage, approvals=["A"] if status == "awaiting_approval" else [])
+        if status in ("planned", "awaiting_approval"):
+            return run_id
+        if status == "stopped":
+            call("decide", run_id=run_id, decision="stop", rationale="enough")
+            return run_id
+        call("execute_stage", run_id=run_id)
+        if status == "failed":
+            (workspace.run(run_id).path / "A/analysis/ok/result.json").unlink()
+        if status in ("validated", "failed"):
+            call("validate_stage", run_id=run_id)
+        return run_id
+
+    return brought
+
+
+@pytest.fixture
+def refused(call: Call, workspace: Workspace) -> Callable[..., Refusal]:
+    """Return a function that makes a call, asserts that it is refused and changed nothing, and gives the refusal."""
+
+    def asserted(code: str, tool: str, *, within: Workspace = workspace, **arguments: object) -> Refusal:
+        before = contents(workspace.root)
+        with pytest.raises(Refusal) as caught:
+            call(tool, within=within, **arguments)
+        changed = {path for path, digest in contents(workspace.root).items() if before.pop(path, None) != digest}
+        assert not before, "a refused call removed files"
+        assert {Path(path).name for path in changed} == {"tool_calls.log"}, "a refused call is recorded, and no more"
+        assert caught.value.code == code, str(caught.value)
+        return caught.value
+
+    return asserted
+
+
+def contents(root: Path) -> dict[str, str]:
+    """Return the digest of every file under a root. The lock's content names its last holder and decides nothing."""
+    return {str(path): digest_file(path) for path in root.rglob("*") if path.is_file() and path.name != ".lock"}
+
+
+@pytest.fixture(autouse=True)
+def _no_process_stays(tmp_path: Path) -> Iterator[None]:
+    """End what a failed test left running, by the folder that it works in."""
+    yield
+    for process in psutil.process_iter(["cmdline"]):
+        if any(str(tmp_path) in word for word in process.info["cmdline"] or ()):
+            process.kill()
+    shutil.rmtree(tmp_path / "root", ignore_errors=True)
