@@ -69,7 +69,8 @@ def call_tool(
     record = _Record(workspace, name, dict(arguments), caller, time.monotonic())
     answered = False
     try:
-        for tick in TOOLS[name](workspace, **checked_arguments(name, _tool(name), arguments)):
+        tool = _tool(name)
+        for tick in tool(workspace, **checked_arguments(name, tool, arguments)):
             if isinstance(tick, Reply):
                 record.write(reply=tick)
                 answered = True

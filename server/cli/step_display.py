@@ -38,15 +38,20 @@ class StepDisplay:
         """Take the bar away; what stays is printed as a line."""
         self._progress.stop()
 
-    def begin(self, what: str) -> None:
-        """Begin a new bar."""
-        if self._task is not None:
-            self._progress.remove_task(self._task)
-        self._task = self._progress.add_task(what, total=None)
-
     def tick(self, tick: Tick) -> None:
         """Show one sign of life."""
         if self._task is None:
-            self.begin(tick.message)
-        if self._task is not None:
-            self._progress.update(self._task, completed=int(tick.done), total=tick.total, description=tick.message)
+            self._task = self._progress.add_task("", total=None)
+        done = 0 if tick.total is None else int(tick.done)  # without a total the ticks count seconds, not units
+        self._progress.update(self._task, completed=done, total=tick.total, description=_short(tick.message))
+
+
+def _short(message: str) -> str:
+    """Return a tick's message without the counts that the bar shows.
+
+    >>> _short("A/plan0 is running: 3 of 21 units done, at work: nmf/k_20/seed_1")
+    'A/plan0: nmf/k_20/seed_1'
+    """
+    step, running, rest = message.partition(" is running: ")
+    unit = rest.partition("at work: ")[2]
+    return message if not running else f"{step}: {unit}" if unit else step

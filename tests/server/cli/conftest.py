@@ -54,8 +54,8 @@ def run_cli(*words: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
 
 @pytest.fixture(scope="session")
 def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small cohort on disk."""
-    from stagewright.stages.cohort.generate import generate_cohort
+    """Write a small cohort."""
+    from stagewright.stages.cohort.generate import generate_cohort  # noqa: PLC0415 - most tests need no such library
 
     path = tmp_path_factory.mktemp("cohort") / "cohort.h5ad"
     generate_cohort(path, n_patients=8, cells_per_patient=60, n_genes=300)
@@ -64,11 +64,12 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def root(tmp_path: Path, cohort: Path) -> Path:
-    """A root with a policy, a cohort and a goal spec."""
+    """Make a root with a policy, a cohort and a goal spec."""
     return fill_root(tmp_path, cohort)
 
 
 def fill_root(folder: Path, cohort: Path) -> Path:
+    """Put policy, cohort and goal spec into a folder."""
     (folder / "stagewright.toml").write_text(POLICY)
     (folder / "spec.yaml").write_text(SPEC)
     (folder / "cohort.h5ad").symlink_to(cohort)
@@ -77,7 +78,7 @@ def fill_root(folder: Path, cohort: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def finished_root(tmp_path_factory: pytest.TempPathFactory, cohort: Path) -> Path:
-    """A root in which the study was run from A to C; not to be changed."""
+    """Run the study from A to C in a root that no test changes."""
     folder = fill_root(tmp_path_factory.mktemp("finished"), cohort)
     assert main(["run", str(folder / "spec.yaml"), "--root", str(folder)]) == 0
     return folder
@@ -85,7 +86,7 @@ def finished_root(tmp_path_factory: pytest.TempPathFactory, cohort: Path) -> Pat
 
 @pytest.fixture
 def finished(tmp_path: Path, finished_root: Path) -> RunDirectory:
-    """A copy of the finished run, to be spoilt."""
+    """Copy the finished run, to be spoilt."""
     (run,) = list_runs(finished_root)
     place = tmp_path / "experiments" / run.run_id
     shutil.copytree(run.path, place)

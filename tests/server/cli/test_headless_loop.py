@@ -17,6 +17,7 @@ from stagewright.server.cli.drive_loop import drive_loop
 from stagewright.state.ledger import Ledger
 from stagewright.state.run_directory import RunDirectory, list_runs
 from stagewright.state.spec import parse_spec
+from stagewright.tools.replies import Reply
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -48,8 +49,8 @@ def test_a_run_goes_from_a_to_c(finished_root: Path) -> None:
     assert all(str(entry["rationale"]).startswith("Default policy") for entry in decisions)
 
 
-def test_lines_for_people_and_json_for_programs(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A line for each step with verdict, time and memory, then verdicts and places; with --json one object."""
+def test_lines_for_people(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A line for each step with verdict, time and memory, then verdicts and places."""
     spec = str(root / "spec.yaml")
     assert main(["run", spec, "--root", str(root)]) == 0
     shown = capsys.readouterr().out
@@ -59,10 +60,6 @@ def test_lines_for_people_and_json_for_programs(root: Path, capsys: pytest.Captu
     run = only_run(root)
     assert f"Logs       {run.path / 'logs'}" in shown
     assert f"Results    {run.path / 'C' / 'analysis'}" in shown
-    assert main(["run", spec, "--root", str(root), "--json"]) == 0
-    summary: dict[str, Any] = json.loads(capsys.readouterr().out)
-    assert summary["status"] == "completed"
-    assert summary["verdicts"]["C/noop"]["verdict"] == "pass"
 
 
 def test_a_blocked_step_gets_its_first_proposal_once(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -87,17 +84,19 @@ def test_a_met_failure_criterion_stops_the_run(root: Path, capsys: pytest.Captur
     assert (state.status, state.step) == ("stopped", "B/scored")
 
 
-def test_a_failed_verdict_leaves_the_run_as_it_is(finished_root: Path, root: Path) -> None:
-    """A fail verdict is for somebody to think about: status 1, nothing decided, and the same again later."""
+def test_a_failed_verdict_leaves_the_run_as_it_is(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A fail verdict is for somebody to think about: status 1, nothing decided; --json says all of it in one object."""
     spec = str(root / "spec.yaml")
     assert main(["plan", spec, "--root", str(root)]) == 0
     run = only_run(root)
     assert main(["execute", run.run_id, "--root", str(root)]) == 0
     (run.path / "A" / "analysis" / "noop" / "result.txt").write_text("forged")
     for _ in range(2):
-        assert main(["run", spec, "--root", str(root), "--resume-from-state"]) == 1
-        state = Ledger(run).fold()
-        assert (state.status, state.verdict) == ("validated", "fail")
+        capsys.readouterr()
+        assert main(["run", spec, "--root", str(root), "--resume-from-state", "--json"]) == 1
+        summary: dict[str, Any] = json.loads(capsys.readouterr().out)
+        assert (summary["status"], summary["step"], summary["exit_status"]) == ("validated", "A/noop", 1)
+        assert summary["verdicts"]["A/noop"]["verdict"] == "fail"
     assert list(Ledger(run).detail("decision").entries()) == []
 
 
@@ -169,7 +168,7 @@ def test_the_loop_ends_where_somebody_is_needed(finished_root: Path) -> None:
     """The loop itself is a plain function: on a finished run it calls nothing and returns the state."""
     run = only_run(finished_root)
 
-    def call(tool: str, arguments: object) -> Any:
+    def call(tool: str, arguments: object) -> Reply:
         raise AssertionError(f"{tool} was called with {arguments}")
 
     assert drive_loop(Ledger(run), call).status == "completed"
