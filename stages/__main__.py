@@ -32,7 +32,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _supervise(asked: argparse.Namespace) -> int:
-    from stagewright.stages.supervisor import read_request, supervise
+    from stagewright.stages.supervisor import supervise
+    from stagewright.state.attempts import read_request
     from stagewright.state.run_directory import RunDirectory
 
     supervise(RunDirectory(asked.attempt.parent.parent), read_request(asked.attempt))

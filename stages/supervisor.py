@@ -5,22 +5,17 @@ memory of the whole process tree, ends the tree when a limit is passed or the ru
 and commits the outcome. A transient failure is tried again with back-off while the step has retries left.
 """
 
-import os
 import signal
-import subprocess
-import sys
-import time
-from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
 import stamina
 
 from stagewright.stages.failure import Failure, killed
 from stagewright.stages.proposals import propose, propose_more_budget
+from stagewright.stages.worker_command import worker_command
+from stagewright.stages.worker_process import WorkerEnding, run_worker
 from stagewright.state.artifacts import Outcome, publish, read_outcome
-from stagewright.state.attempts import CANCEL, FAILURE, REQUEST, RESULT, TRACEBACK, WORKER_LOG, open_attempt, tail_lines
+from stagewright.state.attempts import FAILURE, RESULT, TRACEBACK, WORKER_LOG, open_attempt, tail_lines
 from stagewright.state.events import AttemptFinished, AttemptStarted
 from stagewright.state.ledger import Ledger, Transition
 from stagewright.state.lock import hold_alive
@@ -30,31 +25,15 @@ from stagewright.state.run_state import RunState, split_step
 from stagewright.state.step_request import StepRequest
 from stagewright.state.units import format_bytes, format_seconds
 
-__all__ = ["pinned_environment", "supervise", "worker_command"]
+__all__ = ["supervise"]
 
-POLL_S = 0.05
-SIGN_OF_LIFE_S = 1.0
-GRACE_S = 2.0
 COMMIT_WAIT_S = 600.0
 LAST_LINES = 12
 ERROR_CHARS = 600
-THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
 class _TryAgain(Exception):  # noqa: N818 - not an error: it tells stamina to wait and go on
     """The attempt failed in a way that another may not, and the step has retries left."""
-
-
-@dataclass(slots=True)
-class _Ending:
-    """How a worker ended. `seen` are the processes of its tree, those included that left its process group."""
-
-    exit_status: int | None = None
-    elapsed_s: float = 0.0
-    peak_rss_bytes: int = 0
-    cancelled: bool = False
-    over: Failure | None = None
-    seen: set[psutil.Process] = field(default_factory=set)
 
 
 def supervise(run: RunDirectory, request: StepRequest) -> None:
@@ -72,30 +51,20 @@ def supervise(run: RunDirectory, request: StepRequest) -> None:
         wait_max=30.0,
         wait_jitter=0.5,
     )
-    current: StepRequest | None = request
+    current = request
     for one in tries:
         with one:
             if one.num > 1:
-                current = _open_retry(ledger, current)
-            if current is None:
-                return
+                retry = _open_retry(ledger, current)
+                if retry is None:
+                    return
+                current = retry
             _attempt(ledger, current)
-
-
-def worker_command(attempt: Path, lifeline: int | None = None) -> list[str]:
-    """Return the argv of an attempt's worker."""
-    command = [sys.executable, "-P", "-m", "stagewright.stages", "work", str(attempt)]
-    return command if lifeline is None else [*command, "--lifeline", str(lifeline)]
-
-
-def pinned_environment() -> dict[str, str]:
-    """Return the environment of a child: BLAS on one thread, so that results do not depend on the number of cores."""
-    return os.environ | dict.fromkeys(THREADS, "1") | {"PYTHONUNBUFFERED": "1"}
 
 
 def _attempt(ledger: Ledger, request: StepRequest) -> None:
     folder = ledger.run.attempt(request.attempt, request.step)
-    ending = _run_worker(folder, request)
+    ending = run_worker(folder, request)
     with ledger.transition(wait_s=COMMIT_WAIT_S) as transition:
         if transition.state.status == "stopped":
             transition.commit(_finished(request, ending, "cancelled", "cancelled: the run was stopped"))
@@ -118,7 +87,7 @@ def _publish(
     run: RunDirectory,
     folder: Path,
     request: StepRequest,
-    ending: _Ending,
+    ending: WorkerEnding,
 ) -> Failure | None:
     """Publish and commit an attempt that ended well; return the failure if publishing was not possible."""
     try:
@@ -152,7 +121,7 @@ def _commit_failure(
     transition: Transition,
     folder: Path,
     request: StepRequest,
-    ending: _Ending,
+    ending: WorkerEnding,
     failure: Failure,
     *,
     retrying: bool,
@@ -170,7 +139,7 @@ def _commit_failure(
     transition.commit(event.model_copy(update=update))
 
 
-def _proposals(failure: Failure, request: StepRequest, ending: _Ending, state: RunState) -> tuple[Proposal, ...]:
+def _proposals(failure: Failure, request: StepRequest, ending: WorkerEnding, state: RunState) -> tuple[Proposal, ...]:
     used_s = state.runtime_used_s + ending.elapsed_s
     short = {
         "runtime": ending.elapsed_s >= request.limits.runtime_s,
@@ -181,7 +150,7 @@ def _proposals(failure: Failure, request: StepRequest, ending: _Ending, state: R
     return (*needed, *propose(failure, request))
 
 
-def _finished(request: StepRequest, ending: _Ending, outcome: str, what: str) -> AttemptFinished:
+def _finished(request: StepRequest, ending: WorkerEnding, outcome: str, what: str) -> AttemptFinished:
     used = f"in {format_seconds(ending.elapsed_s)}, peak {format_bytes(ending.peak_rss_bytes)}"
     return AttemptFinished.model_validate(
         {
@@ -222,98 +191,7 @@ def _open_retry(ledger: Ledger, failed: StepRequest) -> StepRequest | None:
     return request
 
 
-def _run_worker(folder: Path, request: StepRequest) -> _Ending:
-    lifeline, held = os.pipe()
-    started = time.monotonic()
-    for stale in (RESULT, FAILURE, TRACEBACK):
-        (folder / stale).unlink(missing_ok=True)
-    with (folder / WORKER_LOG).open("ab") as log:
-        worker = subprocess.Popen(  # noqa: S603 - our own module, no shell
-            worker_command(folder, lifeline),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            pass_fds=(lifeline,),
-            start_new_session=True,
-            env=pinned_environment(),
-            cwd=folder,
-        )
-    os.close(lifeline)
-    ending = _Ending()
-    try:
-        _watch(worker, folder, request, started, ending)
-    finally:
-        _end_tree(worker, ending.seen)
-        os.close(held)
-    ending.exit_status = worker.returncode
-    ending.elapsed_s = time.monotonic() - started
-    return ending
-
-
-def _watch(
-    worker: subprocess.Popen[bytes],
-    folder: Path,
-    request: StepRequest,
-    started: float,
-    ending: _Ending,
-) -> None:
-    """Return when the worker has ended by itself, or has to be ended."""
-    signs_of_life = 0
-    while worker.poll() is None:
-        tree = _tree(worker.pid)
-        ending.seen.update(tree)
-        ending.peak_rss_bytes = max(ending.peak_rss_bytes, _rss(tree))
-        if (time.monotonic() - started) // SIGN_OF_LIFE_S > signs_of_life:
-            signs_of_life += 1
-            os.utime(folder / "alive.lock")  # tells how long an attempt lived whose supervisor was killed
-        if (folder / CANCEL).exists():
-            ending.cancelled = True
-            return
-        if time.monotonic() - started > request.limits.runtime_s:
-            limit = format_seconds(request.limits.runtime_s)
-            ending.over = Failure(error=f"the run-time budget is used up: {limit} were left for it", transient=False)
-            return
-        if ending.peak_rss_bytes > request.limits.memory_bytes:
-            used, limit = format_bytes(ending.peak_rss_bytes), format_bytes(request.limits.memory_bytes)
-            ending.over = Failure(error=f"the memory budget was passed: {used} of {limit}", transient=False)
-            return
-        with suppress(subprocess.TimeoutExpired):
-            worker.wait(POLL_S)
-
-
-def _tree(pid: int) -> list[psutil.Process]:
-    """Return a process and its descendants."""
-    try:
-        parent = psutil.Process(pid)
-        return [parent, *parent.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return []
-
-
-def _rss(tree: list[psutil.Process]) -> int:
-    """Return the resident bytes of some processes."""
-    total = 0
-    for process in tree:
-        with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-            total += process.memory_info().rss
-    return total
-
-
-def _end_tree(worker: subprocess.Popen[bytes], seen: set[psutil.Process]) -> None:
-    """End the worker's process group, and what was seen to leave it: ask first, then kill."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(worker.pid, signal.SIGTERM)
-    with suppress(subprocess.TimeoutExpired):
-        worker.wait(GRACE_S)
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(worker.pid, signal.SIGKILL)
-    for process in seen:
-        with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-            process.kill()  # only if it is still the process that was seen
-    worker.wait()
-
-
-def _failure_of(folder: Path, ending: _Ending) -> Failure:
+def _failure_of(folder: Path, ending: WorkerEnding) -> Failure:
     try:
         return Failure.model_validate_json((folder / FAILURE).read_bytes())
     except (OSError, ValueError):
@@ -321,8 +199,3 @@ def _failure_of(folder: Path, ending: _Ending) -> Failure:
         if status is not None and status < 0:
             return killed(signal.Signals(-status).name)
         return Failure(error=f"the worker ended with status {status} and left no report", transient=True)
-
-
-def read_request(folder: Path) -> StepRequest:
-    """Return the request of an attempt."""
-    return StepRequest.model_validate_json((folder / REQUEST).read_bytes())

@@ -41,7 +41,6 @@ def work(attempt: Path, lifeline: int | None) -> int:
     except Exception as error:  # noqa: BLE001 - the rim: whatever it was becomes the attempt's recorded failure
         (attempt / TRACEBACK).write_text(traceback.format_exc(), encoding="utf-8")
         write_atomically(attempt / FAILURE, describe_failure(error).model_dump_json(indent=1) + "\n")
-        traceback.print_exc()
         return 1
     write_atomically(attempt / RESULT, outcome.model_dump_json(exclude_none=True) + "\n")
     return 0

@@ -15,6 +15,7 @@ __all__ = [
     "TRACEBACK",
     "WORKER_LOG",
     "open_attempt",
+    "read_request",
     "tail_lines",
 ]
 
@@ -40,6 +41,11 @@ def open_attempt(run: RunDirectory, request: StepRequest) -> tuple[Path, str]:
     path = folder / REQUEST
     path.write_text(request.model_dump_json(indent=1) + "\n", encoding="utf-8")
     return folder, digest_file(path)
+
+
+def read_request(folder: Path) -> StepRequest:
+    """Return the request of an attempt."""
+    return StepRequest.model_validate_json((folder / REQUEST).read_bytes())
 
 
 def tail_lines(path: Path, count: int) -> tuple[str, ...]:

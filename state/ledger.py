@@ -143,10 +143,14 @@ class Transition:
             When the law of the machine does not allow the event now; nothing is written then.
         OSError
             When the disk does not take the entry; nothing is acknowledged then.
+        ValueError
+            When the event would not read back from the ledger as it is; nothing is written then.
         """
         after = advance(self._state, event)
         anchors: dict[str, JsonValue] = {name: head.as_json() for name, head in self._ledger.heads().items()}
         fields = event.model_dump(mode="json", exclude_none=True) | {"step": event.step, "anchors": anchors}
+        if parse_event(fields) != event:  # an entry that does not read back would close the run to everybody
+            raise ValueError(f"{event.event} does not read back as it was written: {event!r}")
         entry = self._ledger.log.append(stamp(self.at), fields)
         self._state = after
         head = Head(seq=_integer(entry["seq"]), hash=str(entry["hash"]))

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from stagewright.stages.failure import Failure
 from stagewright.stages.proposals import propose
-from stagewright.stages.supervisor import read_request
-from stagewright.state.attempts import PROGRESS, REQUEST, WORKER_LOG, tail_lines
+from stagewright.state.attempts import PROGRESS, REQUEST, WORKER_LOG, read_request, tail_lines
 from stagewright.state.events import AttemptLost
 from stagewright.state.lock import is_alive
 from stagewright.state.records import Blocked

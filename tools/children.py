@@ -4,7 +4,6 @@ A child never inherits the server's standard streams, which belong to the protoc
 folder named like one of our rooms in the agent's working directory is never imported; and no shell is involved.
 """
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
+from stagewright.stages.worker_command import pinned_environment
 from stagewright.tools.replies import Tick
 
 __all__ = ["ChildFailed", "ask_child", "git_facts", "run_child", "start_supervisor"]
@@ -23,7 +23,6 @@ __all__ = ["ChildFailed", "ask_child", "git_facts", "run_child", "start_supervis
 Answer = TypeVar("Answer", bound=BaseModel)
 
 POLL_S = 0.02
-THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 ERROR_CHARS = 1500
 
 
@@ -49,7 +48,7 @@ def start_supervisor(attempt: Path, alive: int) -> int:
             stderr=subprocess.STDOUT,
             pass_fds=(alive,),
             start_new_session=True,
-            env=_environment(),
+            env=pinned_environment(),
             cwd=attempt,
         )
     _REAPED.append(process)
@@ -87,7 +86,7 @@ def run_child(words: Sequence[str], timeout_s: float) -> Iterator[Tick]:
             stdout=said,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            env=_environment(),
+            env=pinned_environment(),
         )
         try:
             yield from _wait(process, timeout_s)
@@ -142,7 +141,7 @@ def ask_child(
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env=_environment(),
+                env=pinned_environment(),
                 cwd=folder,
             )
         try:
@@ -167,10 +166,6 @@ def _wait(process: subprocess.Popen[bytes], timeout_s: float) -> Iterator[Tick]:
         with suppress(subprocess.TimeoutExpired):
             process.wait(POLL_S)
         yield Tick(done=round(waited, 1), total=None, message="a child process is at work")
-
-
-def _environment() -> dict[str, str]:
-    return os.environ | dict.fromkeys(THREADS, "1") | {"PYTHONUNBUFFERED": "1"}
 
 
 def git_facts(folder: Path) -> tuple[str | None, str | None, bool | None]:

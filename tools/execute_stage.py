@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from stagewright.stages.proposals import propose_more_budget
-from stagewright.stages.supervisor import worker_command
+from stagewright.stages.worker_command import worker_command
 from stagewright.state.artifacts import read_outcome
 from stagewright.state.attempts import open_attempt
 from stagewright.state.events import AttemptStarted, StepBlocked
@@ -186,7 +186,7 @@ def _executed(run: RunDirectory, state: RunState, reply: ExecuteReply) -> Execut
         notes += outcome.notes[:4]
         if outcome.skipped:
             patients = sorted({item.patient for item in outcome.skipped})
-            notes.append(f"{len(patients)} patients without a result, with reasons: {', '.join(patients)}")
+            notes.append(f"without a result, with the reason in outcome.json: {', '.join(patients)}")
     except ValueError as error:
         notes.append(str(error))
     if len(sealed.metrics) > len(shown):

@@ -70,7 +70,8 @@ def cohort_warnings(spec: GoalSpec, found: Survey) -> list[str]:
     ]
     warnings = []
     if single:
-        warnings.append(f"{len(single)} patients have a single class and get no classifier: {', '.join(single)}")
+        have = "1 patient has" if len(single) == 1 else f"{len(single)} patients have"
+        warnings.append(f"{have} a single class, so no classifier: {', '.join(single)}")
     if few and "plan1b" in spec.stages:
         warnings.append(f"fewer than {folds} cells of one class, so fewer folds or none: {', '.join(few)}")
     return warnings

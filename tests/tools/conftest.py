@@ -1,6 +1,7 @@
 """Runs in every status, for calls that are refused there, and a check that a refusal changes nothing."""
 
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,23 @@ import pytest
 
 from stagewright.state.canonical import digest_file, digest_json
 from stagewright.state.refusals import Refusal
+from stagewright.state.survey import Survey, SurveyRequest
 from stagewright.tools import Workspace
 
 Call = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def look_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let planning look into the data file in this process: the same survey without the second that its child takes."""
+
+    def answered(_module: str, _child: str, question: SurveyRequest, *_: object) -> Iterator[Survey]:
+        from stagewright.stages.survey import survey  # noqa: PLC0415 - loads pandas
+
+        yield survey(question)
+
+    # The package shows the function under the module's name.
+    monkeypatch.setattr(sys.modules["stagewright.tools.plan_run"], "ask_child", answered)
 
 
 @pytest.fixture(scope="session")

@@ -4,10 +4,13 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 import yaml
 
 from stagewright.state.ledger import Ledger
 from stagewright.tools import Workspace
+
+pytestmark = pytest.mark.usefixtures("look_here")
 
 Call = Callable[..., dict[str, Any]]
 Plan = Callable[..., str]
@@ -57,7 +60,7 @@ def test_a_whole_study(call: Call, plan: Plan, workspace: Workspace) -> None:
 
 
 def test_planning_twice_is_one_run_until_it_starts(call: Call, declare: Callable[..., dict[str, Any]]) -> None:
-    """The same spec, inline in another order of keys or as text, is the same study; after its first attempt it is not."""
+    """The same spec, in another order of keys or as text, is the same study; after its first attempt it is not."""
     spec = declare("ok")
     first = call("plan_run", spec=spec)
     other = call("plan_run", spec=dict(reversed(spec.items())))

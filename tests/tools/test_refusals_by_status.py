@@ -7,6 +7,8 @@ import pytest
 
 from stagewright.state.refusals import Refusal
 
+pytestmark = pytest.mark.usefixtures("look_here")
+
 EXECUTE: tuple[str, dict[str, Any]] = ("execute_stage", {})
 VALIDATE: tuple[str, dict[str, Any]] = ("validate_stage", {})
 CONTINUE = ("decide", {"decision": "continue", "rationale": "I would like to"})

@@ -13,6 +13,8 @@ from stagewright.state.ledger import Ledger
 from stagewright.state.refusals import Refusal
 from stagewright.tools import Workspace
 
+pytestmark = pytest.mark.usefixtures("look_here")
+
 Refused = Callable[..., Refusal]
 Call = Callable[..., dict[str, Any]]
 DECIDE = {"decision": "adjust", "rationale": "so"}

@@ -11,6 +11,8 @@ from stagewright.state.policy import parse_policy
 from stagewright.state.refusals import Refusal
 from stagewright.tools import Workspace
 
+pytestmark = pytest.mark.usefixtures("look_here")
+
 Refused = Callable[..., Refusal]
 Declare = Callable[..., dict[str, Any]]
 COHORT = {"path": "cohort.h5ad", "patient": "patient"}
