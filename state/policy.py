@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field, ValidationError
 
 from stagewright.state.refusals import Refusal
-from stagewright.state.spec.faults import describe_faults
+from stagewright.state.spec.faults import describe_faults, list_faults
 from stagewright.state.spec.strict import Strict
 from stagewright.state.step_request import CommandStage
 from stagewright.state.units import Bytes, Seconds
@@ -57,6 +57,6 @@ def parse_policy(text: str, folder: Path) -> Policy:
     except tomllib.TOMLDecodeError as error:
         raise Refusal("invalid_argument", f"the operator's policy is not TOML: {error}") from error
     except ValidationError as error:
-        faults = "\n".join(f"  - {fault}" for fault in describe_faults(error, Policy))
+        faults = list_faults(describe_faults(error, Policy))
         raise Refusal("invalid_argument", f"the operator's policy has faults:\n{faults}") from error
     return policy.model_copy(update={"data_roots": tuple((folder / root).resolve() for root in policy.data_roots)})

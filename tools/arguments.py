@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError, create_m
 
 from stagewright.state.canonical import digest_json
 from stagewright.state.refusals import NextCall, Refusal
-from stagewright.state.spec.faults import describe_faults
+from stagewright.state.spec.faults import describe_faults, list_faults
 
 __all__ = ["checked_arguments", "parameters_of", "recordable"]
 
@@ -41,7 +41,7 @@ def checked_arguments(name: str, tool: Callable[..., object], arguments: Mapping
         checked = model.model_validate(_unwrapped(arguments))
     except ValidationError as error:
         unknown = any(fault["type"] == "extra_forbidden" for fault in error.errors(include_url=False))
-        faults = "\n".join(f"  - {fault}" for fault in describe_faults(error, model))
+        faults = list_faults(describe_faults(error, model))
         raise Refusal(
             "unknown_argument" if unknown else "invalid_argument",
             f"{name} cannot be called so, and nothing was done (its arguments are {known}):\n{faults}",

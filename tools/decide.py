@@ -4,9 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import Field, JsonValue, ValidationError
+from pydantic import Field, JsonValue
 
-from stagewright.stages.catalogue import spec_faults
 from stagewright.state.attempts import CANCEL
 from stagewright.state.canonical import digest_json
 from stagewright.state.clock import stamp, utc_now
@@ -15,10 +14,8 @@ from stagewright.state.ledger import Ledger, Transition
 from stagewright.state.records import Decision
 from stagewright.state.refusals import Refusal
 from stagewright.state.run_state import RunState, next_call
-from stagewright.state.spec import Adjustments, FieldChange, GoalSpec, compare
-from stagewright.state.spec.adjustments import Label
-from stagewright.state.spec.faults import describe_faults
-from stagewright.state.units import format_bytes, format_seconds
+from stagewright.state.spec import GoalSpec
+from stagewright.tools.adjusting import Adjustment, adjustment_of
 from stagewright.tools.refresh_manifest import refresh_manifest
 from stagewright.tools.replies import DecideReply, Tick
 from stagewright.tools.step_requests import sealed_spec
@@ -27,10 +24,6 @@ from stagewright.tools.workspace import Workspace, budget_of, not_allowed
 __all__ = ["decide"]
 
 MAX_RATIONALE = 4000
-SEALED_KEYS = frozenset(
-    {"objective", "data", "label", "holdout", "stop", "gates", "cv", "group", "scope", "folds", "repeats"}
-    | {"stages", "reference", "checkpoints", "approvals", "classifier", "reduction"},
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +47,6 @@ class _Asked:
                 "k_by_method": dict(self.k_by_method) if self.k_by_method else None,
             },
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _Adjusted:
-    """What an adjustment comes to."""
-
-    values: dict[str, JsonValue]
-    changes: tuple[FieldChange, ...]
-    label: Label | None
 
 
 def decide(
@@ -142,11 +126,18 @@ def _check_words(asked: _Asked) -> None:
 def _event(workspace: Workspace, state: RunState, spec: GoalSpec, asked: _Asked) -> Decided:
     if state.finished:
         raise not_allowed(state, f"the run is {state.status}; its record is closed and nothing can be decided.")
-    adjusted = _Adjusted({}, (), None)
+    adjusted = Adjustment({}, (), None)
     if asked.decision == "continue":
         _check_continue(state)
     if asked.decision == "adjust":
-        adjusted = _adjusted(workspace, state, spec, asked)
+        adjusted = adjustment_of(
+            workspace,
+            state,
+            spec,
+            values=asked.adjustments,
+            proposal=asked.proposal,
+            k_by_method=asked.k_by_method,
+        )
     chosen = _check_k(state, asked.k_by_method or {})
     message = {"continue": f"continue after {state.step}", "adjust": f"adjust {state.step}", "stop": "stop the run"}
     return Decided(
@@ -179,68 +170,6 @@ def _check_continue(state: RunState) -> None:
         raise not_allowed(state, f"{state.recommended_why}; the spec that was sealed says to stop then.")
 
 
-def _adjusted(workspace: Workspace, state: RunState, spec: GoalSpec, asked: _Asked) -> _Adjusted:
-    if state.status not in ("planned", "validated", "blocked"):
-        raise not_allowed(state, f"a step that is {state.status} cannot be adjusted.")
-    values = _proposed(state, asked.proposal) if asked.proposal is not None else dict(asked.adjustments or {})
-    newer = _parsed(state, values)
-    present = state.adjustments.applied_to(spec)
-    try:
-        wanted = state.adjustments.merged(newer).applied_to(spec)
-    except ValidationError as error:
-        faults = describe_faults(error, Adjustments)
-        raise Refusal("invalid_argument", "the adjustments do not fit together:\n" + _listed(faults)) from error
-    if faults := spec_faults(wanted, workspace.policy.commands):
-        raise Refusal("unavailable", "the adjusted study cannot run on this server:\n" + _listed(faults))
-    _check_caps(workspace, newer)
-    changes = compare(present, wanted)
-    if not changes and not asked.k_by_method and state.status == "planned":
-        raise not_allowed(state, "the adjustments change nothing and the step is ready as it is.")
-    return _Adjusted(newer.model_dump(mode="json", exclude_none=True), changes, _overall(changes))
-
-
-def _proposed(state: RunState, number: int) -> dict[str, JsonValue]:
-    proposals = state.blocked.proposals if state.blocked is not None else ()
-    if not 0 <= number < len(proposals):
-        known = f"0 to {len(proposals) - 1}" if proposals else "none: the step is not blocked, or has no proposals"
-        raise Refusal("invalid_argument", f"proposal: got {number}; there are {known}", run_id=state.run_id)
-    return proposals[number].adjustments
-
-
-def _parsed(state: RunState, values: dict[str, JsonValue]) -> Adjustments:
-    sealed = sorted(key for key in values if key.split(".")[0] in SEALED_KEYS)
-    if sealed:
-        raise Refusal(
-            "sealed",
-            f"{', '.join(sealed)} cannot be adjusted: objective, data, label, hold-out, stop criteria, gate "
-            "thresholds, CV scope and grouping were sealed when the run was planned. Adjustable: "
-            f"{', '.join(Adjustments.model_fields)}. To change the rest, plan a new run with "
-            f"parent_run_id={state.run_id!r}.",
-            run_id=state.run_id,
-            status=f"{state.status} at {state.step}",
-        )
-    try:
-        return Adjustments.model_validate(values)
-    except ValidationError as error:
-        faults = describe_faults(error, Adjustments)
-        raise Refusal("invalid_argument", "the adjustments have faults:\n" + _listed(faults)) from error
-
-
-def _check_caps(workspace: Workspace, newer: Adjustments) -> None:
-    caps = workspace.policy.caps
-    over = []
-    if newer.runtime is not None and newer.runtime > caps.runtime:
-        over.append(f"runtime: {format_seconds(newer.runtime)} asked, {format_seconds(caps.runtime)} allowed")
-    if newer.memory is not None and newer.memory > caps.memory:
-        over.append(f"memory: {format_bytes(newer.memory)} asked, {format_bytes(caps.memory)} allowed")
-    if newer.retries is not None and newer.retries > caps.retries:
-        over.append(f"retries: {newer.retries} asked, {caps.retries} allowed")
-    if newer.workers is not None and newer.workers > caps.workers:
-        over.append(f"workers: {newer.workers} asked, {caps.workers} allowed")
-    if over:
-        raise Refusal("over_cap", "above the operator's caps:\n" + _listed(over))
-
-
 def _check_k(state: RunState, chosen: dict[str, int]) -> dict[str, int]:
     for method, k in chosen.items():
         shortlist = state.k_shortlist.get(method)
@@ -251,17 +180,6 @@ def _check_k(state: RunState, chosen: dict[str, int]) -> dict[str, int]:
             allowed = ", ".join(map(str, shortlist))
             raise Refusal("invalid_argument", f"k_by_method.{method}: got {k}; Plan 0's shortlist is {allowed}")
     return chosen
-
-
-def _overall(changes: tuple[FieldChange, ...]) -> Label | None:
-    labels = {change.label for change in changes}
-    if not labels:
-        return None
-    return "loosens" if "loosens" in labels else "tightens" if "tightens" in labels else "neutral"
-
-
-def _listed(faults: list[str]) -> str:
-    return "\n".join(f"  - {fault}" for fault in faults)
 
 
 def _commit(ledger: Ledger, transition: Transition, event: Decided) -> RunState:

@@ -1,11 +1,7 @@
 """Plan a study: check the goal spec and the data, seal them, and make the run directory."""
 
-import shutil
-import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -14,30 +10,25 @@ from pydantic import Field, JsonValue
 
 from stagewright.gates.catalogue import check_thresholds
 from stagewright.stages.catalogue import count_units, spec_faults
-from stagewright.state.canonical import digest_file, digest_json
-from stagewright.state.clock import stamp, utc_now
-from stagewright.state.events import RunPlanned
-from stagewright.state.ledger import Ledger
-from stagewright.state.lock import run_lock
-from stagewright.state.manifest import CodeState, DataFacts, manifest_text, new_manifest
-from stagewright.state.plan import plan_document, plan_steps
-from stagewright.state.records import Limits, SealedData
-from stagewright.state.refusals import LedgerCorrupt, NextCall, Refusal
-from stagewright.state.run_directory import EXPERIMENTS, LOG_NAMES, RunDirectory, list_runs, name_run
-from stagewright.state.run_state import RunState, next_call
+from stagewright.state.canonical import digest_json
+from stagewright.state.plan import plan_steps
+from stagewright.state.records import SealedData
+from stagewright.state.refusals import NextCall, Refusal
+from stagewright.state.run_state import next_call
 from stagewright.state.spec import Adjustments, GoalSpec, effective_study, parse_spec, read_spec_text
+from stagewright.state.spec.faults import list_faults
 from stagewright.state.spec.goal import CHECKPOINTS
 from stagewright.state.survey import Survey, SurveyRequest
-from stagewright.state.units import format_bytes, format_seconds
-from stagewright.tools.children import ChildFailed, ask_child, git_facts
+from stagewright.tools.caps import over_caps
+from stagewright.tools.children import ChildFailed, ask_child
 from stagewright.tools.feasibility import check_feasible, cohort_warnings
+from stagewright.tools.new_run import NewRun, make_or_find
 from stagewright.tools.replies import PlanReply, StepPlan, Tick
 from stagewright.tools.workspace import Workspace
 
 __all__ = ["plan_run"]
 
 SURVEY_TIMEOUT_S = 600.0
-IDEMPOTENT_LOOKBACK = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,23 +114,12 @@ def _check_spec(workspace: Workspace, spec: GoalSpec) -> None:
         {gate: bounds.model_dump(exclude_none=True) for gate, bounds in spec.gates.items()},
     )
     if faults:
-        raise Refusal("unavailable", "the spec asks for what this server cannot run:\n" + _listed(faults))
-    caps, budget = workspace.policy.caps, spec.budget
-    over = []
-    if budget.runtime > caps.runtime:
-        over.append(f"budget.runtime: {format_seconds(budget.runtime)} asked, {format_seconds(caps.runtime)} allowed")
-    if budget.memory > caps.memory:
-        over.append(f"budget.memory: {format_bytes(budget.memory)} asked, {format_bytes(caps.memory)} allowed")
-    if budget.retries > caps.retries:
-        over.append(f"budget.retries: {budget.retries} asked, {caps.retries} allowed")
-    if budget.workers is not None and budget.workers > caps.workers:
-        over.append(f"budget.workers: {budget.workers} asked, {caps.workers} allowed")
+        raise Refusal("unavailable", f"the spec asks for what this server cannot run:\n{list_faults(faults)}")
+    budget = spec.budget
+    over = over_caps(workspace.policy.caps, budget.runtime, budget.memory, budget.retries, budget.workers)
     if over:
-        raise Refusal("over_cap", "the budget is above the operator's caps:\n" + _listed(over))
-
-
-def _listed(faults: list[str]) -> str:
-    return "\n".join(f"  - {fault}" for fault in faults)
+        faults = [f"budget.{line}" for line in over]
+        raise Refusal("over_cap", f"the budget is above the operator's caps:\n{list_faults(faults)}")
 
 
 def _planned(
@@ -177,117 +157,10 @@ def _planned(
         again = NextCall(tool="plan_run", arguments={"spec": "..."}, why="plans it for good")
         summary = f"The spec is valid; {len(facts.steps)} steps. Nothing was written (dry run)."
         return facts.model_copy(update={"summary": summary, "next": again, "dry_run": True})
-    run, state, existed = _make_or_find(workspace, declared, data, found, parent, units, warnings)
+    digest = declared.digest(data)
+    new = NewRun(declared.text, spec, digest, data, found, parent, units, warnings)
+    run, state, existed = make_or_find(workspace, new)
     what = "This spec was already planned and has not started" if existed else "Planned"
     summary = f"{what}: {len(facts.steps)} steps on {found.n_obs_in_scope} cells of {len(found.patients)} patients."
     place = {"run_id": run.run_id, "step": state.step, "status": state.status, "run_dir": str(run.path)}
     return facts.model_copy(update=place | {"summary": summary, "next": next_call(state)})
-
-
-def _make_or_find(
-    workspace: Workspace,
-    declared: _Declared,
-    data: SealedData,
-    found: Survey,
-    parent: str | None,
-    units: dict[str, int],
-    warnings: list[str],
-) -> tuple[RunDirectory, RunState, bool]:
-    experiments = workspace.root / EXPERIMENTS
-    experiments.mkdir(parents=True, exist_ok=True)
-    with run_lock(experiments / ".lock", run_id=None):  # two planners would each not find the other's run
-        return _make_under_lock(workspace, experiments, declared, data, found, parent, units, warnings)
-
-
-def _make_under_lock(
-    workspace: Workspace,
-    experiments: Path,
-    declared: _Declared,
-    data: SealedData,
-    found: Survey,
-    parent: str | None,
-    units: dict[str, int],
-    warnings: list[str],
-) -> tuple[RunDirectory, RunState, bool]:
-    digest = declared.digest(data)
-    runs = list(list_runs(workspace.root))
-    for run in runs[:IDEMPOTENT_LOOKBACK]:
-        if (state := _unstarted(run, digest, parent)) is not None:
-            return run, state, True
-    if len(runs) >= workspace.policy.caps.runs:
-        raise Refusal("over_cap", f"there are {len(runs)} runs under the root, which is the operator's cap")
-    moment, again = utc_now(), 0
-    name = name_run(declared.spec.objective, digest, moment)
-    while (experiments / name).exists():
-        again += 1
-        name = name_run(declared.spec.objective, digest, moment, again=again)
-    building = Path(tempfile.mkdtemp(prefix=".new-", dir=experiments))
-    try:
-        state = _fill(building / name, workspace, declared, data, found, parent, units, warnings, digest, moment)
-        (building / name).rename(experiments / name)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
-    return RunDirectory(experiments / name), state, False
-
-
-def _unstarted(run: RunDirectory, digest: str, parent: str | None) -> RunState | None:
-    try:
-        state = Ledger(run).read()
-    except LedgerCorrupt:
-        return None
-    same = state.spec_digest == digest and state.parent_run_id == parent
-    return state if same and state.attempt == 0 and not state.finished and state.last_decision is None else None
-
-
-def _fill(  # noqa: PLR0913, PLR0917 - everything that a run directory starts with
-    path: Path,
-    workspace: Workspace,
-    declared: _Declared,
-    data: SealedData,
-    found: Survey,
-    parent: str | None,
-    units: dict[str, int],
-    warnings: list[str],
-    digest: str,
-    moment: datetime,
-) -> RunState:
-    run, spec = RunDirectory(path), declared.spec
-    (path / "logs").mkdir(parents=True)
-    (path / "attempts").mkdir()
-    run.spec.write_text(declared.text, encoding="utf-8")
-    limits = Limits(runtime_s=spec.budget.runtime, memory_bytes=spec.budget.memory, retries=spec.budget.retries)
-    run.plan.write_text(plan_document(run.run_id, spec, limits, units, warnings), encoding="utf-8")
-    for name in LOG_NAMES:
-        run.log(name).touch()
-    state = Ledger(run).first(
-        RunPlanned(
-            message=f"planned {len(units)} steps on {found.n_obs_in_scope} cells of {len(found.patients)} patients",
-            actor=workspace.actor,
-            run_id=run.run_id,
-            objective=spec.objective,
-            steps=plan_steps(spec),
-            spec_sha256=digest_file(run.spec),
-            spec_digest=digest,
-            data=data,
-            limits=limits,
-            approvals=spec.approvals,
-            parent_run_id=parent,
-        ),
-        moment,
-    )
-    commit, branch, dirty = git_facts(workspace.root)
-    document = new_manifest(
-        state,
-        spec,
-        command=sys.argv,
-        launched_at=stamp(moment),
-        code=CodeState(git_commit=commit, git_branch=branch, git_dirty=dirty),
-        data=DataFacts(
-            n_obs=found.n_obs,
-            n_vars=found.n_vars,
-            n_obs_in_scope=found.n_obs_in_scope,
-            filters=[*found.filters],
-        ),
-    )
-    run.manifest.write_text(manifest_text(document), encoding="utf-8")
-    return state

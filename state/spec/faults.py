@@ -7,7 +7,7 @@ from typing import get_origin as typing_origin
 
 from pydantic import BaseModel, ValidationError
 
-__all__ = ["describe_faults", "nearest"]
+__all__ = ["describe_faults", "list_faults", "nearest"]
 
 Kind: TypeAlias = Any  # a type annotation; the typing module gives it no narrower type
 
@@ -46,6 +46,11 @@ def describe_faults(error: ValidationError, model: type[BaseModel]) -> list[str]
             message = message.removeprefix("String should ")
             lines[f"{place}: got {_shown(fault['input'])}; {_wording(fault['type'])}{message}"] = None
     return list(lines)
+
+
+def list_faults(faults: list[str]) -> str:
+    """Return faults as the lines of a list, for the text of a refusal."""
+    return "\n".join(f"  - {fault}" for fault in faults)
 
 
 def nearest(word: str, known: list[str]) -> str:

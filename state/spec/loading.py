@@ -8,7 +8,7 @@ import yaml
 from pydantic import JsonValue, ValidationError
 
 from stagewright.state.refusals import Refusal
-from stagewright.state.spec.faults import describe_faults
+from stagewright.state.spec.faults import describe_faults, list_faults
 from stagewright.state.spec.goal import GoalSpec
 
 __all__ = ["load_spec", "parse_spec", "read_spec_text"]
@@ -98,7 +98,7 @@ def parse_spec(source: str | dict[str, JsonValue]) -> GoalSpec:
     except ValidationError as error:
         faults = describe_faults(error, GoalSpec)
         heading = f"the goal spec has {len(faults)} fault{'s' if len(faults) > 1 else ''}:"
-        raise Refusal("invalid_spec", "\n".join([heading, *(f"  - {fault}" for fault in faults)])) from error
+        raise Refusal("invalid_spec", f"{heading}\n{list_faults(faults)}") from error
 
 
 def _parse_text(text: str) -> object:

@@ -1,0 +1,204 @@
+"""Servers, supervisors and clients go away in the middle of a stage; the stage and the record do not."""
+
+import os
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import anyio
+import psutil
+import pytest
+from mcp import Client, MCPError
+
+from stagewright.tools import Workspace
+
+Speak = Callable[[str, Callable[[Client], Awaitable[Any]]], Any]
+Ask = Callable[..., Awaitable[dict[str, Any]]]
+Declare = Callable[..., dict[str, Any]]
+Processes = Callable[..., list[int]]
+Events = Callable[[str], list[str]]
+ONE_ATTEMPT = ["run_planned", "attempt_started", "attempt_finished"]
+
+
+def wait_until(holds: Callable[[], object], within_s: float = 20.0) -> None:
+    """Wait until something holds."""
+    deadline = time.monotonic() + within_s
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def alive(pid: int) -> bool:
+    """Return whether a process runs; a zombie does not."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+@pytest.fixture
+def started(speak: Speak, ask: Ask, declare: Declare, workspace: Workspace) -> str:
+    """Start a stage that waits, through a server that ends well while it runs; give the run's id."""
+
+    async def script(client: Client) -> str:
+        run_id = str((await ask(client, "plan_run", spec=declare("waits")))["run_id"])
+        assert (await ask(client, "execute_stage", run_id=run_id, wait_s=0))["status"] == "running"
+        return run_id
+
+    run_id = str(speak("auto", script))
+    wait_until((workspace.root / "pid").exists)
+    return run_id
+
+
+def finish(speak: Speak, ask: Ask, workspace: Workspace, run_id: str) -> dict[str, Any]:
+    """Let the waiting stage go on and wait for it through a new server."""
+    (workspace.root / "go").touch()
+
+    async def script(client: Client) -> dict[str, Any]:
+        return await ask(client, "execute_stage", run_id=run_id, wait_s=30)
+
+    return dict(speak("legacy", script))
+
+
+def test_a_stage_outlives_a_server_that_ends_well(
+    started: str, speak: Speak, ask: Ask, workspace: Workspace, ledger_events: Events
+) -> None:
+    """The client closed the connection; the next one finds the stage at work."""
+    reply = finish(speak, ask, workspace, started)
+    assert (reply["status"], reply["attempt"]) == ("executed", 1)
+    assert ledger_events(started) == ONE_ATTEMPT
+
+
+def test_a_stage_outlives_a_killed_server(
+    speak: Speak, ask: Ask, declare: Declare, workspace: Workspace, processes: Processes, ledger_events: Events
+) -> None:
+    """kill -9 of the server while a call waits: the stage finishes once, and a new server returns it."""
+    run_ids: list[str] = []
+
+    async def script(client: Client) -> None:
+        run_ids.append(str((await ask(client, "plan_run", spec=declare("waits")))["run_id"]))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(kill_server)
+            with pytest.raises(MCPError):
+                await client.call_tool("execute_stage", {"run_id": run_ids[0], "wait_s": 30})
+
+    async def kill_server() -> None:
+        while not (workspace.root / "pid").exists():
+            await anyio.sleep(0.02)
+        (server,) = processes("stagewright.server")
+        os.kill(server, signal.SIGKILL)
+
+    speak("legacy", script)
+    assert not processes("stagewright.server")
+    assert processes("supervise")
+    reply = finish(speak, ask, workspace, run_ids[0])
+    assert (reply["status"], reply["attempt"]) == ("executed", 1)
+    assert ledger_events(run_ids[0]) == ONE_ATTEMPT
+    assert (workspace.root / "ran.txt").read_text().split() == ["A/waits"]
+
+
+def test_a_killed_supervisor_is_seen_and_recorded(
+    started: str, speak: Speak, ask: Ask, workspace: Workspace, processes: Processes, ledger_events: Events
+) -> None:
+    """Its worker dies with it; reading changes nothing; the next execute_stage records the loss and goes on."""
+    worker, command = processes("stagewright.stages", "work")[0], int((workspace.root / "pid").read_text())
+    (supervisor,) = processes("supervise")
+    os.kill(supervisor, signal.SIGKILL)
+    wait_until(lambda: not alive(worker) and not alive(command), within_s=5)
+    (workspace.root / "pid").unlink()
+
+    async def look(client: Client) -> None:
+        reply = await ask(client, "read_state", run_id=started)
+        assert reply["status"] == "running"
+        assert "its supervisor is gone; execute_stage records that and goes on" in reply["summary"]
+        assert ledger_events(started) == ["run_planned", "attempt_started"]
+
+    speak("auto", look)
+    reply = finish(speak, ask, workspace, started)
+    assert (reply["status"], reply["attempt"]) == ("executed", 2)
+    assert "attempt 1 was lost" in reply["notes"][0]
+    assert ledger_events(started) == [*ONE_ATTEMPT[:2], "attempt_lost", "attempt_started", "attempt_finished"]
+    assert reply["budget"]["failures"] == 1
+    assert (workspace.root / "ran.txt").read_text().split() == ["A/waits", "A/waits"]
+
+
+def test_a_stage_that_loses_its_supervisor_too_often_is_blocked(
+    speak: Speak, ask: Ask, declare: Declare, workspace: Workspace, processes: Processes
+) -> None:
+    """A lost attempt counts against the bound, with proposals at its end."""
+
+    async def script(client: Client) -> dict[str, Any]:
+        spec = declare("waits", budget={"retries": 0})
+        run_id = (await ask(client, "plan_run", spec=spec))["run_id"]
+        await ask(client, "execute_stage", run_id=run_id, wait_s=0)
+        os.kill(processes("supervise")[0], signal.SIGKILL)
+        reply = await ask(client, "execute_stage", run_id=run_id, wait_s=5)
+        assert "the supervisor of attempt 1 is gone" in reply["summary"] or reply["status"] == "blocked"
+        return reply if reply["status"] == "blocked" else await ask(client, "execute_stage", run_id=run_id)
+
+    reply = speak("auto", script)
+    assert (reply["status"], reply["attempt"]) == ("blocked", 1)
+    assert reply["next"]["arguments"]["proposal"] == 0
+
+
+@pytest.mark.parametrize("mode", ["legacy", "2026-07-28"])
+def test_a_client_that_loses_patience_calls_again(
+    speak: Speak, ask: Ask, declare: Declare, workspace: Workspace, ledger_events: Events, mode: str
+) -> None:
+    """A call that timed out at the client started one attempt, and so did the call after it."""
+
+    async def script(client: Client) -> dict[str, Any]:
+        run_id = (await ask(client, "plan_run", spec=declare("waits")))["run_id"]
+        with pytest.raises(MCPError):
+            await client.call_tool("execute_stage", {"run_id": run_id, "wait_s": 30}, read_timeout_seconds=1.0)
+        (workspace.root / "go").touch()
+        return await ask(client, "execute_stage", run_id=run_id)
+
+    reply = speak(mode, script)
+    assert (reply["status"], reply["attempt"]) == ("executed", 1)
+    assert ledger_events(reply["run_id"]) == ONE_ATTEMPT
+
+
+@pytest.mark.parametrize("mode", ["legacy", "2026-07-28"])
+def test_a_cancelled_wait_is_over_at_once_and_the_stage_goes_on(
+    speak: Speak, ask: Ask, declare: Declare, workspace: Workspace, ledger_events: Events, mode: str
+) -> None:
+    """The server answers other calls meanwhile, and the call that was given up is in the record."""
+
+    async def script(client: Client) -> str:
+        run_id = str((await ask(client, "plan_run", spec=declare("waits")))["run_id"])
+        with anyio.move_on_after(1.0):
+            await client.call_tool("execute_stage", {"run_id": run_id, "wait_s": 30})
+        assert (await ask(client, "read_state", run_id=run_id))["status"] == "running"
+        log = workspace.root / "experiments" / run_id / "logs" / "tool_calls.log"
+        with anyio.fail_after(5):
+            while "given up by the caller" not in log.read_text():
+                await anyio.sleep(0.05)
+        return run_id
+
+    run_id = speak(mode, script)
+    assert finish(speak, ask, workspace, run_id)["attempt"] == 1
+    assert ledger_events(run_id) == ONE_ATTEMPT
+
+
+def test_calls_do_not_wait_for_one_another(speak: Speak, ask: Ask, declare: Declare, workspace: Workspace) -> None:
+    """While several calls wait on a stage, a stop gets through, and all of them return."""
+    replies: list[dict[str, Any]] = []
+
+    async def script(client: Client) -> None:
+        run_id = (await ask(client, "plan_run", spec=declare("sleeps")))["run_id"]
+
+        async def wait() -> None:
+            replies.append(await ask(client, "execute_stage", run_id=run_id, wait_s=30))
+
+        with anyio.fail_after(20):
+            async with anyio.create_task_group() as tasks:
+                for _ in range(5):
+                    tasks.start_soon(wait)
+                while not (workspace.root / "pid").exists():
+                    await anyio.sleep(0.02)
+                await ask(client, "decide", run_id=run_id, decision="stop", rationale="enough")
+
+    speak("auto", script)
+    assert [(reply["status"], reply["attempt"]) for reply in replies] == [("stopped", 1)] * 5

@@ -1,0 +1,141 @@
+"""Make a run directory: whole or not at all, and once for the same study that has not started."""
+
+import shutil
+import sys
+import tempfile
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from stagewright.state.canonical import digest_file
+from stagewright.state.clock import stamp, utc_now
+from stagewright.state.events import RunPlanned
+from stagewright.state.ledger import Ledger
+from stagewright.state.lock import run_lock
+from stagewright.state.manifest import CodeState, DataFacts, manifest_text, new_manifest
+from stagewright.state.plan import plan_document, plan_steps
+from stagewright.state.records import Limits, SealedData
+from stagewright.state.refusals import LedgerCorrupt, Refusal
+from stagewright.state.run_directory import EXPERIMENTS, LOG_NAMES, RunDirectory, list_runs, name_run
+from stagewright.state.run_state import RunState
+from stagewright.state.spec import GoalSpec
+from stagewright.state.survey import Survey
+from stagewright.tools.children import git_facts
+from stagewright.tools.workspace import Workspace
+
+__all__ = ["NewRun", "make_or_find"]
+
+LOOKBACK = 20
+
+
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """Everything that a run directory starts with.
+
+    Attributes
+    ----------
+    text
+        The goal spec as it was given.
+    digest
+        Tells this study from another: its declaration and its data.
+    units
+        Units of work of each step.
+    """
+
+    text: str
+    spec: GoalSpec
+    digest: str
+    data: SealedData
+    found: Survey
+    parent: str | None
+    units: dict[str, int]
+    warnings: list[str]
+
+
+def make_or_find(workspace: Workspace, new: NewRun) -> tuple[RunDirectory, RunState, bool]:
+    """Make the run, or find it if it was planned before and has not started; say which of the two.
+
+    Raises
+    ------
+    Refusal
+        `over_cap` when there are as many runs under the root as the operator allows.
+    """
+    experiments = workspace.root / EXPERIMENTS
+    experiments.mkdir(parents=True, exist_ok=True)
+    with run_lock(experiments / ".lock", run_id=None):  # two planners would each not find the other's run
+        runs = list(list_runs(workspace.root))
+        for run in runs[:LOOKBACK]:
+            if (state := _unstarted(run, new)) is not None:
+                return run, state, True
+        if len(runs) >= workspace.policy.caps.runs:
+            raise Refusal("over_cap", f"there are {len(runs)} runs under the root, which is the operator's cap")
+        run, state = _make(workspace, experiments, new)
+        return run, state, False
+
+
+def _unstarted(run: RunDirectory, new: NewRun) -> RunState | None:
+    try:
+        state = Ledger(run).read()
+    except LedgerCorrupt:
+        return None
+    same = state.spec_digest == new.digest and state.parent_run_id == new.parent
+    return state if same and state.attempt == 0 and not state.finished and state.last_decision is None else None
+
+
+def _make(workspace: Workspace, experiments: Path, new: NewRun) -> tuple[RunDirectory, RunState]:
+    moment, again = utc_now(), 0
+    name = name_run(new.spec.objective, new.digest, moment)
+    while (experiments / name).exists():
+        again += 1
+        name = name_run(new.spec.objective, new.digest, moment, again=again)
+    building = Path(tempfile.mkdtemp(prefix=".new-", dir=experiments))
+    try:
+        state = _fill(RunDirectory(building / name), workspace, new, moment)
+        (building / name).rename(experiments / name)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return RunDirectory(experiments / name), state
+
+
+def _fill(run: RunDirectory, workspace: Workspace, new: NewRun, moment: datetime) -> RunState:
+    """Write the files that a run begins with; nobody else knows the folder yet."""
+    spec, found = new.spec, new.found
+    (run.path / "logs").mkdir(parents=True)
+    (run.path / "attempts").mkdir()
+    run.spec.write_text(new.text, encoding="utf-8")
+    limits = Limits(runtime_s=spec.budget.runtime, memory_bytes=spec.budget.memory, retries=spec.budget.retries)
+    run.plan.write_text(plan_document(run.run_id, spec, limits, new.units, new.warnings), encoding="utf-8")
+    for name in LOG_NAMES:
+        run.log(name).touch()
+    state = Ledger(run).first(
+        RunPlanned(
+            message=f"planned {len(new.units)} steps on {found.n_obs_in_scope} cells of {len(found.patients)} patients",
+            actor=workspace.actor,
+            run_id=run.run_id,
+            objective=spec.objective,
+            steps=plan_steps(spec),
+            spec_sha256=digest_file(run.spec),
+            spec_digest=new.digest,
+            data=new.data,
+            limits=limits,
+            approvals=spec.approvals,
+            parent_run_id=new.parent,
+        ),
+        moment,
+    )
+    commit, branch, dirty = git_facts(workspace.root)
+    document = new_manifest(
+        state,
+        spec,
+        command=sys.argv,
+        launched_at=stamp(moment),
+        code=CodeState(git_commit=commit, git_branch=branch, git_dirty=dirty),
+        data=DataFacts(
+            n_obs=found.n_obs,
+            n_vars=found.n_vars,
+            n_obs_in_scope=found.n_obs_in_scope,
+            filters=[*found.filters],
+        ),
+    )
+    run.manifest.write_text(manifest_text(document), encoding="utf-8")
+    return state
