@@ -31,38 +31,23 @@ __all__ = ["make_server"]
 POLL_S = 0.1
 NOTIFY_EVERY_S = 1.0
 
+
+def _hints(*, reads: bool = False, destroys: bool = False) -> ToolAnnotations:
+    """Return what a client may tell its user of a tool. Each tool may be called twice, and none leaves this machine."""
+    return ToolAnnotations(
+        read_only_hint=reads,
+        destructive_hint=destroys,
+        idempotent_hint=True,
+        open_world_hint=False,
+    )
+
+
 ANNOTATIONS = {
-    "plan_run": ToolAnnotations(
-        read_only_hint=False,
-        destructive_hint=False,
-        idempotent_hint=True,
-        open_world_hint=False,
-    ),
-    "execute_stage": ToolAnnotations(
-        read_only_hint=False,
-        destructive_hint=False,
-        idempotent_hint=True,
-        open_world_hint=False,
-    ),
-    "validate_stage": ToolAnnotations(
-        read_only_hint=False,
-        destructive_hint=False,
-        idempotent_hint=True,
-        open_world_hint=False,
-    ),
-    # stop ends a run for good and adjust replaces a step's results
-    "decide": ToolAnnotations(
-        read_only_hint=False,
-        destructive_hint=True,
-        idempotent_hint=True,
-        open_world_hint=False,
-    ),
-    "read_state": ToolAnnotations(
-        read_only_hint=True,
-        destructive_hint=False,
-        idempotent_hint=True,
-        open_world_hint=False,
-    ),
+    "plan_run": _hints(),
+    "execute_stage": _hints(),
+    "validate_stage": _hints(),
+    "decide": _hints(destroys=True),  # stop ends a run for good, and adjust replaces a step's results
+    "read_state": _hints(reads=True),
 }
 
 

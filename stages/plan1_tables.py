@@ -16,6 +16,7 @@ from stagewright.stages.plan1_embeddings import EmbeddedCohort
 
 __all__ = [
     "L1_RATIO",
+    "METRICS",
     "PatientCells",
     "SummaryRow",
     "best_row",
@@ -25,6 +26,18 @@ __all__ = [
     "scores",
     "trials",
 ]
+
+METRICS = (
+    "average_precision",
+    "balanced_accuracy",
+    "recall_positive",
+    "recall_negative",
+    "precision_positive",
+    "precision_negative",
+    "brier",
+    "log_loss",
+)
+"""The metrics beside ROC AUC that the tables of both stages hold."""
 
 SummaryRow: TypeAlias = dict[str, "str | int | float"]
 """One configuration and penalty in a stage's summary table."""

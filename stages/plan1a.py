@@ -15,6 +15,7 @@ from stagewright.stages.files import save_csv
 from stagewright.stages.plan1_embeddings import EmbeddedCohort, embedded_cohorts
 from stagewright.stages.plan1_tables import (
     L1_RATIO,
+    METRICS,
     PatientCells,
     SummaryRow,
     best_row,
@@ -29,17 +30,6 @@ from stagewright.state.artifacts import Skipped
 from stagewright.state.layout import analysis, classification_cell
 
 __all__ = ["run"]
-
-METRICS = (
-    "average_precision",
-    "balanced_accuracy",
-    "recall_positive",
-    "recall_negative",
-    "precision_positive",
-    "precision_negative",
-    "brier",
-    "log_loss",
-)
 
 
 def run(context: StageContext) -> StageResult:

@@ -20,6 +20,7 @@ from stagewright.stages.files import save_csv, save_parquet
 from stagewright.stages.plan1_embeddings import EmbeddedCohort, embedded_cohorts
 from stagewright.stages.plan1_tables import (
     L1_RATIO,
+    METRICS,
     PatientCells,
     SummaryRow,
     best_row,
@@ -35,16 +36,6 @@ from stagewright.state.layout import analysis, classification_cell
 
 __all__ = ["run"]
 
-METRICS = (
-    "average_precision",
-    "balanced_accuracy",
-    "recall_positive",
-    "recall_negative",
-    "precision_positive",
-    "precision_negative",
-    "brier",
-    "log_loss",
-)
 TIE = 1e-12
 
 

@@ -51,21 +51,39 @@ def started(speak: Speak, ask: Ask, declare: Declare, workspace: Workspace) -> s
     return run_id
 
 
-def finish(speak: Speak, ask: Ask, workspace: Workspace, run_id: str) -> dict[str, Any]:
-    """Let the waiting stage go on and wait for it through a new server."""
-    (workspace.root / "go").touch()
+async def wait_and_let_go(client: Client, workspace: Workspace, run_id: str) -> dict[str, Any]:
+    """Attach to the stage, and only then let it go on; return the reply."""
+
+    async def let_go(*_: object) -> None:
+        (workspace.root / "go").touch()
+
+    arguments = {"run_id": run_id, "wait_s": 30}
+    result = await client.call_tool("execute_stage", arguments, progress_callback=let_go)
+    assert not result.is_error, result.content
+    return dict(result.structured_content)
+
+
+def finish(speak: Speak, workspace: Workspace, run_id: str) -> dict[str, Any]:
+    """Bring a waiting stage to its end through a new server."""
 
     async def script(client: Client) -> dict[str, Any]:
-        return await ask(client, "execute_stage", run_id=run_id, wait_s=30)
+        return await wait_and_let_go(client, workspace, run_id)
 
     return dict(speak("legacy", script))
 
 
+async def until(holds: Callable[[], object]) -> None:
+    """Wait until something that another process does has happened."""
+    with anyio.fail_after(20):
+        while not holds():  # noqa: ASYNC110 - a file is all that the other process tells
+            await anyio.sleep(0.02)
+
+
 def test_a_stage_outlives_a_server_that_ends_well(
-    started: str, speak: Speak, ask: Ask, workspace: Workspace, ledger_events: Events
+    started: str, speak: Speak, workspace: Workspace, ledger_events: Events
 ) -> None:
     """The client closed the connection; the next one finds the stage at work."""
-    reply = finish(speak, ask, workspace, started)
+    reply = finish(speak, workspace, started)
     assert (reply["status"], reply["attempt"]) == ("executed", 1)
     assert ledger_events(started) == ONE_ATTEMPT
 
@@ -73,7 +91,7 @@ def test_a_stage_outlives_a_server_that_ends_well(
 def test_a_stage_outlives_a_killed_server(
     speak: Speak, ask: Ask, declare: Declare, workspace: Workspace, processes: Processes, ledger_events: Events
 ) -> None:
-    """kill -9 of the server while a call waits: the stage finishes once, and a new server returns it."""
+    """Kill -9 of the server while a call waits: the stage finishes once, and a new server returns it."""
     run_ids: list[str] = []
 
     async def script(client: Client) -> None:
@@ -84,15 +102,14 @@ def test_a_stage_outlives_a_killed_server(
                 await client.call_tool("execute_stage", {"run_id": run_ids[0], "wait_s": 30})
 
     async def kill_server() -> None:
-        while not (workspace.root / "pid").exists():
-            await anyio.sleep(0.02)
+        await until((workspace.root / "pid").exists)
         (server,) = processes("stagewright.server")
         os.kill(server, signal.SIGKILL)
 
     speak("legacy", script)
     assert not processes("stagewright.server")
     assert processes("supervise")
-    reply = finish(speak, ask, workspace, run_ids[0])
+    reply = finish(speak, workspace, run_ids[0])
     assert (reply["status"], reply["attempt"]) == ("executed", 1)
     assert ledger_events(run_ids[0]) == ONE_ATTEMPT
     assert (workspace.root / "ran.txt").read_text().split() == ["A/waits"]
@@ -115,7 +132,7 @@ def test_a_killed_supervisor_is_seen_and_recorded(
         assert ledger_events(started) == ["run_planned", "attempt_started"]
 
     speak("auto", look)
-    reply = finish(speak, ask, workspace, started)
+    reply = finish(speak, workspace, started)
     assert (reply["status"], reply["attempt"]) == ("executed", 2)
     assert "attempt 1 was lost" in reply["notes"][0]
     assert ledger_events(started) == [*ONE_ATTEMPT[:2], "attempt_lost", "attempt_started", "attempt_finished"]
@@ -124,7 +141,7 @@ def test_a_killed_supervisor_is_seen_and_recorded(
 
 
 def test_a_stage_that_loses_its_supervisor_too_often_is_blocked(
-    speak: Speak, ask: Ask, declare: Declare, workspace: Workspace, processes: Processes
+    speak: Speak, ask: Ask, declare: Declare, processes: Processes
 ) -> None:
     """A lost attempt counts against the bound, with proposals at its end."""
 
@@ -152,8 +169,7 @@ def test_a_client_that_loses_patience_calls_again(
         run_id = (await ask(client, "plan_run", spec=declare("waits")))["run_id"]
         with pytest.raises(MCPError):
             await client.call_tool("execute_stage", {"run_id": run_id, "wait_s": 30}, read_timeout_seconds=1.0)
-        (workspace.root / "go").touch()
-        return await ask(client, "execute_stage", run_id=run_id)
+        return await wait_and_let_go(client, workspace, run_id)
 
     reply = speak(mode, script)
     assert (reply["status"], reply["attempt"]) == ("executed", 1)
@@ -172,13 +188,11 @@ def test_a_cancelled_wait_is_over_at_once_and_the_stage_goes_on(
             await client.call_tool("execute_stage", {"run_id": run_id, "wait_s": 30})
         assert (await ask(client, "read_state", run_id=run_id))["status"] == "running"
         log = workspace.root / "experiments" / run_id / "logs" / "tool_calls.log"
-        with anyio.fail_after(5):
-            while "given up by the caller" not in log.read_text():
-                await anyio.sleep(0.05)
+        await until(lambda: "given up by the caller" in log.read_text())
         return run_id
 
     run_id = speak(mode, script)
-    assert finish(speak, ask, workspace, run_id)["attempt"] == 1
+    assert finish(speak, workspace, run_id)["attempt"] == 1
     assert ledger_events(run_id) == ONE_ATTEMPT
 
 
@@ -196,8 +210,7 @@ def test_calls_do_not_wait_for_one_another(speak: Speak, ask: Ask, declare: Decl
             async with anyio.create_task_group() as tasks:
                 for _ in range(5):
                     tasks.start_soon(wait)
-                while not (workspace.root / "pid").exists():
-                    await anyio.sleep(0.02)
+                await until((workspace.root / "pid").exists)
                 await ask(client, "decide", run_id=run_id, decision="stop", rationale="enough")
 
     speak("auto", script)

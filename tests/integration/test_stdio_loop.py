@@ -152,7 +152,7 @@ def test_progress_arrives_while_a_call_waits(speak: Speak, declare: Declare, wor
     assert messages[-1].startswith("A/waits is running: 0 of 1 units done")
 
 
-@pytest.mark.parametrize("mode", ["legacy", "2026-07-28"])
+@pytest.mark.parametrize("mode", ["legacy", "auto"])
 def test_the_tools_are_few_and_small(speak: Speak, mode: str) -> None:
     """Names, descriptions and input schemas under 6 KB, the whole list under 20 KB; annotations are true."""
 
