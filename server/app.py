@@ -17,7 +17,7 @@ from mcp.server import MCPServer
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.extension import Extension
 from mcp.server.mcpserver import Context
-from mcp_types import CallToolRequestParams, CallToolResult, TextContent, ToolAnnotations
+from mcp_types import CallToolRequestParams, CallToolResult, TextContent, Tool, ToolAnnotations
 
 from stagewright import __version__
 from stagewright.server.instructions import DESCRIPTIONS, INSTRUCTIONS
@@ -53,7 +53,7 @@ ANNOTATIONS = {
 
 def make_server(workspace: Workspace) -> MCPServer[None]:
     """Return the server for a workspace; `run()` serves it over stdio."""
-    server: MCPServer[None] = MCPServer(
+    server = _Server(
         name="stagewright",
         title="Stagewright",
         version=__version__,
@@ -69,6 +69,18 @@ def make_server(workspace: Workspace) -> MCPServer[None]:
             annotations=ANNOTATIONS[name],
         )
     return server
+
+
+class _Server(MCPServer[None]):
+    """The SDK's server, with schemas that say what `_StrictArguments` does: no other arguments than these."""
+
+    async def list_tools(self) -> list[Tool]:
+        """Return the tools as clients see them."""
+        tools = await super().list_tools()
+        return [
+            tool.model_copy(update={"input_schema": tool.input_schema | {"additionalProperties": False}})
+            for tool in tools
+        ]
 
 
 class _StrictArguments(Extension):

@@ -16,12 +16,14 @@ from stagewright.stages.worker_command import worker_command
 from stagewright.stages.worker_process import WorkerEnding, run_worker
 from stagewright.state.artifacts import Outcome, publish, read_outcome
 from stagewright.state.attempts import FAILURE, RESULT, TRACEBACK, WORKER_LOG, open_attempt, tail_lines
+from stagewright.state.canonical import digest_file
 from stagewright.state.events import AttemptFinished, AttemptStarted
 from stagewright.state.ledger import Ledger, Transition
 from stagewright.state.lock import hold_alive
 from stagewright.state.records import Blocked, Proposal
 from stagewright.state.run_directory import RunDirectory
 from stagewright.state.run_state import RunState, split_step
+from stagewright.state.spec import effective_study, load_spec
 from stagewright.state.step_request import StepRequest
 from stagewright.state.units import format_bytes, format_seconds
 
@@ -77,7 +79,7 @@ def _attempt(ledger: Ledger, request: StepRequest) -> None:
             return
         retrying = failure.transient and transition.state.tries < request.limits.retries
         retrying = retrying and ending.elapsed_s < request.limits.runtime_s
-        _commit_failure(transition, folder, request, ending, failure, retrying=retrying)
+        _commit_failure(transition, ledger.run, request, ending, failure, retrying=retrying)
     if retrying:
         raise _TryAgain
 
@@ -119,21 +121,22 @@ def _is_beside(step: str, other: str) -> bool:
 
 def _commit_failure(
     transition: Transition,
-    folder: Path,
+    run: RunDirectory,
     request: StepRequest,
     ending: WorkerEnding,
     failure: Failure,
     *,
     retrying: bool,
 ) -> None:
+    folder = run.attempt(request.attempt, request.step)
     error = failure.error if len(failure.error) <= ERROR_CHARS else failure.error[:ERROR_CHARS] + "..."
     event = _finished(request, ending, "failed", f"failed: {error}")
     trace = folder / TRACEBACK  # the error in full
     blocked = Blocked(
         error=error,
-        traceback=trace.relative_to(folder.parent.parent).as_posix() if trace.exists() else None,
+        traceback=trace.relative_to(run.path).as_posix() if trace.exists() else None,
         last_lines=tail_lines(folder / WORKER_LOG, LAST_LINES),
-        proposals=_proposals(failure, request, ending, transition.state),
+        proposals=_proposals(failure, _with_whole_grid(run, request, transition.state), ending, transition.state),
     )
     update = {"transient": failure.transient, "will_retry": retrying, "blocked": None if retrying else blocked}
     transition.commit(event.model_copy(update=update))
@@ -148,6 +151,17 @@ def _proposals(failure: Failure, request: StepRequest, ending: WorkerEnding, sta
     more = propose_more_budget(state.effective_limits, used_s, request.caps.runtime_s, request.caps.memory_bytes)
     needed = [proposal for proposal in more if any(short[name] for name in proposal.adjustments)]
     return (*needed, *propose(failure, request))
+
+
+def _with_whole_grid(run: RunDirectory, request: StepRequest, state: RunState) -> StepRequest:
+    """Return the request with the grid of all checkpoints: an adjustment holds for those to come as well.
+
+    A smoke run sweeps two K of each method; leaving out one of them must not leave out those that it never tried.
+    """
+    if not run.spec.is_file() or digest_file(run.spec) != state.spec_sha256:
+        return request  # the run does not go on until what was sealed is restored
+    whole = load_spec(run.spec).model_copy(update={"checkpoints": {}})
+    return request.model_copy(update={"study": effective_study(whole, state.adjustments, "C")})
 
 
 def _finished(request: StepRequest, ending: WorkerEnding, outcome: str, what: str) -> AttemptFinished:

@@ -6,13 +6,16 @@ of them appends its step to ``ran.txt`` in the root first, so that a test can co
 
 import json
 import shutil
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from stagewright.state.canonical import digest_json
 from stagewright.state.policy import parse_policy
+from stagewright.state.survey import Survey, SurveyRequest
 from stagewright.tools import Caller, Workspace, call_tool, complete
 
 BEGIN = "import json, os, pathlib, signal, subprocess, sys, time; root = pathlib.Path(r'{run_dir}').parent.parent\n"
@@ -111,3 +114,45 @@ def call(workspace: Workspace) -> Callable[..., dict[str, Any]]:
         return reply.model_dump(mode="json", exclude_none=True)
 
     return called
+
+
+@pytest.fixture
+def look_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let planning look into the data file in this process: the same survey without the second that its child takes."""
+
+    def answered(_module: str, _child: str, question: SurveyRequest, *_: object) -> Iterator[Survey]:
+        from stagewright.stages.survey import survey  # noqa: PLC0415 - loads pandas
+
+        yield survey(question)
+
+    # The package shows the function under the module's name.
+    monkeypatch.setattr(sys.modules["stagewright.tools.plan_run"], "ask_child", answered)
+
+
+@pytest.fixture(scope="session")
+def planned_before(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make the folder that keeps a copy of each study planned so far: planning one takes a second."""
+    return tmp_path_factory.mktemp("planned")
+
+
+@pytest.fixture
+def plan(
+    call: Callable[..., dict[str, Any]],
+    declare: Callable[..., dict[str, Any]],
+    workspace: Workspace,
+    planned_before: Path,
+) -> Callable[..., str]:
+    """Return a function that plans a study of some stages and gives its run's id."""
+
+    def planned(*stages: str, **changes: object) -> str:
+        spec = declare(*stages, **changes)
+        kept = planned_before / digest_json(spec)
+        if not kept.exists():
+            run_id = str(call("plan_run", spec=spec)["run_id"])
+            shutil.copytree(workspace.run(run_id).path, kept / run_id)
+            return run_id
+        run_id = next(kept.iterdir()).name
+        shutil.copytree(kept / run_id, workspace.root / "experiments" / run_id, dirs_exist_ok=True)
+        return run_id
+
+    return planned

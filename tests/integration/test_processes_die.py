@@ -15,9 +15,11 @@ from stagewright.tools import Workspace
 
 Speak = Callable[[str, Callable[[Client], Awaitable[Any]]], Any]
 Ask = Callable[..., Awaitable[dict[str, Any]]]
-Declare = Callable[..., dict[str, Any]]
+Plan = Callable[..., str]
 Processes = Callable[..., list[int]]
 Events = Callable[[str], list[str]]
+pytestmark = pytest.mark.usefixtures("look_here")
+ERAS = ["legacy", pytest.param("2026-07-28", marks=pytest.mark.slow)]
 ONE_ATTEMPT = ["run_planned", "attempt_started", "attempt_finished"]
 
 
@@ -38,15 +40,14 @@ def alive(pid: int) -> bool:
 
 
 @pytest.fixture
-def started(speak: Speak, ask: Ask, declare: Declare, workspace: Workspace) -> str:
+def started(speak: Speak, ask: Ask, plan: Plan, workspace: Workspace) -> str:
     """Start a stage that waits, through a server that ends well while it runs; give the run's id."""
+    run_id = plan("waits")
 
-    async def script(client: Client) -> str:
-        run_id = str((await ask(client, "plan_run", spec=declare("waits")))["run_id"])
+    async def script(client: Client) -> None:
         assert (await ask(client, "execute_stage", run_id=run_id, wait_s=0))["status"] == "running"
-        return run_id
 
-    run_id = str(speak("auto", script))
+    speak("auto", script)
     wait_until((workspace.root / "pid").exists)
     return run_id
 
@@ -54,7 +55,7 @@ def started(speak: Speak, ask: Ask, declare: Declare, workspace: Workspace) -> s
 async def wait_and_let_go(client: Client, workspace: Workspace, run_id: str) -> dict[str, Any]:
     """Attach to the stage, and only then let it go on; return the reply."""
 
-    async def let_go(*_: object) -> None:
+    async def let_go(progress: float, total: float | None, message: str | None) -> None:  # noqa: ARG001 - as called
         (workspace.root / "go").touch()
 
     arguments = {"run_id": run_id, "wait_s": 30}
@@ -89,17 +90,16 @@ def test_a_stage_outlives_a_server_that_ends_well(
 
 
 def test_a_stage_outlives_a_killed_server(
-    speak: Speak, ask: Ask, declare: Declare, workspace: Workspace, processes: Processes, ledger_events: Events
+    speak: Speak, plan: Plan, workspace: Workspace, processes: Processes, ledger_events: Events
 ) -> None:
     """Kill -9 of the server while a call waits: the stage finishes once, and a new server returns it."""
-    run_ids: list[str] = []
+    run_id = plan("waits")
 
     async def script(client: Client) -> None:
-        run_ids.append(str((await ask(client, "plan_run", spec=declare("waits")))["run_id"]))
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(kill_server)
             with pytest.raises(MCPError):
-                await client.call_tool("execute_stage", {"run_id": run_ids[0], "wait_s": 30})
+                await client.call_tool("execute_stage", {"run_id": run_id, "wait_s": 30})
 
     async def kill_server() -> None:
         await until((workspace.root / "pid").exists)
@@ -109,9 +109,9 @@ def test_a_stage_outlives_a_killed_server(
     speak("legacy", script)
     assert not processes("stagewright.server")
     assert processes("supervise")
-    reply = finish(speak, workspace, run_ids[0])
+    reply = finish(speak, workspace, run_id)
     assert (reply["status"], reply["attempt"]) == ("executed", 1)
-    assert ledger_events(run_ids[0]) == ONE_ATTEMPT
+    assert ledger_events(run_id) == ONE_ATTEMPT
     assert (workspace.root / "ran.txt").read_text().split() == ["A/waits"]
 
 
@@ -141,13 +141,12 @@ def test_a_killed_supervisor_is_seen_and_recorded(
 
 
 def test_a_stage_that_loses_its_supervisor_too_often_is_blocked(
-    speak: Speak, ask: Ask, declare: Declare, processes: Processes
+    speak: Speak, ask: Ask, plan: Plan, processes: Processes
 ) -> None:
     """A lost attempt counts against the bound, with proposals at its end."""
+    run_id = plan("waits", budget={"retries": 0})
 
     async def script(client: Client) -> dict[str, Any]:
-        spec = declare("waits", budget={"retries": 0})
-        run_id = (await ask(client, "plan_run", spec=spec))["run_id"]
         await ask(client, "execute_stage", run_id=run_id, wait_s=0)
         os.kill(processes("supervise")[0], signal.SIGKILL)
         reply = await ask(client, "execute_stage", run_id=run_id, wait_s=5)
@@ -159,14 +158,14 @@ def test_a_stage_that_loses_its_supervisor_too_often_is_blocked(
     assert reply["next"]["arguments"]["proposal"] == 0
 
 
-@pytest.mark.parametrize("mode", ["legacy", "2026-07-28"])
+@pytest.mark.parametrize("mode", ERAS)
 def test_a_client_that_loses_patience_calls_again(
-    speak: Speak, ask: Ask, declare: Declare, workspace: Workspace, ledger_events: Events, mode: str
+    speak: Speak, plan: Plan, workspace: Workspace, ledger_events: Events, mode: str
 ) -> None:
     """A call that timed out at the client started one attempt, and so did the call after it."""
+    run_id = plan("waits")
 
     async def script(client: Client) -> dict[str, Any]:
-        run_id = (await ask(client, "plan_run", spec=declare("waits")))["run_id"]
         with pytest.raises(MCPError):
             await client.call_tool("execute_stage", {"run_id": run_id, "wait_s": 30}, read_timeout_seconds=1.0)
         return await wait_and_let_go(client, workspace, run_id)
@@ -176,33 +175,32 @@ def test_a_client_that_loses_patience_calls_again(
     assert ledger_events(reply["run_id"]) == ONE_ATTEMPT
 
 
-@pytest.mark.parametrize("mode", ["legacy", "2026-07-28"])
+@pytest.mark.parametrize("mode", ERAS)
 def test_a_cancelled_wait_is_over_at_once_and_the_stage_goes_on(
-    speak: Speak, ask: Ask, declare: Declare, workspace: Workspace, ledger_events: Events, mode: str
+    speak: Speak, ask: Ask, plan: Plan, workspace: Workspace, ledger_events: Events, mode: str
 ) -> None:
     """The server answers other calls meanwhile, and the call that was given up is in the record."""
+    run_id = plan("waits")
 
-    async def script(client: Client) -> str:
-        run_id = str((await ask(client, "plan_run", spec=declare("waits")))["run_id"])
+    async def script(client: Client) -> None:
         with anyio.move_on_after(1.0):
             await client.call_tool("execute_stage", {"run_id": run_id, "wait_s": 30})
         assert (await ask(client, "read_state", run_id=run_id))["status"] == "running"
         log = workspace.root / "experiments" / run_id / "logs" / "tool_calls.log"
         await until(lambda: "given up by the caller" in log.read_text())
-        return run_id
 
-    run_id = speak(mode, script)
+    speak(mode, script)
     assert finish(speak, workspace, run_id)["attempt"] == 1
     assert ledger_events(run_id) == ONE_ATTEMPT
 
 
-def test_calls_do_not_wait_for_one_another(speak: Speak, ask: Ask, declare: Declare, workspace: Workspace) -> None:
+def test_calls_do_not_wait_for_one_another(speak: Speak, ask: Ask, plan: Plan, workspace: Workspace) -> None:
     """While several calls wait on a stage, a stop gets through, and all of them return."""
     replies: list[dict[str, Any]] = []
 
-    async def script(client: Client) -> None:
-        run_id = (await ask(client, "plan_run", spec=declare("sleeps")))["run_id"]
+    run_id = plan("sleeps")
 
+    async def script(client: Client) -> None:
         async def wait() -> None:
             replies.append(await ask(client, "execute_stage", run_id=run_id, wait_s=30))
 

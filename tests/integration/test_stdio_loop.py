@@ -12,7 +12,7 @@ from mcp.types import CallToolResult, TextContent, Tool
 
 from stagewright.tools import Workspace
 
-ERAS = {"legacy": "2025-11-25", "auto": "2026-07-28", "2026-07-28": "2026-07-28"}
+ERAS = {"legacy": "2025-11-25", "auto": "2026-07-28"}
 Speak = Callable[[str, Callable[[Client], Awaitable[Any]]], Any]
 Declare = Callable[..., dict[str, Any]]
 
@@ -125,31 +125,39 @@ def test_refusals_are_tool_errors_that_a_model_can_read(speak: Speak, declare: D
 
 
 @pytest.mark.parametrize("mode", ["legacy", "2026-07-28"])
-def test_progress_arrives_while_a_call_waits(speak: Speak, declare: Declare, workspace: Workspace, mode: str) -> None:
-    """A client that shows or needs signs of life gets one a second or more often, with a message."""
+@pytest.mark.usefixtures("look_here")
+@pytest.mark.usefixtures("look_here")
+def test_progress_arrives_while_a_call_waits(
+    speak: Speak, plan: Callable[..., str], workspace: Workspace, mode: str
+) -> None:
+    """A client that shows or needs signs of life gets one about each second, with a message."""
+    run_id = plan("waits")
 
-    async def script(client: Client) -> list[str | None]:
-        planned = (await client.call_tool("plan_run", {"spec": declare("waits")})).structured_content
-        assert planned is not None
-        messages: list[str | None] = []
+    async def script(client: Client) -> list[tuple[float, float | None, str | None]]:
+        signs: list[tuple[float, float | None, str | None]] = []
 
-        async def shown(_done: float, _total: float | None, message: str | None) -> None:
-            messages.append(message)
+        async def shown(progress: float, total: float | None, message: str | None) -> None:
+            signs.append((progress, total, message))
 
-        arguments = {"run_id": planned["run_id"], "wait_s": 2.2}
+        arguments = {"run_id": run_id, "wait_s": 1.5}
         result = await client.call_tool("execute_stage", arguments, progress_callback=shown)
         assert result.structured_content is not None
         assert result.structured_content["status"] == "running"
-        (workspace.root / "go").touch()
-        result = await client.call_tool("execute_stage", {"run_id": planned["run_id"]})
+
+        async def let_go(progress: float, total: float | None, message: str | None) -> None:  # noqa: ARG001 - as called
+            (workspace.root / "go").touch()
+
+        result = await client.call_tool("execute_stage", {"run_id": run_id}, progress_callback=let_go)
         assert result.structured_content is not None
         assert result.structured_content["status"] == "executed"
-        return messages
+        return signs
 
-    messages = speak(mode, script)
-    assert 2 <= len(messages) <= 5
-    assert messages[-1] is not None
-    assert messages[-1].startswith("A/waits is running: 0 of 1 units done")
+    signs = speak(mode, script)
+    assert 2 <= len(signs) <= 5
+    progress, _, message = signs[-1]
+    assert progress == 0
+    assert message is not None
+    assert message.startswith(("A/waits is running: 0 of 1 units done", "A/waits starts"))
 
 
 @pytest.mark.parametrize("mode", ["legacy", "auto"])

@@ -53,7 +53,8 @@ def made(kind: str, **fields: object) -> Event:
         extra["gates"] = TALLIES[str(fields["verdict"])]
     if kind == "decided":
         extra["decision"] = "continue"
-    return parse_event({"event": kind, "message": kind, "step": "A/one"} | MADE[kind] | extra | fields)
+    entry: dict[str, Any] = {"event": kind, "message": kind, "step": "A/one"} | MADE[kind] | extra | fields
+    return parse_event(entry)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from stagewright.state.chain import ChainedLog
+from stagewright.state.chain import ChainedLog, Entry
 from stagewright.state.clock import utc_now
 from stagewright.state.events import Event
 from stagewright.state.ledger import Ledger
@@ -172,7 +172,7 @@ def test_an_event_of_a_later_version_is_damage_for_this_one(run: RunDirectory) -
 def test_a_forged_history_with_a_valid_chain_is_impossible(run: RunDirectory, event: Make) -> None:
     """Hashes alone do not make history: the law is folded too."""
     forged = event("step_validated", attempt=1, verdict="pass").model_dump(mode="json", exclude_none=True)
-    heads = {name: head.as_json() for name, head in Ledger(run).heads().items()}
+    heads: Entry = {name: head.as_json() for name, head in Ledger(run).heads().items()}
     Ledger(run).log.append("2026-11-22T13:41:56.120Z", forged | {"anchors": heads})
     with pytest.raises(ImpossibleTransition):
         Ledger(run).fold()

@@ -10,7 +10,7 @@ from stagewright.state.transitions import ImpossibleTransition, advance, fold
 
 Make = Callable[..., Event]
 
-BLOCKED = {"blocked": {"error": "it was lost"}}
+BLOCKED: dict[str, object] = {"blocked": {"error": "it was lost"}}
 ONE: dict[str, list[tuple[str, dict[str, object]]]] = {
     # The shortest way to each status; retries is 1.
     "none": [],

@@ -1,7 +1,6 @@
 """Runs in every status, for calls that are refused there, and a check that a refusal changes nothing."""
 
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,56 +8,26 @@ from typing import Any
 import psutil
 import pytest
 
-from stagewright.state.canonical import digest_file, digest_json
+from stagewright.state.canonical import digest_file
 from stagewright.state.refusals import Refusal
-from stagewright.state.survey import Survey, SurveyRequest
 from stagewright.tools import Workspace
 
 Call = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
-def look_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let planning look into the data file in this process: the same survey without the second that its child takes."""
+def at(call: Call, plan: Callable[..., str], workspace: Workspace, planned_before: Path) -> Callable[[str], str]:
+    """Return a function that brings a run to a status through real calls, and gives its id."""
 
-    def answered(_module: str, _child: str, question: SurveyRequest, *_: object) -> Iterator[Survey]:
-        from stagewright.stages.survey import survey  # noqa: PLC0415 - loads pandas
-
-        yield survey(question)
-
-    # The package shows the function under the module's name.
-    monkeypatch.setattr(sys.modules["stagewright.tools.plan_run"], "ask_child", answered)
-
-
-@pytest.fixture(scope="session")
-def planned_before(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make the folder that keeps a copy of each study planned so far: planning one takes a second."""
-    return tmp_path_factory.mktemp("planned")
-
-
-@pytest.fixture
-def plan(
-    call: Call, declare: Callable[..., dict[str, Any]], workspace: Workspace, planned_before: Path
-) -> Callable[..., str]:
-    """Return a function that plans a study of some stages and gives its run's id."""
-
-    def planned(*stages: str, **changes: object) -> str:
-        spec = declare(*stages, **changes)
-        kept = planned_before / digest_json(spec)
+    def copied(status: str) -> str:
+        kept = planned_before / status
         if not kept.exists():
-            run_id = str(call("plan_run", spec=spec)["run_id"])
+            run_id = brought(status)
             shutil.copytree(workspace.run(run_id).path, kept / run_id)
             return run_id
         run_id = next(kept.iterdir()).name
-        shutil.copytree(kept / run_id, workspace.root / "experiments" / run_id, dirs_exist_ok=True)
+        shutil.copytree(kept / run_id, workspace.root / "experiments" / run_id)
         return run_id
-
-    return planned
-
-
-@pytest.fixture
-def at(call: Call, plan: Callable[..., str], workspace: Workspace) -> Callable[[str], str]:
-    """Return a function that brings a run to a status through real calls, and gives its id."""
 
     def brought(status: str) -> str:
         stage = "crashes" if status == "blocked" else "ok"
@@ -75,7 +44,7 @@ def at(call: Call, plan: Callable[..., str], workspace: Workspace) -> Callable[[
             call("validate_stage", run_id=run_id)
         return run_id
 
-    return brought
+    return copied
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ GO_ON = {"decision": "continue", "rationale": "the gates passed"}
 def test_a_whole_study(call: Call, plan: Plan, workspace: Workspace) -> None:
     """Two stages at three checkpoints, each executed, validated and decided on; the record tells all of it."""
     run_id = plan("ok", "second")
-    done = []
+    done, decided = [], {}
     for _ in range(6):
         executed = call("execute_stage", run_id=run_id)
         assert (executed["status"], executed["next"]["tool"]) == ("executed", "validate_stage")
