@@ -7,11 +7,12 @@ No shell reads it. In each part of the argv these are filled in: ``{run_dir}``, 
 
 import json
 import math
+import signal
 import subprocess
 import sys
 from pathlib import Path, PurePosixPath
 
-from stagewright.stages.protocol import StageContext, StageResult, Unit
+from stagewright.stages.protocol import Killed, StageContext, StageResult, Unit
 from stagewright.state.artifacts import ArtifactFormat
 from stagewright.state.attempts import REQUEST
 from stagewright.state.layout import command_output
@@ -82,6 +83,9 @@ def _run_argv(argv: list[str], output: Path) -> None:
         done = subprocess.run(argv, cwd=output, stdin=subprocess.DEVNULL, check=False)  # noqa: S603 - the operator's
     except OSError as error:
         raise CommandFailed(f"the command {argv[0]!r} could not be started: {error}") from error
+    if done.returncode < 0:
+        name = signal.Signals(-done.returncode).name
+        raise Killed(f"the command {argv[0]!r} was ended by {name}; worker.log has its output")
     if done.returncode != 0:
         raise CommandFailed(f"the command {argv[0]!r} ended with status {done.returncode}; worker.log has its output")
 

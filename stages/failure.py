@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from stagewright.stages.protocol import UnitFailed
+from stagewright.stages.protocol import Killed, UnitFailed
 from stagewright.state.records import Record
 
 __all__ = ["Failure", "describe_failure", "killed"]
@@ -64,6 +64,6 @@ def _cause(error: BaseException) -> _Cause:
 
 
 def _is_transient(error: BaseException) -> bool:
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError | Killed):
         return True
     return isinstance(error, OSError) and error.errno in TRANSIENT_ERRNO

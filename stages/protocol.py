@@ -16,7 +16,7 @@ from stagewright.stages.progress import Progress
 from stagewright.state.artifacts import ArtifactWriter, Skipped
 from stagewright.state.step_request import StepRequest
 
-__all__ = ["Stage", "StageContext", "StageResult", "Unit", "UnitFailed"]
+__all__ = ["Killed", "Stage", "StageContext", "StageResult", "Unit", "UnitFailed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,10 @@ class Unit:
     method: str | None = None
     k: int | None = None
     preprocess: str | None = None
+
+
+class Killed(Exception):  # noqa: N818 - says what happened
+    """A signal ended a process that a stage had started: from outside, or for want of memory. It may not again."""
 
 
 class UnitFailed(Exception):  # noqa: N818 - says what happened; the cause is the error

@@ -36,6 +36,8 @@ def open_h5ad(path: Path) -> Generator[h5py.File]:
         raise CohortUnreadable(f"{path}: no such file; give the path of an .h5ad file")
     if path.is_dir():
         raise CohortUnreadable(f"{path}: is a folder; zarr stores are not read yet, write the data as .h5ad")
+    if not path.is_file():
+        raise CohortUnreadable(f"{path}: is no regular file (a pipe or a device); give the path of an .h5ad file")
     try:
         with h5py.File(path, "r") as file:
             missing = [name for name in ("X", "obs", "var") if name not in file]
