@@ -17,6 +17,7 @@ from stagewright.gates.catalogue import gates_for
 from stagewright.gates.gate_entry import GateEntry
 from stagewright.gates.protocol import Finding, GateContext, GateReport, GateRequest
 from stagewright.state.artifacts import read_outcome
+from stagewright.state.lifeline import end_with_parent
 from stagewright.state.snapshot import write_atomically
 from stagewright.state.step_request import StepRequest
 
@@ -31,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if len(given) != 2:  # noqa: PLR2004 - the two paths of the usage line
         sys.stderr.write(f"{USAGE}\n")
         return 2
+    end_with_parent()
     started = time.monotonic()
     try:
         asked = GateRequest.model_validate_json(Path(given[0]).read_bytes())

@@ -129,6 +129,18 @@ GATES: tuple[GateEntry, ...] = (
         ("plan1b",),
     ),
     GateEntry(
+        "score_agreement",
+        "stagewright.gates.score_agreement",
+        "the reported AUCs follow from the out-of-fold predictions",
+        ("plan1b",),
+    ),
+    GateEntry(
+        "supervised_selection",
+        "stagewright.gates.supervised_selection",
+        "genes were selected without the labels that the classifiers are scored on",
+        CLASSIFY,
+    ),
+    GateEntry(
         "budget",
         "stagewright.gates.budget",
         "run time and memory stay within the run's limits",

@@ -6,7 +6,7 @@ from stagewright.state.layout import analysis, classification_cell, preprocess_f
 from stagewright.state.spec.goal import Checkpoint
 from stagewright.state.step_request import StepRequest
 
-__all__ = ["cell_table", "coefficients_table", "embedding_file", "oof_table", "patient_table"]
+__all__ = ["cell_table", "coefficients_table", "embedding_file", "oof_table", "patient_table", "plan1b_summary"]
 
 
 def embedding_file(checkpoint: Checkpoint, tag: str) -> PurePosixPath:
@@ -34,3 +34,8 @@ def coefficients_table(request: StepRequest, tag: str, method: str) -> PurePosix
 def oof_table(request: StepRequest, tag: str, method: str) -> PurePosixPath:
     """Return where Plan 1b writes its out-of-fold predictions."""
     return classification_cell(request.checkpoint, tag, method) / "oof_predictions.parquet"
+
+
+def plan1b_summary(checkpoint: Checkpoint) -> PurePosixPath:
+    """Return where Plan 1b writes one row for each preprocess, method and penalty."""
+    return analysis(checkpoint) / "classification_grid" / "plan1b_summary.csv"

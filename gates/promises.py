@@ -4,7 +4,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from stagewright.gates.places import cell_table, coefficients_table, embedding_file, oof_table, patient_table
+from stagewright.gates.places import (
+    cell_table,
+    coefficients_table,
+    embedding_file,
+    oof_table,
+    patient_table,
+    plan1b_summary,
+)
 from stagewright.state.artifacts import ArtifactFormat
 from stagewright.state.layout import analysis, k_folder, preprocess_folder, replicate_folder
 from stagewright.state.spec.grid import SEED_INVARIANT, Method
@@ -161,7 +168,7 @@ def _plan1b(request: StepRequest) -> Iterator[Promise]:
         yield _coefficients(request, tag, method)
         yield Promise(str(oof_table(request, tag, method)), "parquet", columns=tuple(OOF.split(",")))
     rows = len(grid(request)) * len(request.study.penalties)
-    yield _table(analysis(request.checkpoint) / "classification_grid" / "plan1b_summary.csv", PLAN1B_SUMMARY, rows)
+    yield _table(plan1b_summary(request.checkpoint), PLAN1B_SUMMARY, rows)
 
 
 def _coefficients(request: StepRequest, tag: str, method: Method) -> Promise:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from stagewright.state.artifacts import Artifact, Outcome
+from stagewright.state.artifacts import Outcome
 from stagewright.state.records import ArtifactSeal, Limits, Record, Verdict
 from stagewright.state.step_request import StepRequest
 
@@ -95,10 +95,6 @@ class GateContext:
     asked: GateRequest
     request: StepRequest
     outcome: Outcome
-
-    def artifact(self, path: str) -> Artifact | None:
-        """Return the declared artifact at a path relative to the run directory."""
-        return next((item for item in self.outcome.artifacts if item.path == path), None)
 
     def threshold(self, gate: str, bound: str, default: float) -> float:
         """Return a gate's bound: the sealed spec's, or else the default."""

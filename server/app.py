@@ -7,6 +7,7 @@ the two. A refusal is a tool error, of which a model sees the text.
 """
 
 import inspect
+import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Annotated, Any, get_args
@@ -21,7 +22,7 @@ from mcp_types import CallToolRequestParams, CallToolResult, TextContent, Tool, 
 
 from stagewright import __version__
 from stagewright.server.instructions import DESCRIPTIONS, INSTRUCTIONS
-from stagewright.state.refusals import Refusal
+from stagewright.state.refusals import NextCall, Refusal
 from stagewright.tools import TOOLS, Caller, Reply, Tick, Workspace, call_tool
 from stagewright.tools.arguments import parameters_of
 from stagewright.tools.call import refuse_bad_arguments
@@ -32,18 +33,18 @@ POLL_S = 0.1
 NOTIFY_EVERY_S = 1.0
 
 
-def _hints(*, reads: bool = False, destroys: bool = False) -> ToolAnnotations:
-    """Return what a client may tell its user of a tool. Each tool may be called twice, and none leaves this machine."""
+def _hints(*, reads: bool = False, destroys: bool = False, repeats: bool = True) -> ToolAnnotations:
+    """Return what a client may tell its user of a tool. No tool reaches beyond this machine."""
     return ToolAnnotations(
         read_only_hint=reads,
         destructive_hint=destroys,
-        idempotent_hint=True,
+        idempotent_hint=repeats,
         open_world_hint=False,
     )
 
 
 ANNOTATIONS = {
-    "plan_run": _hints(),
+    "plan_run": _hints(repeats=False),  # once the run has started, the same spec plans another
     "execute_stage": _hints(),
     "validate_stage": _hints(),
     "decide": _hints(destroys=True),  # stop ends a run for good, and adjust replaces a step's results
@@ -115,6 +116,9 @@ def _as_mcp_tool(workspace: Workspace, name: str) -> Callable[..., Awaitable[Cal
             reply = await _drive(call, ctx)
         except Refusal as refusal:
             return _refused(refusal)
+        except Exception as error:
+            logging.getLogger(__name__).exception("the tool %s failed", name)
+            return _refused(_internal(name, error))
         structured = reply.model_dump(mode="json", exclude_none=True)
         return CallToolResult(
             content=[TextContent(type="text", text=reply.text())],
@@ -130,6 +134,15 @@ def _as_mcp_tool(workspace: Workspace, name: str) -> Callable[..., Awaitable[Cal
         return_annotation=Annotated[CallToolResult, reply_type],
     )
     return tool
+
+
+def _internal(name: str, error: Exception) -> Refusal:
+    return Refusal(
+        "internal",
+        f"{name} failed by a bug of the server ({type(error).__name__}); the call was recorded and the server's log "
+        "has the traceback. What the run's ledger holds is safe.",
+        next_call=NextCall(tool="read_state", arguments={}, why="shows where the runs stand"),
+    )
 
 
 def _return_type(name: str) -> Any:  # noqa: ANN401 - a type annotation

@@ -7,6 +7,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from stagewright.state.lifeline import end_with_parent
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one child and return its exit status."""
@@ -16,7 +18,6 @@ def main(arguments: list[str] | None = None) -> int:
     supervise.add_argument("attempt", type=Path)
     work = children.add_parser("work", help="do the work of an attempt")
     work.add_argument("attempt", type=Path)
-    work.add_argument("--lifeline", type=int)
     survey = children.add_parser("survey", help="look into a data file without reading its matrix")
     survey.add_argument("request", type=Path)
     survey.add_argument("answer", type=Path)
@@ -28,6 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     cohort.add_argument("--seed", type=int, default=0)
     children.add_parser("warm", help="compile the numerical kernels")
     asked = parser.parse_args(arguments)
+    end_with_parent()
     return CHILDREN[asked.child](asked)
 
 
@@ -43,7 +45,7 @@ def _supervise(asked: argparse.Namespace) -> int:
 def _work(asked: argparse.Namespace) -> int:
     from stagewright.stages.worker import work
 
-    return work(asked.attempt, asked.lifeline)
+    return work(asked.attempt)
 
 
 def _survey(asked: argparse.Namespace) -> int:

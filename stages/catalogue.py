@@ -37,8 +37,16 @@ STAGES: Mapping[str, StageEntry] = {
     ),
 }
 
+BEST = {
+    "plan1a": ("auc_in_sample",),
+    "plan1b": ("auc", "auc_choice_left_out", "average_precision"),
+}
+OF_CONFIGURATION = {"plan1a": "auc_in_sample", "plan1b": "auc"}
+OF_METHOD = ("k", "explained", "stability_median")
+
 METHODS = ("pca", "fa", "nmf")
 PREPROCESS = ("hvg", "all_filtered")
+SHOWN_METRICS = 5
 
 
 def load_stage(name: str) -> Stage:
@@ -55,6 +63,37 @@ def count_units(stage: str, study: EffectiveStudy) -> int:
     if stage == "plan1a":
         return 2 * cells  # the embedding, then its paths
     return cells if stage in STAGES else 1
+
+
+def metric_names(stage: str, spec: GoalSpec) -> list[str]:
+    """Return the metrics that a built-in stage reports for this spec, e.g. ``plan1b.best.auc``."""
+    if stage == "plan0":
+        return [f"plan0.{method}.{name}" for method in spec.reduction.methods for name in OF_METHOD]
+    cells = [
+        f"{stage}.{entry.tag}.{method}.{penalty}.{OF_CONFIGURATION[stage]}"
+        for entry in spec.preprocess
+        for method in spec.reduction.methods
+        for penalty in spec.classifier.penalties
+    ]
+    return [*(f"{stage}.best.{name}" for name in BEST[stage]), f"{stage}.n_patients", *cells]
+
+
+def _metric_faults(spec: GoalSpec) -> list[str]:
+    """Return the stop criteria on metrics that no stage of the spec reports: they could never be judged."""
+    faults = []
+    for kind, criteria in (("success", spec.stop.success), ("failure", spec.stop.failure)):
+        for index, criterion in enumerate(criteria):
+            stage = criterion.metric.partition(".")[0]
+            place = f"stop.{kind}[{index}].metric"
+            if stage not in spec.stages:
+                faults.append(f"{place}: got {criterion.metric!r}, but the stages are {', '.join(spec.stages)}")
+            elif stage in STAGES and criterion.metric not in (known := metric_names(stage, spec)):
+                shown = ", ".join(known[:SHOWN_METRICS])
+                faults.append(
+                    f"{place}: {stage} reports no {criterion.metric!r}{nearest(criterion.metric, known)}; "
+                    f"it reports {shown} and the like",
+                )
+    return faults
 
 
 def spec_faults(spec: GoalSpec, commands: Mapping[str, Any]) -> list[str]:
@@ -91,6 +130,7 @@ def spec_faults(spec: GoalSpec, commands: Mapping[str, Any]) -> list[str]:
     ]
     if spec.classifier.cv.scope != "classifier":
         faults.append("classifier.cv.scope: pipeline is not built into this version; available: classifier")
+    faults += _metric_faults(spec)
     if spec.holdout is not None:
         faults.append("holdout: the sealed hold-out is not built into this version; leave the key out")
     return faults

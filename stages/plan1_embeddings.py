@@ -46,6 +46,8 @@ class EmbeddedCohort:
     ----------
     tag
         Name of the preprocess.
+    supervised
+        Whether the label took part in its choice of genes.
     obs
         The columns that the goal spec names, indexed by cell name.
     positive
@@ -55,6 +57,7 @@ class EmbeddedCohort:
     """
 
     tag: str
+    supervised: bool
     obs: pd.DataFrame
     positive: NDArray[np.bool_]
     scores: Mapping[str, NDArray[np.float32]]
@@ -83,7 +86,7 @@ def embedded_cohorts(context: StageContext) -> Iterator[EmbeddedCohort]:
             raise ValueError(f"Plan 1A sealed no embeddings for {entry.tag}; adjust the preprocess list at plan1a")
         if digest_file(context.run / path) != digests[path]:
             raise ValueError(f"{path} was changed after Plan 1A sealed it (its sha256 differs); restore it")
-        yield _read(context.run / path, entry.tag, request)
+        yield _read(context.run / path, entry, request)
 
 
 def _fit(context: StageContext, cohort: Cohort, entry: Preprocess) -> EmbeddedCohort:
@@ -118,7 +121,7 @@ def _fit(context: StageContext, cohort: Cohort, entry: Preprocess) -> EmbeddedCo
     save_h5ad(context.artifacts, folder / FILE, data)
     context.artifacts.write_json(folder / "gene_log.json", gene_log(entry.tag, selection, cohort.var_names))
     scores = {method: fit.scores for method, fit in fits.items()}
-    return EmbeddedCohort(entry.tag, cohort.obs, cohort.positive, scores)
+    return EmbeddedCohort(entry.tag, entry.supervised, cohort.obs, cohort.positive, scores)
 
 
 def _provenance(request: StepRequest, entry: Preprocess, fits: Mapping[str, Reduction]) -> dict[str, object]:
@@ -132,10 +135,14 @@ def _provenance(request: StepRequest, entry: Preprocess, fits: Mapping[str, Redu
     }
 
 
-def _read(path: Path, tag: str, request: StepRequest) -> EmbeddedCohort:
+def _read(path: Path, entry: Preprocess, request: StepRequest) -> EmbeddedCohort:
+    tag = entry.tag
     with h5py.File(path, "r") as file:
+        made_by = json.loads(read_elem(file["uns/stagewright"]))["preprocess"]
         obs: pd.DataFrame = read_elem(file["obs"])
         scores = {name.removeprefix("X_"): np.asarray(array[:]) for name, array in file["obsm"].items()}
+    if made_by != entry.model_dump(mode="json"):
+        raise ValueError(f"Plan 1A made {tag} with other parameters ({made_by}); adjust the preprocess list at plan1a")
     for method in request.study.methods:
         k = request.k_by_method[method]
         if method not in scores or scores[method].shape[1] != k:
@@ -143,4 +150,5 @@ def _read(path: Path, tag: str, request: StepRequest) -> EmbeddedCohort:
                 f"Plan 1A sealed no {method} embedding with K={k} for {tag}; methods and K are adjusted at plan1a",
             )
     positive = (obs[request.scope.label.column].astype(str) == request.scope.label.positive).to_numpy()
-    return EmbeddedCohort(tag, obs, positive, {str(method): scores[method] for method in request.study.methods})
+    kept = {str(method): scores[method] for method in request.study.methods}
+    return EmbeddedCohort(tag, entry.supervised, obs, positive, kept)

@@ -24,7 +24,9 @@ __all__ = [
     "configurations",
     "patients_of",
     "scores",
+    "supervised_notes",
     "trials",
+    "unsupervised",
 ]
 
 METRICS = (
@@ -39,7 +41,7 @@ METRICS = (
 )
 """The metrics beside ROC AUC that the tables of both stages hold."""
 
-SummaryRow: TypeAlias = dict[str, "str | int | float"]
+SummaryRow: TypeAlias = dict[str, "str | int | float | bool"]
 """One configuration and penalty in a stage's summary table."""
 
 L1_RATIO: Mapping[str, float] = MappingProxyType({"l1": 1.0, "l2": 0.0, "elasticnet": 0.5})
@@ -98,6 +100,17 @@ def best_row(rows: Sequence[SummaryRow], score: str) -> SummaryRow:
     return max(rows, key=lambda row: float(row[score]))
 
 
+def unsupervised(rows: Sequence[SummaryRow]) -> list[SummaryRow]:
+    """Return the rows whose genes were chosen without the label; all of them when there is no such row."""
+    return [row for row in rows if not row["supervised"]] or [*rows]
+
+
+def supervised_notes(rows: Iterable[SummaryRow]) -> list[str]:
+    """Return a note for each preprocess that chose its genes by the label."""
+    tags = dict.fromkeys(str(row["preprocess"]) for row in rows if row["supervised"])
+    return [f"{tag} chose its genes by the label of all cells: its scores are optimistic" for tag in tags]
+
+
 def configurations(rows: Iterable[SummaryRow]) -> tuple[str, ...]:
     """Return the name of each scored configuration, e.g. ``hvg_3000/nmf/k_20``, each once."""
     return tuple(dict.fromkeys(f"{row['preprocess']}/{row['method']}/k_{row['k']}" for row in rows))
@@ -110,7 +123,7 @@ def scores(stage: str, rows: Iterable[SummaryRow], score: str, name: str) -> dic
 
 def trials(rows: Iterable[SummaryRow], score: str) -> tuple[dict[str, JsonValue], ...]:
     """Return every scored configuration with its score, for the table of all that was tried."""
-    named = ("preprocess", "method", "k", "penalty", "alpha")
+    named = ("preprocess", "supervised", "method", "k", "penalty", "alpha")
     found = []
     for row in rows:
         trial: dict[str, JsonValue] = {name: row[name] for name in named}

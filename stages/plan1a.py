@@ -23,7 +23,9 @@ from stagewright.stages.plan1_tables import (
     configurations,
     patients_of,
     scores,
+    supervised_notes,
     trials,
+    unsupervised,
 )
 from stagewright.stages.protocol import StageContext, StageResult, Unit
 from stagewright.state.artifacts import Skipped
@@ -54,7 +56,7 @@ def run(context: StageContext) -> StageResult:
             skipped += left_out
     table = pd.DataFrame(summary)
     save_csv(context.artifacts, analysis(request.checkpoint) / "classification_grid" / "plan1a_summary.csv", table)
-    best = best_row(summary, "auc_in_sample_median")
+    best = best_row(unsupervised(summary), "auc_in_sample_median")
     return StageResult(
         metrics={
             "plan1a.best.auc_in_sample": float(best["auc_in_sample_median"]),
@@ -63,7 +65,10 @@ def run(context: StageContext) -> StageResult:
         | scores("plan1a", summary, "auc_in_sample_median", "auc_in_sample"),
         configurations=configurations(summary),
         skipped=tuple(skipped),
-        notes=("in-sample scores describe the fit, they are no estimate for other cells: plan1b measures out of fold",),
+        notes=(
+            "in-sample scores describe the fit, they are no estimate for other cells: plan1b measures out of fold",
+            *supervised_notes(summary),
+        ),
         trials=trials(summary, "auc_in_sample_median"),
         n_cells=n_cells,
     )
@@ -90,7 +95,7 @@ def _paths(context: StageContext, cohort: EmbeddedCohort, method: str) -> tuple[
         for item, path in zip(kept, fits, strict=True):
             metrics.append(_metric_rows(item, penalty, path, embedding.shape[1]))
             coefs.append(coefficients(item.name, penalty, path))
-        summary.append(_summary_row(cohort.tag, method, penalty, fits, alphas, len(skipped), embedding.shape[1]))
+        summary.append(_summary_row(cohort, method, penalty, fits, alphas, len(skipped)))
     folder = classification_cell(request.checkpoint, cohort.tag, method)
     save_csv(context.artifacts, folder / "metrics_no_cv.csv", pd.concat(metrics, ignore_index=True))
     save_csv(context.artifacts, folder / "coefs_no_cv.csv", pd.concat(coefs, ignore_index=True))
@@ -119,22 +124,22 @@ def _metric_rows(item: PatientCells, penalty: str, path: InSamplePath, k: int) -
 
 
 def _summary_row(
-    tag: str,
+    cohort: EmbeddedCohort,
     method: str,
     penalty: str,
     fits: Iterable[InSamplePath],
     alphas: np.ndarray,
     n_skipped: int,
-    k: int,
 ) -> SummaryRow:
     """Return the median over patients at the alpha where it is highest; the larger alpha among equals."""
     by_patient = np.vstack([path.metrics.roc_auc for path in fits])
     median = np.median(by_patient, axis=0)
     at = int(np.flatnonzero(median >= median.max() - 1e-12).max())
     return {
-        "preprocess": tag,
+        "preprocess": cohort.tag,
+        "supervised": cohort.supervised,
         "method": method,
-        "k": k,
+        "k": int(cohort.scores[method].shape[1]),
         "penalty": penalty,
         "alpha": float(alphas[at]),
         "n_patients": len(by_patient),

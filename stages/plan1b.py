@@ -3,7 +3,9 @@
 Within each patient cells are split into stratified folds, again for each repeat, and the same folds serve every
 configuration. A configuration has one penalty strength for all patients: the one with the highest median over patients
 of the mean AUC over repeats. It is chosen on the scores that it is reported with, which flatters it a little; the
-tables hold every strength, and `auc_choice_left_out_median` is a score that the choice did not see.
+tables hold every strength, and in `auc_choice_left_out_median` each patient is scored at the strength that the other
+patients choose. A preprocess that chose its genes by the label is scored, and never the best: its scores are flattered
+by the choice, which saw the test folds.
 """
 
 from collections.abc import Sequence
@@ -28,7 +30,9 @@ from stagewright.stages.plan1_tables import (
     configurations,
     patients_of,
     scores,
+    supervised_notes,
     trials,
+    unsupervised,
 )
 from stagewright.stages.protocol import StageContext, StageResult, Unit
 from stagewright.state.artifacts import Skipped
@@ -71,9 +75,9 @@ def run(context: StageContext) -> StageResult:
             skipped += left_out
             notes |= dict.fromkeys(reduced)
     table = pd.DataFrame(summary)
-    table["best"] = table.index == table["auc_median"].idxmax()
+    best = best_row(unsupervised(summary), "auc_median")
+    table["best"] = [row is best for row in summary]
     save_csv(context.artifacts, analysis(request.checkpoint) / "classification_grid" / "plan1b_summary.csv", table)
-    best = best_row(summary, "auc_median")
     named = f"{best['preprocess']}/{best['method']}/k_{best['k']}/{best['penalty']}"
     return StageResult(
         metrics={
@@ -85,7 +89,11 @@ def run(context: StageContext) -> StageResult:
         | scores("plan1b", summary, "auc_median", "auc"),
         configurations=configurations(summary),
         skipped=tuple(skipped),
-        notes=(f"best configuration: {named}, median AUC over patients {best['auc_median']:.4f}", *notes),
+        notes=(
+            f"best configuration: {named}, median AUC over patients {best['auc_median']:.4f}",
+            *supervised_notes(summary),
+            *notes,
+        ),
         trials=trials(summary, "auc_median"),
         n_cells=n_cells,
     )
@@ -121,7 +129,7 @@ def _configuration(
 
         scored = map_nogil(score, kept, request.workers)
         at = _common_alpha(scored)
-        summary.append(_summary_row(cohort.tag, method, penalty, scored, at, len(skipped), embedding.shape[1]))
+        summary.append(_summary_row(cohort, method, penalty, scored, at, len(skipped)))
         for item in scored:
             metrics.append(_metric_rows(item, penalty, embedding.shape[1], study.repeats))
             coefs.append(coefficients(item.patient.name, penalty, item.path.refit))
@@ -156,24 +164,28 @@ def _split(
 
 def _common_alpha(scored: Sequence[_Scored]) -> int:
     """Return the place of the alpha with the highest median AUC over patients; the largest alpha among equals."""
-    median = np.median(np.vstack([item.path.auc_by_alpha for item in scored]), axis=0)
-    return int(np.flatnonzero(median >= median.max() - TIE).max())
+    return _largest_best(np.median(np.vstack([item.path.auc_by_alpha for item in scored]), axis=0))
+
+
+def _largest_best(auc: np.ndarray) -> int:
+    """Return the place of the highest AUC; the last, with the strongest penalty, among equals."""
+    return int(np.flatnonzero(auc >= auc.max() - TIE).max())
 
 
 def _summary_row(
-    tag: str,
+    cohort: EmbeddedCohort,
     method: str,
     penalty: str,
     scored: Sequence[_Scored],
     at: int,
     n_skipped: int,
-    k: int,
 ) -> SummaryRow:
     auc = np.array([item.path.auc_by_alpha[at] for item in scored])
     return {
-        "preprocess": tag,
+        "preprocess": cohort.tag,
+        "supervised": cohort.supervised,
         "method": method,
-        "k": k,
+        "k": int(cohort.scores[method].shape[1]),
         "penalty": penalty,
         "alpha": float(scored[0].path.alphas[at]),
         "n_patients": len(scored),
@@ -183,11 +195,23 @@ def _summary_row(
         "auc_min": float(auc.min()),
         "auc_max": float(auc.max()),
         "auc_median_own_alpha": float(np.median([item.path.auc_at_best for item in scored])),
-        "auc_choice_left_out_median": float(np.median([item.path.auc_choice_left_out.mean() for item in scored])),
+        "auc_choice_left_out_median": _choice_left_out(scored),
         "average_precision_median": _median_at(scored, "average_precision", at),
         "balanced_accuracy_median": _median_at(scored, "balanced_accuracy", at),
         "worst_gap": max(item.path.worst_gap for item in scored),
     }
+
+
+def _choice_left_out(scored: Sequence[_Scored]) -> float:
+    """Return the median AUC over patients, each at the alpha that the other patients choose.
+
+    A single patient has no others: there each fold is scored at the alpha that its other folds choose.
+    """
+    if len(scored) == 1:
+        return float(scored[0].path.auc_choice_left_out.mean())
+    auc = np.vstack([item.path.auc_by_alpha for item in scored])
+    others = [np.median(np.delete(auc, patient, axis=0), axis=0) for patient in range(len(auc))]
+    return float(np.median([row[_largest_best(median)] for row, median in zip(auc, others, strict=True)]))
 
 
 def _median_at(scored: Sequence[_Scored], metric: str, at: int) -> float:

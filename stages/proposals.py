@@ -18,7 +18,8 @@ def propose(failure: Failure, request: StepRequest) -> tuple[Proposal, ...]:
     that belongs to no unit gets the smallest safe proposals: one worker, then the smaller grid.
     """
     proposals: list[Proposal | None] = []
-    if failure.method is not None and failure.k is not None:
+    if failure.method is not None and failure.k is not None and request.stage == "plan0":
+        # Later stages take the K that Plan 0 chose: there a shorter list would change nothing.
         proposals.append(_without_k(request, failure.method, failure.k))
     if failure.method is not None:
         proposals.append(_without_method(request, failure.method))

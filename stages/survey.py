@@ -32,6 +32,8 @@ def survey(asked: SurveyRequest) -> Survey:
         counts = tabulate(path, asked.scope)
     except (CohortUnreadable, CohortMismatch) as error:
         return Survey(fault=str(error))
+    except (OSError, KeyError, TypeError, ValueError) as error:  # a file that no check above foresaw
+        return Survey(fault=f"{path} cannot be read as an AnnData file ({type(error).__name__}: {error})")
     return Survey(
         data=SealedData(path=str(path), bytes=path.stat().st_size, sha256=digest_file(path)),
         n_obs=facts["n_obs"],

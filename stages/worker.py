@@ -5,10 +5,7 @@ that happens, the pipe closes and the worker ends itself and what it started.
 """
 
 import math
-import os
 import shutil
-import signal
-import threading
 import traceback
 from pathlib import Path
 
@@ -24,18 +21,14 @@ from stagewright.state.step_request import StepRequest
 __all__ = ["work"]
 
 
-def work(attempt: Path, lifeline: int | None) -> int:
+def work(attempt: Path) -> int:
     """Do the work that `request.json` of an attempt asks for and return the exit status: 0 done, 1 failed.
 
     Parameters
     ----------
     attempt
         The attempt's folder, ``<run>/attempts/NNNN_<checkpoint>_<stage>``.
-    lifeline
-        The reading end of the supervisor's pipe, or None when nobody supervises.
     """
-    if lifeline is not None:
-        threading.Thread(target=_end_with_supervisor, args=(lifeline,), daemon=True).start()
     try:
         outcome = _run_stage(attempt)
     except Exception as error:  # noqa: BLE001 - the rim: whatever it was becomes the attempt's recorded failure
@@ -73,8 +66,3 @@ def _run_stage(attempt: Path) -> Outcome:
         n_cells=result.n_cells,
         trials=result.trials,
     )
-
-
-def _end_with_supervisor(lifeline: int) -> None:
-    os.read(lifeline, 1)  # returns only when the last writing end is closed
-    os.killpg(os.getpgid(0), signal.SIGKILL)

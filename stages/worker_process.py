@@ -13,6 +13,7 @@ import psutil
 from stagewright.stages.failure import Failure
 from stagewright.stages.worker_command import pinned_environment, worker_command
 from stagewright.state.attempts import CANCEL, FAILURE, RESULT, TRACEBACK, WORKER_LOG
+from stagewright.state.lifeline import VARIABLE, lifeline
 from stagewright.state.step_request import StepRequest
 from stagewright.state.units import format_bytes, format_seconds
 
@@ -41,35 +42,31 @@ class WorkerEnding:
     exit_status: int | None = None
     elapsed_s: float = 0.0
     peak_rss_bytes: int = 0
-    cancelled: bool = False
     over: Failure | None = None
     seen: set[psutil.Process] = field(default_factory=set)
 
 
 def run_worker(folder: Path, request: StepRequest) -> WorkerEnding:
     """Run the worker of an attempt to its end, or to its limits, and leave no process of it."""
-    lifeline, held = os.pipe()
     started = time.monotonic()
+    ending = WorkerEnding()
     for stale in (RESULT, FAILURE, TRACEBACK):
         (folder / stale).unlink(missing_ok=True)
-    with (folder / WORKER_LOG).open("ab") as log:
+    with lifeline() as reading, (folder / WORKER_LOG).open("ab") as log:
         worker = subprocess.Popen(  # noqa: S603 - our own module, no shell
-            worker_command(folder, lifeline),
+            worker_command(folder),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            pass_fds=(lifeline,),
+            pass_fds=(reading,),
             start_new_session=True,
-            env=pinned_environment(),
+            env=pinned_environment() | {VARIABLE: str(reading)},
             cwd=folder,
         )
-    os.close(lifeline)
-    ending = WorkerEnding()
-    try:
-        _watch(worker, folder, request, started, ending)
-    finally:
-        _end_tree(worker, ending.seen)
-        os.close(held)
+        try:
+            _watch(worker, folder, request, started, ending)
+        finally:
+            _end_tree(worker, ending.seen)
     ending.exit_status = worker.returncode
     ending.elapsed_s = time.monotonic() - started
     return ending
@@ -93,7 +90,6 @@ def _watch(
             signs_of_life += 1
             os.utime(folder / "alive.lock")  # tells how long an attempt lived whose supervisor was killed
         if (folder / CANCEL).exists():
-            ending.cancelled = True
             return
         if elapsed_s > request.limits.runtime_s:
             limit = format_seconds(request.limits.runtime_s)

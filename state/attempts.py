@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from stagewright.state.canonical import digest_file
+from stagewright.state.refusals import LedgerCorrupt
 from stagewright.state.run_directory import RunDirectory
 from stagewright.state.step_request import StepRequest
 
@@ -36,6 +37,8 @@ def open_attempt(run: RunDirectory, request: StepRequest) -> tuple[Path, str]:
     What a call that died before its ledger entry left under this number was never acknowledged, and is written over.
     """
     folder = run.attempt(request.attempt, request.step)
+    if folder.is_symlink() or folder.parent.is_symlink() or folder.parent.parent.is_symlink():
+        raise LedgerCorrupt(f"{folder} goes through a link, which no run of ours has: work there could leave the run")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CANCEL).unlink(missing_ok=True)
     path = folder / REQUEST

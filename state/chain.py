@@ -71,12 +71,26 @@ class ChainedLog:
         self.path = path
 
     def head(self) -> Head:
-        """Return the last acknowledged entry's number and hash, reading only the end of the file."""
+        """Return the last acknowledged entry's number and hash, reading only the end of the file.
+
+        A shared lock keeps out a line that is written but not flushed yet: it may still be taken back.
+        """
         try:
-            with self.path.open("rb") as file:
-                return _head_of(_last_line(file.fileno()))
+            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except FileNotFoundError:
             return Head(0, GENESIS)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH)
+            return _head_of(_last_line(fd))
+        finally:
+            os.close(fd)
+
+    def size(self) -> int:
+        """Return the log's size in bytes."""
+        try:
+            return self.path.stat().st_size
+        except FileNotFoundError:
+            return 0
 
     def append(self, at: str, fields: Mapping[str, JsonValue]) -> Entry:
         """Append one entry and return it once it is safe on the disk.
@@ -93,7 +107,7 @@ class ChainedLog:
         OSError
             When the disk does not take the whole line; the log is then as it was before.
         """
-        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
             self._move_torn_tail(fd, at)
@@ -215,7 +229,7 @@ def _append_locked(fd: int, at: str, fields: Mapping[str, JsonValue]) -> Entry:
 def _write_whole(fd: int, line: bytes, position: int) -> None:
     written = os.pwrite(fd, line, position)
     if written != len(line):
-        raise OSError(errno.ENOSPC, f"the disk took {written} of {len(line)} bytes")
+        raise OSError(errno.ENOSPC, f"the disk took {written} of the {len(line)} bytes of a log entry")
 
 
 def _acknowledged_size(fd: int, size: int) -> int:

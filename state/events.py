@@ -51,6 +51,7 @@ class RunPlanned(_Event):
     steps: tuple[str, ...]
     spec_sha256: Sha256
     spec_digest: Sha256
+    plan_sha256: Sha256 | None = None
     data: SealedData
     limits: Limits
     approvals: tuple[Checkpoint, ...] = ()

@@ -24,6 +24,9 @@ from stagewright.state.transitions import advance
 
 __all__ = ["Ledger", "Transition"]
 
+FOLDED_BYTES = 1 << 20
+"""Ledgers up to this size, some hundreds of entries, are always folded: anybody can edit a snapshot."""
+
 DETAIL_LOGS = tuple(name for name in LOG_NAMES if name != "agent_run")
 
 
@@ -33,21 +36,30 @@ class Ledger:
     def __init__(self, run: RunDirectory) -> None:
         self.run = run
         self.log = ChainedLog(run.log("agent_run"))
+        self._folded: tuple[Head, RunState] | None = None
 
     def detail(self, name: str) -> ChainedLog:
         """Return one of the logs beside the ledger: validation, decision or tool_calls."""
         return ChainedLog(self.run.log(name))
 
     def read(self) -> RunState:
-        """Return the present state: from RUN_STATE.json while that is the ledger's head, else by folding the ledger.
+        """Return the present state by folding the ledger; of a very long one, from RUN_STATE.json at the same head.
+
+        A fold is remembered until the ledger grows, so that whoever polls pays for it once.
 
         Raises
         ------
         LedgerCorrupt
             When the ledger has to be folded and does not hold together.
         """
-        snapshot = read_snapshot(self.run.snapshot, self.log.head())
-        return self.fold() if snapshot is None else snapshot
+        head = self.log.head()
+        if self._folded is not None and self._folded[0] == head:
+            return self._folded[1]
+        state = read_snapshot(self.run.snapshot, head) if self.log.size() > FOLDED_BYTES else None
+        if state is None:
+            state = self.fold()
+        self._folded = (head, state)
+        return state
 
     def fold(self) -> RunState:
         """Return the state by verifying and folding the whole ledger.

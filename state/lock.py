@@ -46,7 +46,7 @@ def run_lock(path: Path, *, run_id: str | None, wait_s: float = WAIT_S) -> Itera
     Refusal
         `run_locked`, naming the holder, when the lock is not free within `wait_s`.
     """
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
     try:
         deadline = time.monotonic() + wait_s
         while not _try_lock(fd):
@@ -76,7 +76,7 @@ def hold_alive(path: Path) -> int:
     RuntimeError
         When somebody holds it: the attempt is running.
     """
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
     deadline = time.monotonic() + PROBE_S  # `is_alive` holds the lock for an instant while it looks
     while not _try_lock(fd):
         if time.monotonic() >= deadline:

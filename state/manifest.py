@@ -15,6 +15,7 @@ from pydantic import BaseModel, JsonValue
 from stagewright.state.artifacts import Artifact
 from stagewright.state.run_state import RunState
 from stagewright.state.spec.goal import GoalSpec
+from stagewright.state.threads import PINNED_THREADS
 
 __all__ = ["CodeState", "DataFacts", "manifest_text", "new_manifest", "read_manifest", "updated_manifest"]
 
@@ -32,7 +33,6 @@ PACKAGES = (
     "scikit-misc",
     "scipy",
 )
-THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
 class CodeState(BaseModel):
@@ -89,7 +89,7 @@ def new_manifest(
             "platform": platform.platform(),
             "machine": platform.machine(),
             "cpus": os.cpu_count(),
-            "threads": dict.fromkeys(THREADS, "1"),  # as the supervisor pins them for every worker
+            "threads": dict.fromkeys(PINNED_THREADS, "1"),  # in every child process
         },
         "notes": [],
     }

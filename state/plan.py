@@ -48,9 +48,15 @@ def plan_document(run_id: str, spec: GoalSpec, limits: Limits, units: Mapping[st
         ),
         "",
     ]
+    built_in = any(stage.startswith("plan") for stage in spec.stages)  # a command scales itself
     for checkpoint in CHECKPOINTS:
         study = effective_study(spec, Adjustments(), checkpoint)
-        lines += [f"## Checkpoint {checkpoint} - {PURPOSE[checkpoint]}", "", *_scale_lines(study), ""]
+        lines += [
+            f"## Checkpoint {checkpoint} - {PURPOSE[checkpoint]}",
+            "",
+            *(_scale_lines(study) if built_in else []),
+            "",
+        ]
         lines += ["| step | units |", "|---|---|"]
         lines += [f"| {step} | {units[step]} |" for step in plan_steps(spec) if step.startswith(f"{checkpoint}/")]
         lines += [""]
@@ -63,8 +69,11 @@ def plan_document(run_id: str, spec: GoalSpec, limits: Limits, units: Mapping[st
         ),
         "",
     ]
-    lines += [f"- Stop with success when {criterion}" for criterion in spec.stop.success]
-    lines += [f"- Stop as failed when {criterion}" for criterion in spec.stop.failure]
+    lines += [f"- Success, judged from checkpoint B on: {criterion}" for criterion in spec.stop.success]
+    lines += [
+        f"- Failure, judged from checkpoint B on: {criterion}; continue is refused then"
+        for criterion in spec.stop.failure
+    ]
     lines += [f"- A person approves before checkpoint {checkpoint}" for checkpoint in spec.approvals]
     if warnings:
         lines += ["", "## Warnings", "", *(f"- {warning}" for warning in warnings)]

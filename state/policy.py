@@ -9,13 +9,12 @@ from pydantic import Field, ValidationError
 
 from stagewright.state.refusals import Refusal
 from stagewright.state.spec.faults import describe_faults, list_faults
+from stagewright.state.spec.goal import StageName
 from stagewright.state.spec.strict import Strict
 from stagewright.state.step_request import CommandStage
 from stagewright.state.units import Bytes, Seconds
 
 __all__ = ["Caps", "Policy", "parse_policy"]
-
-StageName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 
 
 class Caps(Strict):

@@ -26,6 +26,7 @@ RefusalCode = Literal[
     "no_gates",
     "damaged",
     "storage",
+    "internal",
 ]
 
 

@@ -96,7 +96,7 @@ def list_runs(root: Path) -> Iterator[RunDirectory]:
     if not experiments.is_dir():
         return
     for path in sorted(experiments.iterdir(), reverse=True):
-        if RUN_NAME.match(path.name) and path.is_dir():
+        if RUN_NAME.match(path.name) and path.is_dir() and not path.is_symlink():
             yield RunDirectory(path)
 
 

@@ -141,7 +141,8 @@ def _next(state: RunState) -> tuple[str, dict[str, JsonValue], str]:
         case "blocked":
             found = _after_block(state)
         case "awaiting_approval":
-            why = f"a person has to run `stagewright approve {state.run_id}` before {state.step}; wait for it"
+            command = f"stagewright approve {state.run_id} --reason ..."
+            why = f"a person has to run `{command}` before {state.step}; wait for it"
             found = ("read_state", {"wait_s": 45}, why)
         case "completed" | "stopped":
             why = f"the run is {state.status}; nothing is left to do but to read and report its results"

@@ -1,6 +1,7 @@
 """RUN_STATE.json: the state after the last entry of the ledger, for whoever reads the run directory.
 
-It is a cache. A reader believes it only while it names the head of the ledger; a transition never believes it.
+It is a cache. Only a reader of a very long ledger believes it, while it names the ledger's head; a transition
+never does.
 """
 
 import json

@@ -68,7 +68,8 @@ def advance(state: RunState | None, event: Event) -> RunState:
         raise ImpossibleTransition(f"{event.event} stands before run_planned")
     if isinstance(event, TornTailMoved):
         return state
-    if not isinstance(event, Decided):  # only a decision that nothing followed can be given twice
+    follows = isinstance(event, AttemptFinished) and state.status == "stopped"  # the end of what a stop cancelled
+    if not isinstance(event, Decided) and not follows:  # only a decision that nothing followed can be given twice
         state = state.model_copy(update={"last_decision": None})
     return _advanced(state, event)
 
@@ -231,7 +232,9 @@ def _decided(state: RunState, event: Decided) -> RunState:
         _need(state.status in ("planned", "validated", "blocked"), f"adjust at status {state.status}")
         newer = Adjustments.model_validate(event.adjustments)
         return state.model_copy(
-            update=common | {"status": "planned", "adjustments": state.adjustments.merged(newer)},
+            update=common
+            | {"status": "planned", "verdict": None, "gates": None}
+            | {"adjustments": state.adjustments.merged(newer)},
         )
     _need(state.status == "validated" and state.verdict in ("pass", "warn"), "continue needs a verdict of pass or warn")
     return _next_step(state.model_copy(update=common))

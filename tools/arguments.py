@@ -40,12 +40,16 @@ def checked_arguments(name: str, tool: Callable[..., object], arguments: Mapping
     try:
         checked = model.model_validate(_unwrapped(arguments))
     except ValidationError as error:
+        named = arguments.get("run_id")
+        kept: dict[str, JsonValue] = (
+            {"run_id": named} if isinstance(named, str) and "run_id" in model.model_fields else {}
+        )
         unknown = any(fault["type"] == "extra_forbidden" for fault in error.errors(include_url=False))
         faults = list_faults(describe_faults(error, model))
         raise Refusal(
             "unknown_argument" if unknown else "invalid_argument",
             f"{name} cannot be called so, and nothing was done (its arguments are {known}):\n{faults}",
-            next_call=NextCall(tool=name, arguments={}, why="call it again with the arguments that it has"),
+            next_call=NextCall(tool=name, arguments=kept, why="call it again with the arguments that it has"),
         ) from error
     return {field: getattr(checked, field) for field in checked.model_fields_set}
 

@@ -11,10 +11,11 @@ from stagewright.state.attempts import PROGRESS, REQUEST, WORKER_LOG, read_reque
 from stagewright.state.events import AttemptLost
 from stagewright.state.lock import is_alive
 from stagewright.state.records import Blocked
+from stagewright.state.refusals import NextCall
 from stagewright.state.run_directory import RunDirectory
 from stagewright.state.run_state import RunState
 
-__all__ = ["AttemptView", "is_lost", "look_at_attempt", "lost_event"]
+__all__ = ["AttemptView", "after_loss", "is_lost", "look_at_attempt", "lost_event"]
 
 LAST_LINES = 12
 
@@ -50,6 +51,12 @@ def look_at_attempt(run: RunDirectory, state: RunState) -> AttemptView:
 def is_lost(run: RunDirectory, state: RunState) -> bool:
     """Return whether the run says `running` but nobody holds the attempt's `alive.lock`."""
     return state.status == "running" and not is_alive(_folder(run, state) / "alive.lock")
+
+
+def after_loss(state: RunState) -> NextCall:
+    """Return the call to make when the supervisor of the running attempt is gone."""
+    why = f"records that attempt {state.attempt} was lost, and starts {state.step} again"
+    return NextCall(tool="execute_stage", arguments={"run_id": state.run_id}, why=why)
 
 
 def lost_event(run: RunDirectory, state: RunState) -> AttemptLost:

@@ -13,8 +13,9 @@ from typing import Any
 
 from stagewright.state.chain import ChainedLog, Entry
 from stagewright.state.clock import stamp, utc_now
-from stagewright.state.refusals import LedgerCorrupt, Refusal
+from stagewright.state.refusals import LedgerCorrupt, NextCall, Refusal
 from stagewright.state.run_directory import EXPERIMENTS, RunDirectory
+from stagewright.state.run_state import next_call
 from stagewright.tools.arguments import checked_arguments, recordable
 from stagewright.tools.decide import decide
 from stagewright.tools.execute_stage import execute_stage
@@ -72,7 +73,7 @@ def call_tool(
         tool = _tool(name)
         for tick in tool(workspace, **checked_arguments(name, tool, arguments)):
             if isinstance(tick, Reply):
-                record.write(reply=tick)
+                record.write_reply(tick)
                 answered = True
             yield tick
     except GeneratorExit:
@@ -80,8 +81,7 @@ def call_tool(
             record.write_if_possible()
         raise
     except Refusal as refusal:
-        record.write_if_possible(refusal)
-        raise
+        raise record.refuse(refusal) from refusal
     except LedgerCorrupt as error:
         broken = damaged(_named_run(workspace, arguments), error)
         record.write_if_possible(broken)
@@ -94,6 +94,9 @@ def call_tool(
         )
         record.write_if_possible(full)
         raise full from error
+    except Exception as error:  # the door: what nobody foresaw is recorded too, before it is raised
+        record.write_if_possible(Refusal("internal", f"a bug of the server: {type(error).__name__}: {error}"))
+        raise
 
 
 def refuse_bad_arguments(workspace: Workspace, name: str, arguments: Mapping[str, Any], caller: Caller) -> None:
@@ -107,8 +110,7 @@ def refuse_bad_arguments(workspace: Workspace, name: str, arguments: Mapping[str
     try:
         checked_arguments(name, _tool(name), arguments)
     except Refusal as refusal:
-        _Record(workspace, name, dict(arguments), caller, time.monotonic()).write_if_possible(refusal)
-        raise
+        raise _Record(workspace, name, dict(arguments), caller, time.monotonic()).refuse(refusal) from refusal
 
 
 def _tool(name: str) -> Tool:
@@ -162,6 +164,36 @@ class _Record:
             "elapsed_s": round(time.monotonic() - self.started, 4),
         }
         self._log(reply).append(stamp(utc_now()), fields | answer)
+
+    def write_reply(self, reply: Reply) -> None:
+        """Record an answered call. Reading goes on when the disk is full; what changes a run has to be recorded."""
+        try:
+            self.write(reply=reply)
+        except OSError:
+            if self.tool != "read_state":
+                raise
+
+    def refuse(self, refusal: Refusal) -> Refusal:
+        """Record a refusal and return it with the run's status and next call, where it says none and there is a run."""
+        complete = refusal
+        named = self.arguments.get("run_id")
+        if self.tool == "plan_run" and refusal.next_call is None:
+            spec = self.arguments.get("spec")
+            short = spec if isinstance(spec, str) and "\n" not in spec else "..."
+            again = NextCall(tool="plan_run", arguments={"spec": short}, why="once what is named above is mended")
+            complete = Refusal(refusal.code, refusal.message, next_call=again)
+        if isinstance(named, str) and (refusal.next_call is None or refusal.status is None):
+            with suppress(Refusal, LedgerCorrupt, OSError):
+                state = self.workspace.ledger(named).read()
+                complete = Refusal(
+                    refusal.code,
+                    refusal.message,
+                    status=refusal.status or f"{state.status} at {state.step}",
+                    run_id=state.run_id,
+                    next_call=refusal.next_call or next_call(state),
+                )
+        self.write_if_possible(complete)
+        return complete
 
     def write_if_possible(self, refusal: Refusal | None = None) -> None:
         """Record a call without a reply; the caller is told all the same when the log does not take it."""

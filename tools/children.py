@@ -7,15 +7,17 @@ folder named like one of our rooms in the agent's working directory is never imp
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, TypeVar
 
 from pydantic import BaseModel
 
 from stagewright.stages.worker_command import pinned_environment
+from stagewright.state.lifeline import VARIABLE, lifeline
 from stagewright.tools.replies import Tick
 
 __all__ = ["ChildFailed", "ask_child", "git_facts", "run_child", "start_supervisor"]
@@ -28,6 +30,12 @@ ERROR_CHARS = 1500
 
 class ChildFailed(Exception):  # noqa: N818 - names what happened
     """A child process ended without an answer; the text is the end of what it said."""
+
+    @property
+    def last_line(self) -> str:
+        """What it said last: the error itself, without the traceback before it."""
+        lines = str(self).strip().splitlines()
+        return lines[-1] if lines else "it said nothing"
 
 
 def start_supervisor(attempt: Path, alive: int) -> int:
@@ -51,21 +59,12 @@ def start_supervisor(attempt: Path, alive: int) -> int:
             env=pinned_environment(),
             cwd=attempt,
         )
-    _REAPED.append(process)
-    _reap()
+    threading.Thread(target=process.wait, daemon=True).start()  # so that it does not stay as a zombie
     return process.pid
 
 
-_REAPED: list[subprocess.Popen[bytes]] = []
-"""Supervisors that this process started; polled now and then so that they do not stay as zombies."""
-
-
-def _reap() -> None:
-    _REAPED[:] = [process for process in _REAPED if process.poll() is None]
-
-
 def run_child(words: Sequence[str], timeout_s: float) -> Iterator[Tick]:
-    """Run a child of the stages' room that writes its own file or none, and yield signs of life until it is done.
+    """Run a child of the `stages` room that answers with a file or with its exit status; yield signs of life.
 
     Parameters
     ----------
@@ -80,20 +79,8 @@ def run_child(words: Sequence[str], timeout_s: float) -> Iterator[Tick]:
         When the child failed or took too long.
     """
     with tempfile.TemporaryFile(prefix="stagewright-") as said:
-        process = subprocess.Popen(  # noqa: S603 - our own module, no shell
-            [sys.executable, "-P", "-m", "stagewright.stages", *words],
-            stdin=subprocess.DEVNULL,
-            stdout=said,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            env=pinned_environment(),
-        )
-        try:
+        with _child(["stagewright.stages", *words], said) as process:
             yield from _wait(process, timeout_s)
-        finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
         if process.returncode != 0:
             said.seek(0)
             end = said.read().decode("utf-8", errors="replace")[-ERROR_CHARS:]
@@ -101,7 +88,11 @@ def run_child(words: Sequence[str], timeout_s: float) -> Iterator[Tick]:
 
 
 def ask_child(
-    module: str, child: str | None, question: BaseModel, kind: type[Answer], timeout_s: float
+    module: str,
+    child: str | None,
+    question: BaseModel,
+    kind: type[Answer],
+    timeout_s: float,
 ) -> Iterator[Tick | Answer]:
     """Ask a child process one question and yield signs of life, then its answer.
 
@@ -122,39 +113,37 @@ def ask_child(
         When the child ended without an answer or took too long.
     """
     with tempfile.TemporaryDirectory(prefix="stagewright-") as scratch:
-        folder = Path(scratch)
-        (folder / "question.json").write_text(question.model_dump_json(), encoding="utf-8")
-        said = folder / "said.log"
-        words = [] if child is None else [child]
-        with said.open("wb") as log:
-            process = subprocess.Popen(  # noqa: S603 - our own module, no shell
-                [
-                    sys.executable,
-                    "-P",
-                    "-m",
-                    module,
-                    *words,
-                    str(folder / "question.json"),
-                    str(folder / "answer.json"),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                env=pinned_environment(),
-                cwd=folder,
-            )
-        try:
+        asked, answer, said = (Path(scratch) / name for name in ("question.json", "answer.json", "said.log"))
+        asked.write_text(question.model_dump_json(), encoding="utf-8")
+        words = [module, *([] if child is None else [child]), str(asked), str(answer)]
+        with said.open("wb") as log, _child(words, log) as process:
             yield from _wait(process, timeout_s)
-        finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
         try:
-            yield kind.model_validate_json((folder / "answer.json").read_bytes())
+            yield kind.model_validate_json(answer.read_bytes())
         except (OSError, ValueError) as error:
             end = said.read_text(encoding="utf-8", errors="replace")[-ERROR_CHARS:]
             raise ChildFailed(f"{module} ended with status {process.returncode} and no answer:\n{end}") from error
+
+
+@contextmanager
+def _child(words: Sequence[str], said: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    """Start one of our modules; it ends with this process, and at the latest with the block."""
+    with lifeline() as reading:
+        process = subprocess.Popen(  # noqa: S603 - our own module, no shell
+            [sys.executable, "-P", "-m", *words],
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            pass_fds=(reading,),
+            start_new_session=True,
+            env=pinned_environment() | {VARIABLE: str(reading)},
+        )
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
 
 
 def _wait(process: subprocess.Popen[bytes], timeout_s: float) -> Iterator[Tick]:
@@ -168,16 +157,18 @@ def _wait(process: subprocess.Popen[bytes], timeout_s: float) -> Iterator[Tick]:
         yield Tick(done=round(waited, 1), total=None, message="a child process is at work")
 
 
-def git_facts(folder: Path) -> tuple[str | None, str | None, bool | None]:
-    """Return commit, branch and whether there are uncommitted changes; None for each outside a git repository."""
+def git_facts(folder: Path, *, trusted: bool) -> tuple[str | None, str | None, bool | None]:
+    """Return commit, branch and whether there are uncommitted changes; None for each outside a git repository.
+
+    `git status` runs programs that the repository's own configuration names. An agent can write that, so whether there
+    are changes is asked only for a trusted caller.
+    """
     commit = _git(folder, "rev-parse", "HEAD")
     if commit is None:
         return None, None, None
-    return (
-        commit,
-        _git(folder, "rev-parse", "--abbrev-ref", "HEAD"),
-        bool(_git(folder, "status", "--porcelain", "-uno")),
-    )
+    branch = _git(folder, "rev-parse", "--abbrev-ref", "HEAD")
+    changes = _git(folder, "status", "--porcelain", "-uno") if trusted else None
+    return commit, branch, None if changes is None else bool(changes)
 
 
 def _git(folder: Path, *words: str) -> str | None:

@@ -13,7 +13,7 @@ from stagewright.state.events import Decided
 from stagewright.state.ledger import Ledger, Transition
 from stagewright.state.records import Decision
 from stagewright.state.refusals import Refusal
-from stagewright.state.run_state import RunState, next_call
+from stagewright.state.run_state import RunState, next_call, split_step
 from stagewright.state.spec import GoalSpec
 from stagewright.tools.adjusting import Adjustment, adjustment_of
 from stagewright.tools.refresh_manifest import refresh_manifest
@@ -138,7 +138,7 @@ def _event(workspace: Workspace, state: RunState, spec: GoalSpec, asked: _Asked)
             proposal=asked.proposal,
             k_by_method=asked.k_by_method,
         )
-    chosen = _check_k(state, asked.k_by_method or {})
+    chosen = _check_k(state, asked.k_by_method or {}, asked.decision)
     message = {"continue": f"continue after {state.step}", "adjust": f"adjust {state.step}", "stop": "stop the run"}
     return Decided(
         message=f"{message[asked.decision]}: {asked.rationale.splitlines()[0][:200]}",
@@ -170,7 +170,7 @@ def _check_continue(state: RunState) -> None:
         raise not_allowed(state, f"{state.recommended_why}; the spec that was sealed says to stop then.")
 
 
-def _check_k(state: RunState, chosen: dict[str, int]) -> dict[str, int]:
+def _check_k(state: RunState, chosen: dict[str, int], decision: Decision) -> dict[str, int]:
     for method, k in chosen.items():
         shortlist = state.k_shortlist.get(method)
         if shortlist is None:
@@ -179,7 +179,20 @@ def _check_k(state: RunState, chosen: dict[str, int]) -> dict[str, int]:
         if k not in shortlist:
             allowed = ", ".join(map(str, shortlist))
             raise Refusal("invalid_argument", f"k_by_method.{method}: got {k}; Plan 0's shortlist is {allowed}")
+    if chosen and not _prepares_embeddings(state, decision):
+        raise not_allowed(
+            state,
+            f"k_by_method cannot be changed by {decision} at {state.step}: the embeddings of this checkpoint are made "
+            "at the first step after Plan 0. Choose K when you continue from plan0, or adjust that step.",
+        )
     return chosen
+
+
+def _prepares_embeddings(state: RunState, decision: Decision) -> bool:
+    """Return whether the step that a decision opens fits the embeddings of its checkpoint."""
+    before = [split_step(step) for step in state.steps[: state.position + (decision == "continue")]]
+    here = {stage for checkpoint, stage in before if checkpoint == state.checkpoint}
+    return "plan0" in here and not here & {"plan1a", "plan1b"}
 
 
 def _commit(ledger: Ledger, transition: Transition, event: Decided) -> RunState:
@@ -212,6 +225,8 @@ def _reply(
     where = f"the run is {state.status}" if state.finished else f"{state.step} is {state.status}"
     said = "was recorded before; nothing was recorded again" if repeated else "recorded"
     ending = "; its running attempt is being ended" if was_running else ""
+    if event is not None and any(item.field == "k" for item in event.changes) and state.stage != "plan0":
+        ending += "; the new K list is swept from the next checkpoint's plan0 on"
     return DecideReply(
         run_id=state.run_id,
         step=state.step,

@@ -17,7 +17,7 @@ from stagewright.state.records import Blocked, Limits
 from stagewright.state.run_directory import RunDirectory
 from stagewright.state.run_state import RunState, next_call
 from stagewright.state.units import format_bytes, format_seconds
-from stagewright.tools.attempt_view import AttemptView, is_lost, look_at_attempt, lost_event
+from stagewright.tools.attempt_view import AttemptView, after_loss, is_lost, look_at_attempt, lost_event
 from stagewright.tools.children import start_supervisor
 from stagewright.tools.close_fd import closing_fd
 from stagewright.tools.replies import ExecuteReply, Tick
@@ -166,7 +166,7 @@ def _reply(run: RunDirectory, state: RunState, view: AttemptView, notes: list[st
     )
     if lost:
         summary = f"{state.step}: the supervisor of attempt {state.attempt} is gone; call execute_stage to go on."
-        return reply.model_copy(update={"summary": summary})
+        return reply.model_copy(update={"summary": summary, "next": after_loss(state)})
     if state.status == "running":
         summary = f"{view.said(state.step)}, attempt {state.attempt}. It goes on by itself; call again to wait."
         return reply.model_copy(update={"summary": summary})

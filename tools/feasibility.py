@@ -4,7 +4,7 @@ from stagewright.state.refusals import Refusal
 from stagewright.state.spec.goal import GoalSpec
 from stagewright.state.survey import PatientCells, Survey
 
-__all__ = ["check_feasible", "cohort_warnings"]
+__all__ = ["check_feasible", "cohort_warnings", "supervised_warnings"]
 
 SHOWN = 6
 
@@ -59,8 +59,11 @@ def check_feasible(spec: GoalSpec, found: Survey) -> None:
         )
 
 
-def cohort_warnings(spec: GoalSpec, found: Survey) -> list[str]:
-    """Return what a person should know about patients that will have fewer folds or no result."""
+def cohort_warnings(spec: GoalSpec, found: Survey, *, shown: int | None = None) -> list[str]:
+    """Return what a person should know about patients that will have fewer folds or no result.
+
+    At most `shown` of them are named in a warning; None names them all.
+    """
     single = [item.patient for item in found.patients if not (item.positive and item.negative)]
     folds = spec.classifier.cv.folds
     few = [
@@ -71,10 +74,28 @@ def cohort_warnings(spec: GoalSpec, found: Survey) -> list[str]:
     warnings = []
     if single:
         have = "1 patient has" if len(single) == 1 else f"{len(single)} patients have"
-        warnings.append(f"{have} a single class, so no classifier: {', '.join(single)}")
+        warnings.append(f"{have} a single class, so no classifier: {_few(single, shown)}")
     if few and "plan1b" in spec.stages:
-        warnings.append(f"fewer than {folds} cells of one class, so fewer folds or none: {', '.join(few)}")
+        warnings.append(f"fewer than {folds} cells of one class, so fewer folds or none: {_few(few, shown)}")
     return warnings
+
+
+def supervised_warnings(spec: GoalSpec) -> list[str]:
+    """Return a warning for each preprocess that chooses genes by the label while only the classifier is refitted."""
+    if spec.classifier.cv.scope == "pipeline":
+        return []
+    return [
+        f"{entry.tag} chooses genes by the labels of all cells, test folds included: its cross-validated scores are "
+        "optimistic, and it is not counted among the best configurations"
+        for entry in spec.preprocess
+        if entry.supervised
+    ]
+
+
+def _few(names: list[str], shown: int | None) -> str:
+    if shown is None or len(names) <= shown:
+        return ", ".join(names)
+    return f"{', '.join(names[:shown])}, and {len(names) - shown} more (PLAN.md names them)"
 
 
 def _none_left(found: Survey) -> str:

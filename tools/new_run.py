@@ -23,7 +23,7 @@ from stagewright.state.survey import Survey
 from stagewright.tools.children import git_facts
 from stagewright.tools.workspace import Workspace
 
-__all__ = ["NewRun", "make_or_find"]
+__all__ = ["NewRun", "earlier_runs", "make_or_find"]
 
 LOOKBACK = 20
 
@@ -73,6 +73,24 @@ def make_or_find(workspace: Workspace, new: NewRun) -> tuple[RunDirectory, RunSt
         return run, state, False
 
 
+def earlier_runs(workspace: Workspace, new: NewRun, made: RunDirectory) -> str | None:
+    """Return a warning that names earlier runs of the same study, or None. A study is not tried until it passes."""
+    found = []
+    for run in list(list_runs(workspace.root))[:LOOKBACK]:
+        if run.run_id == made.run_id:
+            continue
+        try:
+            state = Ledger(run).read()
+        except LedgerCorrupt:
+            continue
+        if state.spec_digest == new.digest:
+            found.append(f"{run.run_id} ({state.status})")
+    if not found:
+        return None
+    more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+    return f"the same study was run before: {found[0]}{more}; if this run varies it, plan it with parent_run_id"
+
+
 def _unstarted(run: RunDirectory, new: NewRun) -> RunState | None:
     try:
         state = Ledger(run).read()
@@ -116,6 +134,7 @@ def _fill(run: RunDirectory, workspace: Workspace, new: NewRun, moment: datetime
             steps=plan_steps(spec),
             spec_sha256=digest_file(run.spec),
             spec_digest=new.digest,
+            plan_sha256=digest_file(run.plan),
             data=new.data,
             limits=limits,
             approvals=spec.approvals,
@@ -123,7 +142,7 @@ def _fill(run: RunDirectory, workspace: Workspace, new: NewRun, moment: datetime
         ),
         moment,
     )
-    commit, branch, dirty = git_facts(workspace.root)
+    commit, branch, dirty = git_facts(workspace.root, trusted=workspace.trusted)
     document = new_manifest(
         state,
         spec,

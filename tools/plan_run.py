@@ -21,14 +21,15 @@ from stagewright.state.spec.goal import CHECKPOINTS
 from stagewright.state.survey import Survey, SurveyRequest
 from stagewright.tools.caps import over_caps
 from stagewright.tools.children import ChildFailed, ask_child
-from stagewright.tools.feasibility import check_feasible, cohort_warnings
-from stagewright.tools.new_run import NewRun, make_or_find
+from stagewright.tools.feasibility import check_feasible, cohort_warnings, supervised_warnings
+from stagewright.tools.new_run import NewRun, earlier_runs, make_or_find
 from stagewright.tools.replies import PlanReply, StepPlan, Tick
 from stagewright.tools.workspace import Workspace
 
 __all__ = ["plan_run"]
 
 SURVEY_TIMEOUT_S = 600.0
+SHOWN = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class _Declared:
     text: str
     spec: GoalSpec
     folder: Path
+    name: str | None = None
 
     def digest(self, data: SealedData) -> str:
         """Return what tells this study from another: its declaration and its data."""
@@ -91,7 +93,7 @@ def plan_run(
             else:
                 found = tick
     except ChildFailed as error:
-        raise Refusal("invalid_data", f"the data file could not be looked into: {error}") from error
+        raise Refusal("invalid_data", f"the data file could not be looked into: {error.last_line}") from error
     if found is None or found.data is None:
         raise Refusal("invalid_data", found.fault if found is not None and found.fault else "no answer about the data")
     check_feasible(declared.spec, found)
@@ -106,7 +108,7 @@ def _read(workspace: Workspace, spec: str | dict[str, JsonValue]) -> _Declared:
         return _Declared(spec, parse_spec(spec), workspace.root)
     path = workspace.contained(spec, Path.cwd() if workspace.trusted else workspace.root, "spec")
     text = read_spec_text(path)
-    return _Declared(text, parse_spec(text), path.parent)
+    return _Declared(text, parse_spec(text), path.parent, spec)
 
 
 def _check_spec(workspace: Workspace, spec: GoalSpec) -> None:
@@ -138,7 +140,8 @@ def _planned(
         for checkpoint in CHECKPOINTS
         for stage in spec.stages
     }
-    warnings = [*found.warnings, *cohort_warnings(spec, found)]
+    supervised = supervised_warnings(spec)
+    warnings = [*found.warnings, *supervised, *cohort_warnings(spec, found)]
     both = sum(1 for item in found.patients if item.positive and item.negative)
     facts = PlanReply(
         run_id=None,
@@ -151,15 +154,17 @@ def _planned(
         n_cells=found.n_obs_in_scope,
         n_patients=len(found.patients),
         n_patients_with_both_classes=both,
-        warnings=warnings,
+        warnings=[*found.warnings, *supervised, *cohort_warnings(spec, found, shown=SHOWN)],
     )
     if dry_run:
-        again = NextCall(tool="plan_run", arguments={"spec": "..."}, why="plans it for good")
-        summary = f"The spec is valid; {len(facts.steps)} steps. Nothing was written (dry run)."
+        again = NextCall(tool="plan_run", arguments={"spec": declared.name or "..."}, why="plans it for good")
+        summary = f"The spec is valid; {len(facts.steps)} steps. No run was made (dry run)."
         return facts.model_copy(update={"summary": summary, "next": again, "dry_run": True})
     digest = declared.digest(data)
     new = NewRun(declared.text, spec, digest, data, found, parent, units, warnings)
     run, state, existed = make_or_find(workspace, new)
+    if not existed and (earlier := earlier_runs(workspace, new, run)):
+        facts = facts.model_copy(update={"warnings": [*facts.warnings, earlier]})
     what = "This spec was already planned and has not started" if existed else "Planned"
     summary = f"{what}: {len(facts.steps)} steps on {found.n_obs_in_scope} cells of {len(found.patients)} patients."
     place = {"run_id": run.run_id, "step": state.step, "status": state.status, "run_dir": str(run.path)}

@@ -11,7 +11,7 @@ from pydantic import Field, JsonValue
 from stagewright.state.ledger import Ledger
 from stagewright.state.refusals import NextCall, Refusal
 from stagewright.state.run_state import RunState, next_call
-from stagewright.tools.attempt_view import is_lost, look_at_attempt
+from stagewright.tools.attempt_view import after_loss, is_lost, look_at_attempt
 from stagewright.tools.replies import ReadReply, Tick
 from stagewright.tools.views import View, list_of_runs, view_items
 from stagewright.tools.workspace import Workspace, budget_of
@@ -22,6 +22,7 @@ DEFAULT_LIMIT = 10
 MAX_LIMIT = 200
 ITEMS_BYTES = 2800
 MAX_WAIT_S = 3600.0
+MAX_CURSOR_DIGITS = 15
 
 
 def read_state(
@@ -77,7 +78,7 @@ def read_state(
         step=state.step,
         status=state.status,
         summary=f"{_where(ledger, state)} {shown}.",
-        next=next_call(state),
+        next=_following(ledger, state, view, more),
         view=view,
         items=items,
         next_cursor=more,
@@ -88,7 +89,7 @@ def read_state(
 def _offset(cursor: str | None) -> int:
     if cursor is None:
         return 0
-    if not cursor.isascii() or not cursor.isdigit():
+    if not cursor.isascii() or not cursor.isdigit() or len(cursor) > MAX_CURSOR_DIGITS:
         raise Refusal(
             "invalid_argument", f"cursor: got {cursor!r}; pass next_cursor of the page before, or leave it out"
         )
@@ -130,6 +131,16 @@ def _until_changed(ledger: Ledger, wait_s: float) -> Iterator[Tick]:
         view = look_at_attempt(ledger.run, state)
         message = view.said(state.step) if state.status == "running" else f"{state.step} is {state.status}"
         yield Tick(done=float(view.done), total=float(view.total) if view.total else None, message=message)
+
+
+def _following(ledger: Ledger, state: RunState, view: str, more: str | None) -> NextCall:
+    """Return the call that goes on from here: with the run, or, when it is over, with the next page."""
+    if state.finished and more is not None:
+        page: dict[str, JsonValue] = {"run_id": state.run_id, "view": view, "cursor": more}
+        return NextCall(tool="read_state", arguments=page, why="shows the next page")
+    if is_lost(ledger.run, state):
+        return after_loss(state)
+    return next_call(state)
 
 
 def _where(ledger: Ledger, state: RunState) -> str:

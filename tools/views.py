@@ -61,7 +61,7 @@ def _summary(ledger: Ledger, state: RunState, _start: int, _limit: int) -> Page:
             "verdict": state.sealed[step].verdict,
             "elapsed_s": round(state.sealed[step].elapsed_s, 2),
         }
-        for step in state.steps
+        for step in state.steps[: state.position + _is_done(state)]
         if step in state.sealed
     ]
     view = look_at_attempt(ledger.run, state)
@@ -71,7 +71,7 @@ def _summary(ledger: Ledger, state: RunState, _start: int, _limit: int) -> Page:
         "attempt": state.attempt,
         "last_completed_step": state.last_completed_step,
         "steps_done": steps,
-        "steps_left": [*state.steps[state.position + (state.steps[state.position] in state.sealed) :]],
+        "steps_left": [*state.steps[state.position + _is_done(state) :]],
         "k_by_method": dict(state.k_by_method),
         "k_shortlist": {method: [*ks] for method, ks in state.k_shortlist.items()},
         "best": dict(best),
@@ -88,7 +88,13 @@ def _summary(ledger: Ledger, state: RunState, _start: int, _limit: int) -> Page:
     return [summary], 1
 
 
+def _is_done(state: RunState) -> bool:
+    """Return whether the present step has been executed, by an attempt that no adjustment has put aside."""
+    return state.status in ("executed", "validated", "completed")
+
+
 def _logs(ledger: Ledger, _state: RunState, start: int, limit: int) -> Page:
+    # Oldest first: this very call adds an entry, and a page counted from the newest would move with it.
     shown = islice(merged_entries(ledger, LOG_NAMES), start, start + limit)
     items: list[JsonValue] = [_short(log, entry) for log, entry in shown]
     return items, sum(ledger.detail(name).head().seq for name in LOG_NAMES)
@@ -132,9 +138,13 @@ def _gates(ledger: Ledger, state: RunState, start: int, limit: int) -> Page:
     severity = {"error": 0, "fail": 1, "warn": 2, "pass": 3}
     attempts = {step: sealed.attempt for step, sealed in state.sealed.items() if sealed.verdict is not None}
     newest: dict[tuple[str, str, str], Entry] = {}
+    judged_at: dict[str, str] = {}  # the findings of one judgement carry one time
     for entry in ledger.detail("validation").entries():
         step = str(entry.get("step"))
         if entry.get("event") == "finding" and attempts.get(step) == entry.get("attempt"):
+            if judged_at.get(step) != entry.get("at"):
+                judged_at[step] = str(entry.get("at"))
+                newest = {key: kept for key, kept in newest.items() if key[0] != step}
             newest[step, str(entry.get("gate")), str(entry.get("subject"))] = entry
     order = {step: number for number, step in enumerate(reversed(state.steps))}
     ranked = sorted(

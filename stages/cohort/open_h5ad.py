@@ -46,11 +46,32 @@ def open_h5ad(path: Path) -> Generator[h5py.File]:
                 raise CohortUnreadable(
                     f"{path}: has no {lacking}; an h5ad file holds X, obs and var: write it with anndata"
                 )
+            _check_whole(file)
             yield file
     except PermissionError as error:
         raise CohortUnreadable(f"{path}: may not be read; change its permissions") from error
     except OSError as error:
         raise CohortUnreadable(f"{path}: {_fault(str(error))}") from error
+
+
+def _check_whole(group: h5py.Group) -> None:
+    """Refuse a file that takes parts of itself from other files: its digest would not be that of the data."""
+    for name in group:
+        link = group.get(name, getlink=True)
+        if isinstance(link, h5py.ExternalLink):
+            raise CohortUnreadable(
+                f"{group.file.filename}: {group.name.rstrip('/')}/{name} is a link into another file; write the data "
+                "into one file with anndata"
+            )
+        if not isinstance(link, h5py.HardLink):
+            continue  # a link within the file leads to what is checked where it lies
+        member = group[name]
+        if isinstance(member, h5py.Group):
+            _check_whole(member)
+        elif isinstance(member, h5py.Dataset) and (member.is_virtual or member.external):
+            raise CohortUnreadable(
+                f"{group.file.filename}: {member.name} is stored in another file; write the data into one with anndata"
+            )
 
 
 def _fault(message: str) -> str:

@@ -54,9 +54,9 @@ class Adjustments(Strict):
         Raises
         ------
         pydantic.ValidationError
-            When the values do not fit together, e.g. a method without a K list.
+            When the values do not fit together or the rest of the spec, e.g. a method without a K list.
         """
-        return spec.model_copy(
+        adjusted = spec.model_copy(
             update={
                 "preprocess": spec.preprocess if self.preprocess is None else self.preprocess,
                 "reduction": _replaced(spec.reduction, Reduction, k=self.k, methods=self.methods, seeds=self.seeds),
@@ -69,6 +69,7 @@ class Adjustments(Strict):
                 ),
             },
         )
+        return GoalSpec.model_validate({name: getattr(adjusted, name) for name in GoalSpec.model_fields})
 
 
 def _replaced(part: Part, kind: type[Part], **values: object) -> Part:

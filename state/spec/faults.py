@@ -12,6 +12,21 @@ __all__ = ["describe_faults", "list_faults", "nearest"]
 Kind: TypeAlias = Any  # a type annotation; the typing module gives it no narrower type
 
 SHOWN = 120
+PLAIN = {
+    "tuple_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "string_type": "text",
+}
+"""Words for what the validation library says in its own."""
 
 
 def describe_faults(error: ValidationError, model: type[BaseModel]) -> list[str]:
@@ -43,7 +58,7 @@ def describe_faults(error: ValidationError, model: type[BaseModel]) -> list[str]
             lines[f"{place}.method: got {context.get('tag')!r}; allowed: {allowed}{close}"] = None
         else:
             message = fault["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-            message = message.removeprefix("String should ")
+            message = PLAIN.get(fault["type"], message.removeprefix("String should "))
             lines[f"{place}: got {_shown(fault['input'])}; {_wording(fault['type'])}{message}"] = None
     return list(lines)
 

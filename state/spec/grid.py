@@ -1,6 +1,7 @@
 """The grids of a study: preprocessing, dimension reduction with its K list, classification."""
 
 import math
+import zlib
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
@@ -34,7 +35,13 @@ Genes = Annotated[int, Field(ge=2, le=200_000)]
 
 
 def _number_in_name(value: float) -> str:
-    return f"{value:g}".replace(".", "p").replace("-", "m").replace("+", "")
+    return repr(float(value)).removesuffix(".0").replace(".", "p").replace("-", "m").replace("+", "")
+
+
+def _word_in_name(text: str) -> str:
+    """Return a text as part of a name; what the name cannot hold is told apart by a short digest."""
+    plain = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in text)
+    return plain if plain == text else f"{plain}_{zlib.crc32(text.encode()):08x}"
 
 
 class Hvg(Strict):
@@ -45,9 +52,14 @@ class Hvg(Strict):
     batch: Name | None = None
 
     @property
+    def supervised(self) -> bool:
+        """Whether the label takes part in the choice of genes."""
+        return False
+
+    @property
     def tag(self) -> str:
         """The name of this preprocessing in paths and tables."""
-        return f"hvg_{self.n_top_genes}" + ("" if self.batch is None else "_by_batch")
+        return f"hvg_{self.n_top_genes}" + ("" if self.batch is None else f"_by_{_word_in_name(self.batch)}")
 
 
 class AllFiltered(Strict):
@@ -56,6 +68,11 @@ class AllFiltered(Strict):
     method: Literal["all_filtered"]
     min_cells_fraction: Fraction = 0.01
     enrichment_ratio: Annotated[float, Field(gt=1)] | None = None
+
+    @property
+    def supervised(self) -> bool:
+        """Whether the label takes part in the choice of genes."""
+        return self.enrichment_ratio is not None
 
     @property
     def tag(self) -> str:
@@ -73,9 +90,15 @@ class DegWeakScreen(Strict):
     min_genes: Genes = 500
 
     @property
+    def supervised(self) -> bool:
+        """Whether the label takes part in the choice of genes."""
+        return True
+
+    @property
     def tag(self) -> str:
         """The name of this preprocessing in paths and tables."""
-        return f"deg_weak_screen_p{_number_in_name(self.p)}_lfc{_number_in_name(self.lfc)}"
+        thresholds = f"p{_number_in_name(self.p)}_lfc{_number_in_name(self.lfc)}"
+        return f"deg_weak_screen_{thresholds}_min{self.min_genes}"
 
 
 class Hybrid(Strict):
@@ -87,9 +110,15 @@ class Hybrid(Strict):
     enrichment_ratio: Annotated[float, Field(gt=1)] = 20.0
 
     @property
+    def supervised(self) -> bool:
+        """Whether the label takes part in the choice of genes."""
+        return True
+
+    @property
     def tag(self) -> str:
         """The name of this preprocessing in paths and tables."""
-        return f"hybrid_{self.n_top_genes}_er{_number_in_name(self.enrichment_ratio)}"
+        rescue = f"{_number_in_name(self.min_cells_fraction)}_er{_number_in_name(self.enrichment_ratio)}"
+        return f"hybrid_{self.n_top_genes}_{rescue}"
 
 
 class TwoStage(Strict):
@@ -100,9 +129,14 @@ class TwoStage(Strict):
     n_top_genes: Genes = 3000
 
     @property
+    def supervised(self) -> bool:
+        """Whether the label takes part in the choice of genes."""
+        return True
+
+    @property
     def tag(self) -> str:
         """The name of this preprocessing in paths and tables."""
-        return f"two_stage_{self.n_top_genes}"
+        return f"two_stage_{_number_in_name(self.min_cells_fraction)}_{self.n_top_genes}"
 
 
 class GeneList(Strict):
@@ -113,10 +147,14 @@ class GeneList(Strict):
     sets: tuple[Text, ...] | None = None
 
     @property
+    def supervised(self) -> bool:
+        """Whether the label takes part in the choice of genes."""
+        return False
+
+    @property
     def tag(self) -> str:
         """The name of this preprocessing in paths and tables."""
-        stem = self.path.rsplit("/", maxsplit=1)[-1].split(".", maxsplit=1)[0]
-        return "gene_list_" + "".join(letter if letter.isalnum() else "_" for letter in stem)
+        return "gene_list_" + _word_in_name(" ".join([self.path, *(self.sets or ())]))
 
 
 Preprocess = Annotated[
@@ -224,6 +262,18 @@ class Classifier(Strict):
     penalties: Annotated[tuple[Literal["l1", "l2", "elasticnet"], ...], Field(min_length=1)] = ("l1",)
     alphas: Alphas = Logspace(logspace=(-4, 5, 20))
     cv: CrossValidation = CrossValidation()
+
+    @field_validator("penalties")
+    @classmethod
+    def _penalties_once(cls, penalties: tuple[str, ...]) -> tuple[str, ...]:
+        _distinct(penalties, "penalty")
+        return penalties
+
+    @model_validator(mode="after")
+    def _alphas_apart(self) -> Self:
+        if len({f"{alpha:.6g}" for alpha in self.alpha_values()}) != len(self.alpha_values()):
+            raise ValueError("alphas: two strengths agree in six digits, so their results could not be told apart")
+        return self
 
     def alpha_values(self) -> tuple[float, ...]:
         """Return the penalty strengths, ascending."""

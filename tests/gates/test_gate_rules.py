@@ -122,14 +122,14 @@ def test_a_patient_with_one_class_that_nobody_mentions_is_a_warning(step_of: Ste
     assert {(finding.gate, finding.severity) for finding in found} == {("patient_coverage", "warn")}
 
 
-def test_one_constant_patient_is_a_warning(step_of: StepOf, reseal: Reseal) -> None:
+def test_one_constant_patient_is_a_warning(step_of: StepOf, reseal: Reseal, rescore: Reseal) -> None:
     """All patients constant fail a configuration; a single one is reported and may be so."""
     step = step_of("plan1b")
     _oof(step, lambda table: table.assign(
         decision=table["decision"].where(table["patient"] != "P2", 0.0),
         probability=table["probability"].where(table["patient"] != "P2", 0.5),
     ))  # fmt: skip
-    found = _bad(reseal(step))
+    found = _bad(reseal(rescore(step)))
     assert [(finding.gate, finding.severity) for finding in found] == [("predictions", "warn")]
     assert "P2" in found[0].subject
 

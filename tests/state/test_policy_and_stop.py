@@ -94,8 +94,8 @@ def test_the_plan_tells_a_person_what_will_run(spec: GoalSpec) -> None:
         "## Checkpoint C",
         "all cells",
         "| C/report | 4 |",
-        "Stop with success when s.auc >= 0.8",
-        "Stop as failed when s.auc < 0.55",
+        "Success, judged from checkpoint B on: s.auc >= 0.8",
+        "Failure, judged from checkpoint B on: s.auc < 0.55",
         "A person approves before checkpoint C",
         "- p3 has one class",
     ):

@@ -20,7 +20,7 @@ TO_VALIDATE = "validate_stage(run_id={run_id!r}) - A/ok was executed; its gates 
 TO_CONTINUE = "decide(run_id={run_id!r}, decision='continue', rationale='...') - the verdict is pass"
 TO_ADJUST = "decide(run_id={run_id!r}, decision='adjust', rationale='...', adjustments={{}}) - the verdict is fail"
 TO_PROPOSAL = "decide(run_id={run_id!r}, decision='adjust', rationale='...', proposal=0) - A/crashes is blocked"
-TO_WAIT = "read_state(run_id={run_id!r}, wait_s=45) - a person has to run `stagewright approve {run_id}`"
+TO_WAIT = "read_state(run_id={run_id!r}, wait_s=45) - a person has to run `stagewright approve {run_id} --reason ...`"
 TO_READ = "read_state(run_id={run_id!r}, view='metrics') - the run is stopped"
 
 REFUSED = {

@@ -25,7 +25,7 @@ DECIDE = {"decision": "adjust", "rationale": "so"}
     [
         ("execute_stage", {"run_id": "x", "wait": 3}, "unknown_argument", "wait: unknown key. Did you mean 'wait_s'?"),
         ("execute_stage", {}, "invalid_argument", "run_id: missing"),
-        ("execute_stage", {"run_id": 7}, "invalid_argument", "run_id: got 7; allowed: a valid string"),
+        ("execute_stage", {"run_id": 7}, "invalid_argument", "run_id: got 7; allowed: text"),
         ("execute_stage", {"run_id": "x", "wait_s": -1}, "invalid_argument", "wait_s: got -1"),
         ("execute_stage", {"run_id": "x", "wait_s": 1e9}, "invalid_argument", "wait_s: got 1000000000.0"),
         ("execute_stage", {"run_id": "x", "wait_s": float("nan")}, "invalid_argument", "finite numbers"),

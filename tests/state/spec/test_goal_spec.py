@@ -52,8 +52,8 @@ def test_the_contracts_example_parses_whole() -> None:
     assert [entry.tag for entry in spec.preprocess] == [
         "hvg_3000",
         "all_filtered_0p01_er20",
-        "deg_weak_screen_p0p1_lfc0p05",
-        "hybrid_3000_er20",
+        "deg_weak_screen_p0p1_lfc0p05_min500",
+        "hybrid_3000_0p01_er20",
     ]
     assert spec.reference_preprocess.tag == "hvg_10000"
     assert spec.reduction.ks("cnmf") == (20, 40, 60)
@@ -123,8 +123,8 @@ def test_an_unknown_key_names_the_nearest(declared: dict[str, Any], place: str, 
     ("place", "value", "says"),
     [
         ("objective", "", "objective: got ''; allowed: have at least 1 character"),
-        ("objective", 7, "objective: got 7; allowed: a valid string"),
-        ("data.path", None, "data.path: got None; allowed: a valid string"),
+        ("objective", 7, "objective: got 7; allowed: text"),
+        ("data.path", None, "data.path: got None; allowed: text"),
         ("data.counts", "Y", "data.counts: got 'Y'; allowed: match pattern"),
         ("data.label.negative", "cancer", "data.label: got"),
         ("data.timepoint.keep", [], "data.timepoint.keep: got []; allowed: "),
@@ -219,3 +219,26 @@ def only_fault(declared: dict[str, Any]) -> str:
     text = refused(declared)
     assert "the goal spec has 1 fault:" in text, text
     return text
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"method": "hvg", "batch": "source"}, {"method": "hvg", "batch": "sample"}),
+        ({"method": "hvg", "batch": "a b"}, {"method": "hvg", "batch": "a_b"}),
+        (
+            {"method": "all_filtered", "min_cells_fraction": 0.01},
+            {"method": "all_filtered", "min_cells_fraction": 0.0100001},
+        ),
+        ({"method": "hybrid"}, {"method": "hybrid", "min_cells_fraction": 0.02}),
+        ({"method": "deg_weak_screen"}, {"method": "deg_weak_screen", "min_genes": 600}),
+        ({"method": "two_stage"}, {"method": "two_stage", "min_cells_fraction": 0.02}),
+        ({"method": "gene_list", "path": "a/x.gmt"}, {"method": "gene_list", "path": "b/x.gmt"}),
+    ],
+)
+def test_another_parameter_is_another_name(one: dict[str, object], other: dict[str, object]) -> None:
+    """A preprocess is told apart by its name in paths, tables and diffs, so the name holds every parameter."""
+    columns = {"source": "source", "sample": "sample", "odd": "a b", "even": "a_b"}
+    data = {"path": "x", "patient": "p", "label": {"column": "l", "positive": "a", "negative": "b"}, "columns": columns}
+    spec = parse_spec({"objective": "o", "data": data, "preprocess": [one, other]})  # type: ignore[dict-item]  # JSON
+    assert len({entry.tag for entry in spec.preprocess}) == 2
