@@ -14,6 +14,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
 from stagewright.stages import plan0, plan1a, plan1b
+from stagewright.stages.catalogue import metric_names
 from stagewright.stages.cohort.generate import generate_cohort
 from stagewright.stages.progress import Progress
 from stagewright.stages.protocol import StageContext, StageResult
@@ -180,6 +181,14 @@ def test_a_patient_without_a_result_has_a_reason(done: tuple[Study, list[StageRe
     scored = set(pd.read_csv(study.run / f"C/analysis/classification_grid/{HVG}/pca/metrics.csv")["patient"])
     assert len(scored) + len(skipped) == 8
     assert any("single class" in reason or "only one class" in reason for reason in skipped.values()), skipped
+
+
+def test_the_stages_report_the_metrics_that_planning_knows(done: tuple[Study, list[StageResult]]) -> None:
+    """A stop criterion on any other name is refused at planning, so the names have to agree exactly."""
+    study, results = done
+    for stage, result in zip(("plan0", "plan1a", "plan1b"), results, strict=True):
+        unstable = {"plan0.pca.stability_median"}  # exact PCA has no seed stability
+        assert set(metric_names(stage, study.spec)) - unstable == set(result.metrics)
 
 
 def test_results_do_not_depend_on_the_number_of_workers(

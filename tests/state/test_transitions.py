@@ -217,3 +217,18 @@ def test_pilot_scores_are_looked_at_once_they_exist(event: Make) -> None:
     events = [event("run_planned", steps=["B/one"]), event("attempt_started", attempt=1, step="B/one")]
     pilot = advance(fold(events), event("attempt_finished", step="B/one", **scored))
     assert pilot.looked
+
+
+def test_an_adjustment_puts_the_verdict_aside(event: Make) -> None:
+    """What was judged before an adjustment says nothing about the attempt that follows it."""
+    state = fold([event("run_planned"), event("attempt_started"), event("attempt_finished", outcome="executed")])
+    judged = advance(state, event("step_validated", verdict="fail"))
+    opened = advance(judged, event("decided", decision="adjust"))
+    assert (judged.verdict, opened.verdict, opened.gates, opened.status) == ("fail", None, None, "planned")
+
+
+def test_the_end_of_a_cancelled_attempt_is_not_another_decision(event: Make) -> None:
+    """A stop that is given twice is recorded once, also when its attempt has ended in between."""
+    state = fold([event("run_planned"), event("attempt_started"), event("decided", decision="stop")])
+    ended = advance(state, event("attempt_finished", outcome="cancelled"))
+    assert ended.last_decision == state.last_decision is not None
