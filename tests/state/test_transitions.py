@@ -221,14 +221,15 @@ def test_pilot_scores_are_looked_at_once_they_exist(event: Make) -> None:
 
 def test_an_adjustment_puts_the_verdict_aside(event: Make) -> None:
     """What was judged before an adjustment says nothing about the attempt that follows it."""
-    state = fold([event("run_planned"), event("attempt_started"), event("attempt_finished", outcome="executed")])
-    judged = advance(state, event("step_validated", verdict="fail"))
+    executed = advance(brought_to(event, "running"), event("attempt_finished", attempt=1, outcome="executed"))
+    judged = advance(executed, event("step_validated", attempt=1, verdict="fail"))
     opened = advance(judged, event("decided", decision="adjust"))
     assert (judged.verdict, opened.verdict, opened.gates, opened.status) == ("fail", None, None, "planned")
 
 
 def test_the_end_of_a_cancelled_attempt_is_not_another_decision(event: Make) -> None:
     """A stop that is given twice is recorded once, also when its attempt has ended in between."""
-    state = fold([event("run_planned"), event("attempt_started"), event("decided", decision="stop")])
-    ended = advance(state, event("attempt_finished", outcome="cancelled"))
-    assert ended.last_decision == state.last_decision is not None
+    stopped = advance(brought_to(event, "running"), event("decided", decision="stop"))
+    ended = advance(stopped, event("attempt_finished", attempt=1, outcome="cancelled"))
+    assert stopped.last_decision is not None
+    assert ended.last_decision == stopped.last_decision
