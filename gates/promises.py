@@ -14,7 +14,7 @@ from stagewright.gates.places import (
 )
 from stagewright.state.artifacts import ArtifactFormat
 from stagewright.state.layout import analysis, k_folder, preprocess_folder, replicate_folder
-from stagewright.state.spec.grid import SEED_INVARIANT, Method
+from stagewright.state.spec.reduction import SEED_INVARIANT, Method
 from stagewright.state.step_request import StepRequest
 
 __all__ = [

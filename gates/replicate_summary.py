@@ -16,7 +16,7 @@ from stagewright.gates.protocol import Finding, GateContext
 from stagewright.gates.tables import numbers, read_csv
 from stagewright.state.layout import analysis, k_folder, replicate_folder
 from stagewright.state.records import Verdict
-from stagewright.state.spec.grid import SEED_INVARIANT, Method
+from stagewright.state.spec.reduction import SEED_INVARIANT, Method
 
 __all__ = ["replicate_summary"]
 

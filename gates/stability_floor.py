@@ -12,7 +12,7 @@ from stagewright.gates.promises import seeds_of
 from stagewright.gates.protocol import Finding, GateContext
 from stagewright.state.layout import replicate_folder
 from stagewright.state.records import Verdict
-from stagewright.state.spec.grid import SEED_INVARIANT, Method
+from stagewright.state.spec.reduction import SEED_INVARIANT, Method
 from stagewright.state.step_request import StepRequest
 
 __all__ = ["is_binding", "stability_floor"]

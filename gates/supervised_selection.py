@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from stagewright.gates.protocol import Finding, GateContext
-from stagewright.state.spec.grid import AllFiltered, DegWeakScreen, Hybrid, Preprocess
+from stagewright.state.spec.preprocess import AllFiltered, DegWeakScreen, Hybrid, Preprocess
 
 __all__ = ["supervised_selection"]
 

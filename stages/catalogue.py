@@ -9,7 +9,7 @@ from stagewright.stages.protocol import Stage
 from stagewright.state.spec.effective import EffectiveStudy
 from stagewright.state.spec.faults import nearest
 from stagewright.state.spec.goal import GoalSpec
-from stagewright.state.spec.grid import SEED_INVARIANT
+from stagewright.state.spec.reduction import SEED_INVARIANT
 
 __all__ = ["STAGES", "StageEntry", "count_units", "load_stage", "spec_faults"]
 

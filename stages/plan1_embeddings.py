@@ -30,7 +30,8 @@ from stagewright.stages.reduction.sweep import FitSettings, SharedMatrix, sweep
 from stagewright.state.artifacts import read_outcome
 from stagewright.state.canonical import digest_file
 from stagewright.state.layout import preprocess_folder
-from stagewright.state.spec.grid import Method, Preprocess
+from stagewright.state.spec.preprocess import Preprocess
+from stagewright.state.spec.reduction import Method
 from stagewright.state.step_request import StepRequest
 
 __all__ = ["EmbeddedCohort", "embedded_cohorts"]

@@ -20,29 +20,12 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from stagewright.state.canonical import digest_json
+from stagewright.state.chain_line import GENESIS, Entry, Head, fault_of, head_of, serialise
 from stagewright.state.refusals import LedgerCorrupt
 
 __all__ = ["GENESIS", "ChainedLog", "Entry", "Head", "Problem"]
 
-Entry = dict[str, JsonValue]
-
-FIRST_KEYS = ("at", "seq", "step", "event", "message")
-LAST_KEYS = ("prev", "hash")
-GENESIS = "0" * 64
 BLOCK_BYTES = 8192
-MOST = 2**53
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """The last entry of a log: its number, counted from 1 (0 for an empty log), and its hash."""
-
-    seq: int
-    hash: str
-
-    def as_json(self) -> dict[str, JsonValue]:
-        """Return the head in the form in which another log's entry anchors it."""
-        return {"seq": self.seq, "hash": self.hash}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +64,7 @@ class ChainedLog:
             return Head(0, GENESIS)
         try:
             fcntl.flock(fd, fcntl.LOCK_SH)
-            return _head_of(_last_line(fd))
+            return head_of(_last_line(fd))
         finally:
             os.close(fd)
 
@@ -137,9 +120,9 @@ class ChainedLog:
         previous = Head(0, GENESIS)
         for number, line in self.lines():
             entry = self._parse(number, line)
-            if (fault := _fault(entry, line, previous)) is not None:
+            if (fault := fault_of(entry, line, previous)) is not None:
                 raise LedgerCorrupt(str(Problem(self.path.name, number, fault)))
-            previous = _head_of(line)
+            previous = head_of(line)
             yield entry
 
     def problems(self) -> list[Problem]:
@@ -149,8 +132,8 @@ class ChainedLog:
         for number, line in self.lines():
             try:
                 entry = self._parse(number, line)
-                fault = _fault(entry, line, previous)
-                previous = _head_of(line)
+                fault = fault_of(entry, line, previous)
+                previous = head_of(line)
             except LedgerCorrupt:
                 fault = "is not a JSON object with seq and hash"
                 previous = Head(previous.seq + 1, "unreadable")
@@ -193,27 +176,9 @@ class ChainedLog:
         _append_locked(fd, at, {"step": None, "event": "torn_tail_moved", "message": message, "bytes": len(torn)})
 
 
-def serialise(entry: Mapping[str, JsonValue]) -> bytes:
-    """Return the one byte form of an entry, line feed included."""
-    middle = sorted(key for key in entry if key not in (*FIRST_KEYS, *LAST_KEYS))
-    order = [*(key for key in FIRST_KEYS if key in entry), *middle, *(key for key in LAST_KEYS if key in entry)]
-    line = {key: _sorted(entry[key]) for key in order}
-    return json.dumps(line, ensure_ascii=False, allow_nan=False).encode() + b"\n"
-
-
-def _sorted(value: JsonValue) -> JsonValue:
-    if isinstance(value, dict):
-        return {key: _sorted(value[key]) for key in sorted(value)}
-    if isinstance(value, list):
-        return [_sorted(item) for item in value]
-    if isinstance(value, float) and value.is_integer() and abs(value) < MOST:
-        return int(value)  # 2.0 and 2 are one number with one hash, so they have one form
-    return value
-
-
 def _append_locked(fd: int, at: str, fields: Mapping[str, JsonValue]) -> Entry:
     size = os.fstat(fd).st_size
-    last = _head_of(_last_line(fd))
+    last = head_of(_last_line(fd))
     entry: Entry = {"at": at, "seq": last.seq + 1, **fields, "prev": last.hash}
     entry["hash"] = digest_json(entry)
     line = serialise(entry)
@@ -256,30 +221,3 @@ def _last_line(fd: int) -> bytes:
         if (found := block.rfind(b"\n")) >= 0:
             return block[found + 1 :] + b"\n"
     return block + b"\n"
-
-
-def _head_of(line: bytes) -> Head:
-    if not line:
-        return Head(0, GENESIS)
-    try:
-        entry = json.loads(line)
-        return Head(int(entry["seq"]), str(entry["hash"]))
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise LedgerCorrupt(f"the last line of a log has no seq and hash: {line[:80]!r}") from error
-
-
-def _fault(entry: Entry, line: bytes, previous: Head) -> str | None:
-    if entry.get("seq") != previous.seq + 1:
-        return f"has seq {entry.get('seq')!r} where {previous.seq + 1} follows"
-    if entry.get("prev") != previous.hash:
-        return "does not follow from the line before it (prev differs): a line was changed, inserted, removed or moved"
-    try:
-        digest = digest_json({key: value for key, value in entry.items() if key != "hash"})
-        form = serialise(entry)
-    except (ValueError, RecursionError) as error:
-        return f"holds a value that no entry can hold: {error}"
-    if entry.get("hash") != digest:
-        return "was changed (hash differs from its content)"
-    if form != line:
-        return "was changed (its bytes are not the form that was written)"
-    return None

@@ -32,4 +32,4 @@ def approve(
             )
         else:
             session.say(f"Checkpoint {state.checkpoint} approved; {state.step} is {state.status}.")
-            session.say(f"Next: {next_command(call)}")
+            session.say(f"Next: {next_command(call, session.typed, state.status)}")

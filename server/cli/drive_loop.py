@@ -42,7 +42,7 @@ def drive_loop(ledger: Ledger, call: CallTool) -> RunState:
         When a call is refused, for example because somebody else moved the run meanwhile.
     """
     while True:
-        state = ledger.read()
+        state = ledger.fold()  # never a snapshot, however long the ledger: anybody can edit that file
         match state.status:
             case "planned" | "running":
                 call("execute_stage", {"run_id": state.run_id, "wait_s": WAIT_S})

@@ -1,5 +1,6 @@
 """``stagewright execute``: execute the next step of a run, or attach to it while it runs."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -23,9 +24,8 @@ def execute(
 ) -> None:
     """Execute exactly the next step of a run, or attach to it while it runs. The stage goes on by itself."""
     with open_session(root, policy, as_json=as_json) as session:
-        session.if_interrupted = (
-            f"If the stage had started, it goes on by itself. Attach to it again: stagewright execute {run}"
-        )
+        again = session.typed.line(["execute", shlex.quote(run)])
+        session.if_interrupted = f"If the stage had started, it goes on by itself. Attach to it again: {again}"
         with StepDisplay(session.err) as display:
             reply = session.call("execute_stage", {"run_id": run, "wait_s": wait}, display.tick)
         session.show(reply)

@@ -1,6 +1,7 @@
 """``stagewright init``: look into a data file and write a first goal spec with its guesses."""
 
 import os
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -28,6 +29,9 @@ def init(
 ) -> None:
     """Look into a data file and write a commented goal spec with guesses for a person to correct."""
     with open_session(root, policy, as_json=as_json) as session:
+        if not data.is_file():
+            what = "is no file" if data.exists() else "does not exist"
+            raise Refusal("invalid_data", f"the data file {data} {what}; name the .h5ad file to look into")
         if out.exists() and not force:
             raise Refusal("invalid_argument", f"{out} is there already; name another with --out, or give --force")
         facts, guesses = wait_for(session, suggest_spec(data.resolve()))
@@ -47,4 +51,6 @@ def init(
             session.say(f"  attention: {warning}", "yellow")
         if marked:
             session.say(f"Fill in line {', '.join(map(str, marked))}: nothing in the file looked like it.", "yellow")
-        session.say(f"Next: read and correct it, then stagewright plan {out} --dry-run")
+        session.say(
+            f"Next: read and correct it, then {session.typed.line(['plan', shlex.quote(str(out)), '--dry-run'])}"
+        )

@@ -1,6 +1,7 @@
 """``stagewright log``: the four logs of a run as one story in time."""
 
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -11,6 +12,7 @@ from pydantic import JsonValue
 
 from stagewright.server.cli.log_lines import LogLines
 from stagewright.server.cli.options import AsJson, PolicyFile, Root, RunName
+from stagewright.server.cli.passed_findings import PassedFindings
 from stagewright.server.cli.session import Session, open_session
 from stagewright.state.clock import stamp, utc_now
 from stagewright.state.ledger import Ledger
@@ -45,6 +47,9 @@ def log(  # noqa: PLR0913 - one option for each thing to filter by
     since: Annotated[
         str | None, typer.Option("--since", help="Only what is newer: 10min, 2h, or a time such as 2026-11-22T13:40.")
     ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Show every entry; else findings that pass are only counted. --json has all.")
+    ] = False,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run is over, or Ctrl-C.")] = False,
     root: Root = Path(),
     policy: PolicyFile = None,
@@ -56,22 +61,23 @@ def log(  # noqa: PLR0913 - one option for each thing to filter by
         ledger = session.workspace.ledger(run)
         follower = Follower(ledger, name or LOG_NAMES)
         shown = LogLines(session.out.width if session.out.is_terminal else PLAIN_WIDTH)
+        passed = PassedFindings()
 
         def show_newer() -> None:
-            for log_name, entry in follower.newer():
-                if _is_wanted(entry, step, event, earliest):
-                    _show(session, shown, log_name, entry)
+            newer = [item for item in follower.newer() if _is_wanted(item[1], step, event, earliest)]
+            entries = newer if every or session.as_json else passed.counted(newer)
+            for log_name, entry in entries:
+                _show(session, shown, log_name, entry)
 
+        finished = not follow
         show_newer()
-        try:
-            while follow:
+        with suppress(KeyboardInterrupt):  # how a person ends --follow
+            while not finished:
                 finished = _is_finished(ledger)
                 show_newer()
-                if finished:
-                    return
-                time.sleep(POLL_S)
-        except KeyboardInterrupt:  # how a person ends --follow
-            return
+                time.sleep(0 if finished else POLL_S)
+        for log_name, entry in passed.counted([]):
+            _show(session, shown, log_name, entry)
 
 
 def _is_finished(ledger: Ledger) -> bool:

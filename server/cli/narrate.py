@@ -56,9 +56,10 @@ class Narrator:
         elif isinstance(reply, ExecuteReply):
             for note in reply.notes:
                 if note.startswith("attempt ") and "lost" in note:
-                    self._session.say(f"{reply.step:<10} {note}", "yellow")
+                    self._session.say(f"{reply.step:<10} {self._session.typed.in_text(note)}", "yellow")
             if reply.blocked is not None and reply.status == "blocked":
-                self._session.say(f"{reply.step:<10} blocked: {reply.blocked.error}", "red")
+                error = self._session.typed.in_text(reply.blocked.error)
+                self._session.say(f"{reply.step:<10} blocked: {error}", "red")
         elif isinstance(reply, DecideReply) and reply.decision != "continue":
             changed = f": {', '.join(reply.changes)}" if reply.changes else ""
             self._session.say(f"{reply.step:<10} decided: {reply.decision}{changed}", "yellow")

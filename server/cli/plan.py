@@ -7,8 +7,9 @@ import typer
 
 from stagewright.server.cli.options import AsJson, PolicyFile, Root
 from stagewright.server.cli.session import open_session
+from stagewright.tools.replies import Reply
 
-__all__ = ["plan"]
+__all__ = ["plan", "with_spec"]
 
 
 def plan(
@@ -23,6 +24,11 @@ def plan(
     """Validate a goal spec and its data, seal them, and make the run directory. Executes nothing."""
     with open_session(root, policy, as_json=as_json) as session:
         reply = session.call("plan_run", {"spec": spec, "dry_run": dry_run or None, "parent_run_id": parent})
-        if reply.next is not None and reply.next.tool == "plan_run":  # after a dry run: the tool does not know the path
-            reply = reply.model_copy(update={"next": reply.next.model_copy(update={"arguments": {"spec": spec}})})
-        session.show(reply)
+        session.show(with_spec(reply, spec))
+
+
+def with_spec(reply: Reply, spec: str) -> Reply:
+    """Return the reply to a dry run with the spec's path in its next call: the tool does not know how it was named."""
+    if reply.next is None or reply.next.tool != "plan_run":
+        return reply
+    return reply.model_copy(update={"next": reply.next.model_copy(update={"arguments": {"spec": spec}})})

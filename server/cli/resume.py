@@ -12,7 +12,7 @@ from stagewright.state.run_directory import RunDirectory, list_runs
 from stagewright.state.run_state import RunState
 from stagewright.state.spec import GoalSpec, load_spec
 
-__all__ = ["Relative", "find_relative", "find_unfinished"]
+__all__ = ["Relative", "find_begun", "find_relative", "find_unfinished"]
 
 SHOWN = 6
 SHOWN_CHARS = 60
@@ -35,6 +35,24 @@ def find_unfinished(root: Path, spec_digest: str) -> RunDirectory | None:
     return None
 
 
+def find_begun(root: Path, spec: GoalSpec) -> list[RunDirectory]:
+    """Return the unfinished runs of this very spec in which something was done, newest first.
+
+    One in which nothing was done yet is no rival: planning the spec again takes it up.
+    """
+    found: list[RunDirectory] = []
+    for run, state in _unfinished(root):
+        if state.attempt == 0 and state.last_decision is None:
+            continue
+        try:
+            sealed = load_spec(run.spec)
+        except Refusal:
+            continue
+        if not _content_differs(sealed, spec):
+            found.append(run)
+    return found
+
+
 def find_relative(root: Path, spec: GoalSpec) -> Relative | None:
     """Return the newest unfinished run that shares its objective or its data file with `spec`, and how it differs."""
     for run, state in _unfinished(root):
@@ -44,7 +62,7 @@ def find_relative(root: Path, spec: GoalSpec) -> Relative | None:
             continue
         if sealed.objective != spec.objective and Path(sealed.data.path).name != Path(spec.data.path).name:
             continue
-        differences = list(_differences(sealed.model_dump(mode="json"), spec.model_dump(mode="json"), ""))
+        differences = _content_differs(sealed, spec)
         if not differences:  # the declarations agree, so the digests differ by the data
             differences.append("the content of the data file (its sha256)")
         more = [] if len(differences) <= SHOWN else [f"and {len(differences) - SHOWN} more"]
@@ -55,11 +73,15 @@ def find_relative(root: Path, spec: GoalSpec) -> Relative | None:
 def _unfinished(root: Path) -> Iterator[tuple[RunDirectory, RunState]]:
     for run in list_runs(root):
         try:
-            state = Ledger(run).read()
+            state = Ledger(run).fold()
         except LedgerCorrupt:
             continue  # `verify` says what is wrong with it; a damaged run is not taken up
         if not state.finished:
             yield run, state
+
+
+def _content_differs(sealed: GoalSpec, spec: GoalSpec) -> list[str]:
+    return list(_differences(sealed.model_dump(mode="json"), spec.model_dump(mode="json"), ""))
 
 
 def _differences(before: JsonValue, after: JsonValue, place: str) -> Iterator[str]:

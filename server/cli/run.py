@@ -1,5 +1,6 @@
 """``stagewright run``: plan a study, or take it up, and drive its loop headless by the default policy."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -9,10 +10,12 @@ from stagewright.server.cli.drive_loop import drive_loop
 from stagewright.server.cli.exit_status import status_of_run
 from stagewright.server.cli.narrate import Narrator
 from stagewright.server.cli.options import AsJson, PolicyFile, Root
-from stagewright.server.cli.resume import find_relative, find_unfinished
+from stagewright.server.cli.plan import with_spec
+from stagewright.server.cli.resume import find_begun, find_relative, find_unfinished
 from stagewright.server.cli.run_summary import run_summary, summary_lines
 from stagewright.server.cli.session import Session, open_session
 from stagewright.state.ledger import Ledger
+from stagewright.state.refusals import Refusal
 from stagewright.state.run_directory import RunDirectory
 from stagewright.state.spec import load_spec
 from stagewright.tools.replies import PlanReply
@@ -35,7 +38,7 @@ def run(
     """Run a whole study headless: continue when gates pass, apply a blocked step's first proposal once, else stop."""
     with open_session(root, policy, as_json=as_json) as session:
         if dry_run:
-            session.show(session.call("plan_run", {"spec": str(spec), "dry_run": True}))
+            session.show(with_spec(session.call("plan_run", {"spec": str(spec), "dry_run": True}), str(spec)))
             return
         drive_spec(session, spec, resume=resume_from_state)
 
@@ -48,10 +51,13 @@ def drive_spec(session: Session, spec: Path, *, resume: bool) -> None:
     typer.Exit
         Always: 0 completed; 1 a gate failed, or the failure criterion was met; 4 blocked, or waiting for a person.
     """
+    if not resume:
+        _say_unfinished(session, spec)
     ledger = Ledger(_taken_up(session, spec) if resume else _planned(session, spec))
+    again = session.typed.line(["run", shlex.quote(str(spec)), "--resume-from-state"])
     session.if_interrupted = (
         "A stage that runs goes on by itself, and everything so far is recorded. Take the run up again with:\n"
-        f"  stagewright run {spec} --resume-from-state --root {session.workspace.root}"
+        f"  {again}"
     )
     with Narrator(session, ledger) as narrator:
         state = drive_loop(ledger, narrator.call)
@@ -59,9 +65,23 @@ def drive_spec(session: Session, spec: Path, *, resume: bool) -> None:
         session.write_json(run_summary(ledger.run, state))
     else:
         session.say("")
-        for line in summary_lines(ledger.run, state):
+        for line in summary_lines(ledger.run, state, session.typed):
             session.say(line)
     raise typer.Exit(status_of_run(state))
+
+
+def _say_unfinished(session: Session, spec: Path) -> None:
+    try:
+        declared = load_spec(spec)
+    except Refusal:
+        return  # planning refuses it, with every fault
+    runs = find_begun(session.workspace.root, declared)
+    if runs:
+        which = "it" if len(runs) == 1 else "the newest"
+        many = "1 unfinished run" if len(runs) == 1 else f"{len(runs)} unfinished runs"
+        session.err.print(
+            f"{many} of this spec: {', '.join(run.run_id for run in runs)}; --resume-from-state takes {which} up"
+        )
 
 
 def _planned(session: Session, spec: Path) -> RunDirectory:
@@ -79,7 +99,7 @@ def _taken_up(session: Session, spec: Path) -> RunDirectory:
     digest = reply.spec_digest if isinstance(reply, PlanReply) else None
     found = find_unfinished(session.workspace.root, digest) if digest is not None else None
     if found is not None:
-        state = Ledger(found).read()
+        state = Ledger(found).fold()
         if not session.as_json:
             session.say(f"Taking up {found.run_id}: {state.step} is {state.status}.")
         return found

@@ -1,8 +1,13 @@
-"""What a person wants to know when a loop has ended: verdicts, the best configuration, where logs and results lie."""
+"""What a person wants to know when a loop has ended: verdicts, criteria, the best configuration, where results lie."""
+
+import shlex
 
 from pydantic import JsonValue
 
+from stagewright.server.cli.criteria import criteria_lines, judged_criteria
 from stagewright.server.cli.exit_status import status_of_run
+from stagewright.server.cli.next_command import approve_command
+from stagewright.server.cli.typed_command import TypedCommand
 from stagewright.state.artifacts import read_outcome
 from stagewright.state.run_directory import RunDirectory
 from stagewright.state.run_state import RunState, next_call, split_step
@@ -10,6 +15,7 @@ from stagewright.state.run_state import RunState, next_call, split_step
 __all__ = ["run_summary", "summary_lines"]
 
 BEST = "best configuration: "
+SHOWN_METRICS = 12
 
 
 def run_summary(run: RunDirectory, state: RunState) -> dict[str, JsonValue]:
@@ -30,6 +36,7 @@ def run_summary(run: RunDirectory, state: RunState) -> dict[str, JsonValue]:
             }
             for name, sealed in state.sealed.items()
         },
+        "criteria": {kind: [item.as_json() for item in items] for kind, items in judged_criteria(run, state).items()},
         "best": {
             "step": step,
             "configuration": notes,
@@ -47,10 +54,10 @@ def run_summary(run: RunDirectory, state: RunState) -> dict[str, JsonValue]:
     }
 
 
-def summary_lines(run: RunDirectory, state: RunState) -> list[str]:
+def summary_lines(run: RunDirectory, state: RunState, typed: TypedCommand) -> list[str]:
     """Return the end of a loop as lines for a person."""
     step, best = _best(run, state)
-    lines = [f"Run        {state.run_id}", f"Status     {_ending(state)}"]
+    lines = [f"Run        {state.run_id}", f"Status     {_ending(state, typed)}"]
     for checkpoint in _checkpoints(state):
         verdicts = [
             f"{split_step(name)[1]} {sealed.verdict or 'not validated'}"
@@ -58,8 +65,9 @@ def summary_lines(run: RunDirectory, state: RunState) -> list[str]:
             if split_step(name)[0] == checkpoint
         ]
         lines.append(f"Verdicts   {checkpoint}: {', '.join(verdicts)}")
+    lines += criteria_lines(run, state)
     if step is None:
-        lines.append("Best       no configuration was scored")
+        lines += _metric_lines(state)
     else:
         scores = [(name, value) for name, value in state.sealed[step].metrics.items() if ".best." in name]
         lines.append(f"Best       {step}: {best or 'see the metrics'}")
@@ -70,12 +78,23 @@ def summary_lines(run: RunDirectory, state: RunState) -> list[str]:
     results = [str(run.path / checkpoint / "analysis") for checkpoint in _checkpoints(state)]
     lines.append(f"Results    {results[-1] if results else 'none yet'}")
     lines.append(f"Logs       {run.path / 'logs'}")
-    # By its path, so that the lines can be pasted in any folder.
-    lines += [f"           stagewright {verb} {run.path}" for verb in ("log", "verify")]
+    lines += [f"           {typed.line([verb, shlex.quote(str(run.path))])}" for verb in ("log", "verify")]
     return lines
 
 
-def _ending(state: RunState) -> str:
+def _metric_lines(state: RunState) -> list[str]:
+    """Return the newest metrics of each stage that reported some: commands have scores of their own."""
+    newest = {split_step(name)[1]: name for name, sealed in state.sealed.items() if sealed.metrics}
+    shown = [(name, metric, value) for name in newest.values() for metric, value in state.sealed[name].metrics.items()]
+    if not shown:
+        return ["Best       no configuration was scored"]
+    heads = ["Metrics    ", *["           "] * len(shown)]
+    lines = [f"{head}{name}: {metric} = {value:.4g}" for head, (name, metric, value) in zip(heads, shown, strict=False)]
+    more = len(lines) - SHOWN_METRICS
+    return lines if more <= 0 else [*lines[:SHOWN_METRICS], f"           and {more} more"]
+
+
+def _ending(state: RunState, typed: TypedCommand) -> str:
     match state.status:
         case "completed":
             return "completed: every step was validated without fail"
@@ -84,7 +103,7 @@ def _ending(state: RunState) -> str:
         case "blocked":
             return f"blocked at {state.step}: {state.blocked.error if state.blocked else 'see the log'}"
         case "awaiting_approval":
-            return f"waits for a person: stagewright approve {state.run_id} --reason ..."
+            return f"waits for a person: {approve_command(state.run_id, typed)}"
         case "validated":
             return f"{state.step} has verdict {state.verdict}; the run was left as it is"
         case _:

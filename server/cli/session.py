@@ -15,6 +15,7 @@ from rich.console import Console
 from stagewright import __version__
 from stagewright.server.cli.exit_status import ExitStatus
 from stagewright.server.cli.next_command import next_command, refusal_text
+from stagewright.server.cli.typed_command import TypedCommand
 from stagewright.server.config import open_workspace
 from stagewright.state.refusals import LedgerCorrupt, Refusal
 from stagewright.tools.call import Caller, call_tool, complete
@@ -36,12 +37,15 @@ class Session:
         Whether standard output is for a program.
     out, err
         Consoles on standard output and standard error.
+    typed
+        Writes commands that work as pasted.
     if_interrupted
         What a person who presses Ctrl-C now has to know.
     """
 
     workspace: Workspace
     as_json: bool
+    typed: TypedCommand = field(default_factory=TypedCommand)
     out: Console = field(default_factory=lambda: Console(highlight=False, markup=False, soft_wrap=True))
     err: Console = field(default_factory=lambda: Console(stderr=True, highlight=False, markup=False, soft_wrap=True))
     if_interrupted: str = "Nothing was changed."
@@ -68,9 +72,9 @@ class Session:
         if self.as_json:
             self.write_json(reply.model_dump(mode="json", exclude_none=True))
             return
-        self.say(reply.model_copy(update={"next": None}).text())
+        self.say(self.typed.in_text(reply.model_copy(update={"next": None}).text()))
         if reply.next is not None:
-            self.say(f"Next: {next_command(reply.next)}")
+            self.say(f"Next: {next_command(reply.next, self.typed, reply.status)}")
 
     def say(self, text: str, style: str | None = None) -> None:
         """Write text for a person to standard output."""
@@ -88,18 +92,19 @@ def open_session(root: Path, policy: Path | None, *, as_json: bool) -> Iterator[
     A refusal is text on standard error, or JSON on standard output, and status 3: never a traceback.
     """
     session: Session | None = None
+    typed = TypedCommand(root, policy)
     try:
-        session = Session(open_workspace(root, policy, actor=f"person:{_user()}", trusted=True), as_json)
+        session = Session(open_workspace(root, policy, actor=f"person:{_user()}", trusted=True), as_json, typed)
         yield session
     except Refusal as refusal:
-        _say_refused(refusal, as_json=as_json)
+        _say_refused(refusal, typed, as_json=as_json)
         raise typer.Exit(ExitStatus.REFUSED) from refusal
     except LedgerCorrupt as error:
         damaged = Refusal(
             "damaged",
             f"the record does not hold together: {error}. `stagewright verify --all` names every damaged file.",
         )
-        _say_refused(damaged, as_json=as_json)
+        _say_refused(damaged, typed, as_json=as_json)
         raise typer.Exit(ExitStatus.REFUSED) from error
     except KeyboardInterrupt as interrupt:
         said = "Nothing was changed." if session is None else session.if_interrupted
@@ -107,11 +112,11 @@ def open_session(root: Path, policy: Path | None, *, as_json: bool) -> Iterator[
         raise typer.Exit(ExitStatus.INTERRUPTED) from interrupt
 
 
-def _say_refused(refusal: Refusal, *, as_json: bool) -> None:
+def _say_refused(refusal: Refusal, typed: TypedCommand, *, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps(refusal.facts(), ensure_ascii=False) + "\n")
     else:
-        sys.stderr.write(f"{refusal_text(refusal)}\n")
+        sys.stderr.write(f"{refusal_text(refusal, typed)}\n")
 
 
 def _user() -> str:

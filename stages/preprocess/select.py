@@ -4,7 +4,7 @@ from stagewright.stages.cohort.load import Cohort
 from stagewright.stages.preprocess.all_filtered import select_all_filtered
 from stagewright.stages.preprocess.hvg import select_hvg
 from stagewright.stages.preprocess.selection import GeneSelection
-from stagewright.state.spec.grid import AllFiltered, Hvg, Preprocess
+from stagewright.state.spec.preprocess import AllFiltered, Hvg, Preprocess
 
 __all__ = ["select_genes"]
 

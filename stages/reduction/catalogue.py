@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from stagewright.state.spec.grid import SEED_INVARIANT
+from stagewright.state.spec.reduction import SEED_INVARIANT
 
 
 @dataclass(frozen=True, slots=True)

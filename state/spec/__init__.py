@@ -7,8 +7,8 @@ runs after the adjustments made so far.
 from stagewright.state.spec.adjustments import Adjustments, FieldChange, compare
 from stagewright.state.spec.effective import EffectiveStudy, effective_study
 from stagewright.state.spec.goal import GoalSpec
-from stagewright.state.spec.grid import AllFiltered, Hvg, Preprocess
 from stagewright.state.spec.loading import load_spec, parse_spec, read_spec_text
+from stagewright.state.spec.preprocess import AllFiltered, Hvg, Preprocess
 
 __all__ = [
     "Adjustments",

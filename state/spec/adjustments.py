@@ -8,8 +8,10 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, field_validator
 
+from stagewright.state.spec.classifier import Alphas, Classifier
 from stagewright.state.spec.goal import Budget, GoalSpec
-from stagewright.state.spec.grid import Alphas, Classifier, Ks, Method, Preprocess, Reduction, check_tags
+from stagewright.state.spec.preprocess import Preprocess, check_tags
+from stagewright.state.spec.reduction import Ks, Method, Reduction
 from stagewright.state.spec.strict import Strict
 from stagewright.state.units import Bytes, Seconds
 

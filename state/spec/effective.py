@@ -2,7 +2,8 @@
 
 from stagewright.state.spec.adjustments import Adjustments
 from stagewright.state.spec.goal import Checkpoint, GoalSpec, Scale
-from stagewright.state.spec.grid import Method, Preprocess
+from stagewright.state.spec.preprocess import Preprocess
+from stagewright.state.spec.reduction import Method
 from stagewright.state.spec.strict import Strict
 
 __all__ = ["SCALES", "EffectiveStudy", "effective_study"]

@@ -4,8 +4,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from stagewright.state.spec.classifier import Classifier
 from stagewright.state.spec.data import DataScope
-from stagewright.state.spec.grid import Classifier, Hvg, Preprocess, Reduction, check_tags
+from stagewright.state.spec.preprocess import Hvg, Preprocess, check_tags
+from stagewright.state.spec.reduction import Reduction
 from stagewright.state.spec.strict import Strict, Text
 from stagewright.state.units import Bytes, Seconds
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-__all__ = ["Level", "Name", "Strict", "Text"]
+__all__ = ["Level", "Name", "Strict", "Text", "check_distinct"]
 
 
 class Strict(BaseModel):
@@ -26,3 +26,9 @@ Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 Level = Annotated[str, BeforeValidator(_level_as_text), Field(min_length=1, max_length=500)]
 """One level of an obs column."""
+
+
+def check_distinct(values: tuple[object, ...], what: str) -> None:
+    """Raise ValueError when a value is named twice."""
+    if len(set(values)) != len(values):
+        raise ValueError(f"each {what} may be named once")

@@ -30,7 +30,7 @@ from stagewright.state.layout import analysis, classification_cell, k_folder, pr
 from stagewright.state.records import ArtifactSeal, Limits, SealedData
 from stagewright.state.spec.data import ColumnFilter, DataScope, Label, Timepoint
 from stagewright.state.spec.effective import EffectiveStudy
-from stagewright.state.spec.grid import Hvg
+from stagewright.state.spec.preprocess import Hvg
 from stagewright.state.step_request import CommandStage, StepRequest
 
 N_GENES = 40

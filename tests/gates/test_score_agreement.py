@@ -13,7 +13,7 @@ from stagewright.gates.__main__ import run_gates
 from stagewright.gates.oof_auc import roc_auc_by_repeat
 from stagewright.gates.protocol import Finding, GateContext
 from stagewright.gates.score_agreement import score_agreement
-from stagewright.state.spec.grid import AllFiltered
+from stagewright.state.spec.preprocess import AllFiltered
 
 StepOf = Callable[[str], GateContext]
 Reseal = Callable[[GateContext], GateContext]

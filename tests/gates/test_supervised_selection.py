@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 
 from stagewright.gates.protocol import Finding, GateContext
 from stagewright.gates.supervised_selection import supervised_selection
-from stagewright.state.spec.grid import Preprocess
+from stagewright.state.spec.preprocess import Preprocess
 
 StepOf = Callable[[str], GateContext]
 

@@ -1,1 +1,1 @@
-"""What `verify_run` looks at, one subject a file: chains, the ledger's fold, sealed files, artifacts."""
+"""What `verify_run` looks at, one subject a file: from the chains of the logs to the artifacts."""

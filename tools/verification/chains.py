@@ -7,9 +7,11 @@ from stagewright.state.chain import ChainedLog, Problem
 
 __all__ = ["chain_problems"]
 
+SHOWN = 5
+
 
 def chain_problems(log: ChainedLog, shown: str) -> list[Problem]:
-    """Return what is wrong with one log.
+    """Return what is wrong with one log: its first broken lines, and how many follow.
 
     Parameters
     ----------
@@ -18,7 +20,10 @@ def chain_problems(log: ChainedLog, shown: str) -> list[Problem]:
     """
     if not log.path.is_file():
         return [Problem(shown, None, "is missing; it was made when the run was planned")]
-    found = [Problem(shown, problem.line, problem.what) for problem in log.problems()]
+    broken = _causes(log.problems())
+    found = [Problem(shown, problem.line, problem.what) for problem in broken[:SHOWN]]
+    if len(broken) > SHOWN:
+        found.append(Problem(shown, None, f"{len(broken) - SHOWN} more lines of it do not hold"))
     lines, behind = _behind_last_line(log)
     if behind:
         found.append(
@@ -30,6 +35,16 @@ def chain_problems(log: ChainedLog, shown: str) -> list[Problem]:
             )
         )
     return found
+
+
+def _causes(problems: list[Problem]) -> list[Problem]:
+    """Leave out the line after a broken one, where all that is wrong is that it does not follow from it."""
+    broken = {problem.line for problem in problems}
+    return [
+        problem
+        for problem in problems
+        if problem.line is None or problem.line - 1 not in broken or "does not follow from" not in problem.what
+    ]
 
 
 def _behind_last_line(log: ChainedLog) -> tuple[int, int]:

@@ -1,20 +1,18 @@
-"""Verify that the ledger's events were possible in their order, its anchors, and RUN_STATE.json against the fold."""
+"""Fold the ledger as far as it holds: its chain unbroken, its events possible in their order."""
 
 import json
 from dataclasses import dataclass, field
 
-from pydantic import JsonValue, ValidationError
+from pydantic import ValidationError
 
-from stagewright.state.chain import GENESIS, ChainedLog, Entry, Head, Problem
+from stagewright.state.chain import ChainedLog, Entry, Problem
 from stagewright.state.events import Event, parse_event
-from stagewright.state.ledger import DETAIL_LOGS
 from stagewright.state.refusals import LedgerCorrupt
 from stagewright.state.run_directory import RunDirectory
 from stagewright.state.run_state import RunState
-from stagewright.state.snapshot import snapshot_document
 from stagewright.state.transitions import advance
 
-__all__ = ["LEDGER", "FoldedLedger", "Recorded", "anchor_problems", "fold_ledger", "snapshot_problems"]
+__all__ = ["LEDGER", "FoldedLedger", "Recorded", "fold_ledger"]
 
 LEDGER = "logs/agent_run.log"
 
@@ -31,119 +29,64 @@ class Recorded:
 
 @dataclass(slots=True)
 class FoldedLedger:
-    """The ledger as far as it can be folded, and what is wrong with the rest."""
+    """The ledger as far as it holds.
+
+    Attributes
+    ----------
+    recorded
+        The events up to the first line that does not hold.
+    problems
+        Why the fold ended there. Empty where the chain itself is broken: that is the chain's problem to name.
+    holds
+        Whether the fold reached the end: only then does the ledger say what every file has to be.
+    broken_at
+        The line at which it ended, where it is a line.
+    """
 
     recorded: list[Recorded] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    holds: bool = True
+    broken_at: int | None = None
 
     @property
     def state(self) -> RunState | None:
         """The last state that could be folded."""
         return self.recorded[-1].state if self.recorded else None
 
+    def end_at(self, line: int | None, what: str | None = None) -> "FoldedLedger":
+        """Say that the fold ends here, and why where the chain does not say it."""
+        self.holds = False
+        self.broken_at = line
+        if what is not None:
+            self.problems.append(Problem(LEDGER, line, what))
+        return self
+
 
 def fold_ledger(run: RunDirectory) -> FoldedLedger:
-    """Fold the ledger event by event; stop at the first that is no event or was impossible."""
+    """Fold the ledger event by event; stop at the first line that is broken, no event, or was impossible."""
     folded = FoldedLedger()
+    log = ChainedLog(run.log("agent_run"))
+    if not log.path.is_file():
+        return folded.end_at(None)
+    broken = min((problem.line for problem in log.problems() if problem.line is not None), default=None)
     state: RunState | None = None
-    for line, entry in _entries(ChainedLog(run.log("agent_run"))):
+    for line, text in log.lines():
+        if line == broken:
+            return folded.end_at(line)
+        entry: Entry = json.loads(text)
         try:
             event = parse_event(entry)
             state = advance(state, event)
         except ValidationError as error:
-            folded.problems.append(Problem(LEDGER, line, f"is no event of this version: {_first_line(error)}"))
-            return folded
+            return folded.end_at(line, f"is no event of this version: {_first_line(error)}")
         except LedgerCorrupt as error:
-            folded.problems.append(Problem(LEDGER, line, f"could not have happened then: {error}"))
-            return folded
+            return folded.end_at(line, f"could not have happened then: {error}")
         folded.recorded.append(Recorded(line, entry, event, state))
     if state is None:
-        folded.problems.append(Problem(LEDGER, None, "has no entry; a run begins with run_planned"))
-    elif state.run_id != run.run_id:
+        return folded.end_at(None, "has no entry; a run begins with run_planned")
+    if state.run_id != run.run_id:
         folded.problems.append(Problem(LEDGER, 1, f"is the ledger of {state.run_id}, not of {run.run_id}"))
     return folded
-
-
-def anchor_problems(run: RunDirectory, folded: FoldedLedger) -> list[Problem]:
-    """Compare the heads that each entry of the ledger anchors with the entries of the other logs."""
-    hashes = {name: _hashes(run, name) for name in DETAIL_LOGS}
-    found: list[Problem] = []
-    before = dict.fromkeys(DETAIL_LOGS, 0)
-    for item in folded.recorded:
-        if item.event.event == "torn_tail_moved":  # written by the log itself, which knows of no other log
-            continue
-        anchors = item.entry.get("anchors")
-        for name in DETAIL_LOGS:
-            anchor = anchors.get(name) if isinstance(anchors, dict) else None
-            fault = _anchor_fault(anchor, hashes[name], before[name], name)
-            if fault is not None:
-                found.append(Problem(LEDGER, item.line, fault))
-            elif isinstance(anchor, dict) and isinstance(anchor["seq"], int):
-                before[name] = anchor["seq"]
-    return found
-
-
-def snapshot_problems(run: RunDirectory, folded: FoldedLedger) -> list[Problem]:
-    """Compare RUN_STATE.json with the fold up to the entry that it names, and that entry with the last one."""
-    fault = _snapshot_fault(run, folded) if folded.recorded else None
-    return [] if fault is None else [Problem(run.snapshot.name, None, fault)]
-
-
-def _snapshot_fault(run: RunDirectory, folded: FoldedLedger) -> str | None:
-    try:
-        document = json.loads(run.snapshot.read_text(encoding="utf-8"))
-        seq = document["ledger"]["seq"]
-    except FileNotFoundError:
-        return "is missing; the next transition of the run writes it again from the ledger"
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        return f"is not a snapshot: {error}"
-    item = next((item for item in folded.recorded if item.entry.get("seq") == seq), None)
-    if item is None:
-        return f"names entry {seq!r}, which the ledger does not have: the ledger was cut, or the snapshot changed"
-    head = Head(int(str(seq)), str(item.entry.get("hash")))
-    expected = snapshot_document(item.state, head, str(item.entry.get("at")))
-    differing = [key for key in {**expected, **document} if expected.get(key) != document.get(key)]
-    if differing:
-        return f"differs from the fold of the ledger up to entry {seq}: {', '.join(differing)}"
-    last = folded.recorded[-1].entry.get("seq")
-    return None if seq == last else f"is behind the ledger: it says entry {seq} of {last}"
-
-
-def _anchor_fault(anchor: JsonValue, hashes: dict[int, str], before: int, name: str) -> str | None:
-    if not isinstance(anchor, dict) or not isinstance(anchor.get("seq"), int):
-        return f"does not anchor {name}.log"
-    seq = anchor["seq"]
-    if not isinstance(seq, int):
-        return f"does not anchor {name}.log"
-    if seq < before:
-        return f"anchors entry {seq} of {name}.log after an earlier line anchored entry {before}"
-    if seq not in hashes:
-        return f"anchors entry {seq} of {name}.log, which is not there: that log was cut"
-    if hashes[seq] != anchor.get("hash"):
-        return f"anchors entry {seq} of {name}.log with another hash: that log was changed"
-    return None
-
-
-def _hashes(run: RunDirectory, name: str) -> dict[int, str]:
-    hashes = {0: GENESIS}
-    for _, entry in _entries(ChainedLog(run.log(name))):
-        seq = entry.get("seq")
-        if isinstance(seq, int):
-            hashes[seq] = str(entry.get("hash"))
-    return hashes
-
-
-def _entries(log: ChainedLog) -> list[tuple[int, Entry]]:
-    """Return the lines that are JSON objects; the others are the chain's problem."""
-    found: list[tuple[int, Entry]] = []
-    for number, line in log.lines():
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(entry, dict):
-            found.append((number, entry))
-    return found
 
 
 def _first_line(error: ValidationError) -> str:

@@ -1,32 +1,35 @@
-"""Verify the files whose digests stand in the ledger: the spec, the requests and the outcomes of attempts."""
+"""Verify the files whose digests stand in the ledger: spec and plan, the requests and the outcomes of attempts."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from stagewright.state.artifacts import Outcome, read_outcome
+from stagewright.state.artifacts import Outcome
 from stagewright.state.attempts import REQUEST
 from stagewright.state.canonical import digest_file
 from stagewright.state.chain import Problem
 from stagewright.state.events import AttemptFinished, AttemptStarted, RunPlanned
 from stagewright.state.run_directory import RunDirectory
 from stagewright.tools.verification.fold import LEDGER, FoldedLedger
+from stagewright.tools.verification.outcomes import ReadOutcome
 
 __all__ = ["sealed_problems"]
 
 
-def sealed_problems(run: RunDirectory, folded: FoldedLedger) -> list[Problem]:
+def sealed_problems(run: RunDirectory, folded: FoldedLedger, outcomes: Iterable[ReadOutcome]) -> list[Problem]:
     """Compare every file that an entry of the ledger seals with its digest."""
     found: list[Problem] = []
     for item in folded.recorded:
         match item.event:
             case RunPlanned():
                 found += _compare(run.path, run.spec.name, item.event.spec_sha256)
+                if item.event.plan_sha256 is not None:
+                    found += _compare(run.path, run.plan.name, item.event.plan_sha256)
             case AttemptStarted():
                 found += _compare(run.path, f"{item.event.directory}/{REQUEST}", item.event.request_sha256)
-            case AttemptFinished():
-                found += _outcome_problems(run, item.event, item.line)
             case _:
                 pass
+    for read in outcomes:
+        found += _outcome_problems(read)
     return found
 
 
@@ -38,16 +41,14 @@ def _compare(run: Path, name: str, digest: str) -> Iterator[Problem]:
         yield Problem(name, None, "was changed after it was sealed (its sha256 differs from the ledger's)")
 
 
-def _outcome_problems(run: RunDirectory, event: AttemptFinished, line: int) -> Iterator[Problem]:
-    if event.artifacts is None:
-        return
-    try:
-        outcome = read_outcome(run.path, event.artifacts)
-    except ValueError as error:
-        yield Problem(event.artifacts.outcome, None, str(error).removeprefix(f"{event.artifacts.outcome} "))
-        return
-    if not _agree(event, outcome):
-        yield Problem(LEDGER, line, f"says of attempt {event.attempt} what its {event.artifacts.outcome} does not")
+def _outcome_problems(read: ReadOutcome) -> Iterator[Problem]:
+    if read.outcome is None:
+        files = f"the {read.sealed.count} files" if read.sealed.count != 1 else "the 1 file"
+        untold = f"{files} of {read.step}, attempt {read.event.attempt}, cannot be told from it"
+        yield Problem(read.sealed.outcome, None, f"{read.fault}; {untold}")
+    elif not _agree(read.event, read.outcome):
+        what = f"says of attempt {read.event.attempt} what its {read.sealed.outcome} does not"
+        yield Problem(LEDGER, read.line, what)
 
 
 def _agree(event: AttemptFinished, outcome: Outcome) -> bool:

@@ -22,6 +22,9 @@ why = "leaves one file"
 [commands.scored]
 argv = ["{python}", "-c", "import json; json.dump({'best.auc': 0.5}, open('metrics.json', 'w'))"]
 
+[commands.measured]
+argv = ["{python}", "-c", "import json; json.dump({'recall': 0.25}, open('metrics.json', 'w'))"]
+
 [commands.broken]
 argv = ["{python}", "-c", "raise SystemExit(3)"]
 

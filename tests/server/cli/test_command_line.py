@@ -9,6 +9,7 @@ import pytest
 
 from stagewright import __version__
 from stagewright.server.cli import COMMANDS, main
+from stagewright.server.cli.typed_command import program
 
 HEAVY = ("numpy", "pandas", "anndata", "scanpy", "sklearn", "scipy", "h5py", "numba")
 
@@ -130,7 +131,7 @@ def test_an_unknown_run_is_refused(tmp_path: Path) -> None:
     assert done.returncode == 3
     assert done.stdout == ""
     assert "unknown_run" in done.stderr
-    assert "Next: stagewright plan" in done.stderr
+    assert f"Next: {program()} plan spec.yaml" in done.stderr
     assert "Traceback" not in done.stderr
 
 

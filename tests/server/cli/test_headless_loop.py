@@ -79,7 +79,9 @@ def test_a_met_failure_criterion_stops_the_run(root: Path, capsys: pytest.Captur
     """From checkpoint B on, a run whose failure criterion is met is stopped, and the command leaves with 1."""
     spec = rewrite(root, "scored", "stop: {failure: [{metric: scored.best.auc, below: 0.55}]}\n")
     assert main(["run", spec, "--root", str(root)]) == 1
-    assert "failure criterion met" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "failure criterion met" in shown
+    assert "Failure    met: scored.best.auc < 0.55 (0.5 at B): the run was stopped" in shown
     state = Ledger(only_run(root)).fold()
     assert (state.status, state.step) == ("stopped", "B/scored")
 
@@ -129,7 +131,7 @@ def test_a_waiting_checkpoint_leaves_with_4(root: Path, capsys: pytest.CaptureFi
     spec = rewrite(root, "noop", "approvals: [B]\n")
     assert main(["run", spec, "--root", str(root)]) == 4
     run = only_run(root)
-    assert f"stagewright approve {run.run_id}" in capsys.readouterr().out
+    assert f'approve {run.run_id} --reason "..." --root {root}' in capsys.readouterr().out
     assert main(["approve", run.run_id, "--reason", "seen", "--root", str(root)]) == 0
     assert main(["run", spec, "--root", str(root), "--resume-from-state"]) == 0
 

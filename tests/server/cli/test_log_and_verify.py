@@ -20,7 +20,7 @@ ARTIFACT = "B/analysis/noop/result.txt"
 def test_log_is_readable_at_80_columns(finished_root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """All four logs merged in time, no line wider than 80 columns, the story in its order."""
     (run,) = list_runs(finished_root)
-    assert main(["log", str(run.path)]) == 0
+    assert main(["log", str(run.path), "--all"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
     kinds = [line.split()[1] for line in lines if line[:2].isdigit() and ":" in line[:3]]
@@ -28,6 +28,25 @@ def test_log_is_readable_at_80_columns(finished_root: Path, capsys: pytest.Captu
     assert "planned 3 steps" in lines[1]
     times = [line.split()[0] for line in lines if line[:2].isdigit() and ":" in line[:3]]
     assert times == sorted(times)
+
+
+def test_log_counts_the_findings_that_pass(finished: RunDirectory, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a validation's findings those that warn, fail or err are shown, the others counted; --all shows each."""
+    log = ChainedLog(finished.log("validation"))
+    passed = [str(entry["message"]) for entry in log.entries() if entry["severity"] == "pass"]
+    (last,) = list(log.entries())[-1:]
+    fields = {key: value for key, value in last.items() if key not in ("at", "seq", "prev", "hash")}
+    log.append(str(last["at"]), fields | {"severity": "warn", "message": "warn: a gate: a subject: 3"})
+    assert main(["log", str(finished.path), "--log", "validation"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.count(" findings passed") == 3
+    assert sum(int(line.split()[3]) for line in shown.splitlines() if "findings passed" in line) == len(passed)
+    assert "warn: a gate: a subject: 3" in shown
+    assert len(shown.splitlines()) == 5
+    assert main(["log", str(finished.path), "--log", "validation", "--all"]) == 0
+    shown = capsys.readouterr().out
+    assert "findings passed" not in shown
+    assert shown.count(" pass: ") == len(passed)
 
 
 def test_log_filters(finished_root: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -105,6 +124,12 @@ def edit(path: Path) -> None:
     path.write_bytes(bytes(raw))
 
 
+def swap(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
 SPOILT: dict[str, tuple[Callable[[RunDirectory], None], str, str]] = {
     "artifact edited": (lambda run: edit(run.path / ARTIFACT), ARTIFACT, "sha256 differs"),
     "artifact lost": (lambda run: (run.path / ARTIFACT).unlink(), ARTIFACT, "is missing"),
@@ -113,6 +138,28 @@ SPOILT: dict[str, tuple[Callable[[RunDirectory], None], str, str]] = {
         lambda run: void((run.path / "C" / "extra.csv").write_text("a")),
         "C/extra.csv",
         "no step declared it",
+    ),
+    "plan edited": (lambda run: edit(run.plan), "PLAN.md", "changed after it was sealed"),
+    "manifest lost": (lambda run: run.manifest.unlink(), "run_manifest.yaml", "is missing"),
+    "manifest's status edited": (
+        lambda run: swap(run.manifest, "status: completed", "status: stopped"),
+        "run_manifest.yaml",
+        "run.status is stopped, by the ledger completed",
+    ),
+    "manifest's parameter edited": (
+        lambda run: swap(run.manifest, "k_chosen: {}", "k_chosen: {fa: 20}"),
+        "run_manifest.yaml",
+        "params.k_chosen.fa is 20, by the ledger not set",
+    ),
+    "manifest's adjustments edited": (
+        lambda run: swap(run.manifest, "adjustments: {}", "adjustments: {seeds: [7]}"),
+        "run_manifest.yaml",
+        "params.adjustments.seeds",
+    ),
+    "manifest's artifact edited": (
+        lambda run: swap(run.manifest, "path: B/analysis/noop/result.txt", "path: B/analysis/noop/other.txt"),
+        "run_manifest.yaml",
+        "artifacts of B/noop: it does not list 1 of 1 as sealed, first B/analysis/noop/result.txt",
     ),
     "spec edited": (lambda run: edit(run.spec), "spec.yaml", "changed after it was sealed"),
     "outcome edited": (

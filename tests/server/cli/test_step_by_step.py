@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from stagewright.server.cli import main
+from stagewright.server.cli.typed_command import program
 from stagewright.state.ledger import Ledger
 from stagewright.state.run_directory import list_runs
 
@@ -27,12 +28,12 @@ def test_plan_execute_validate_decide(root: Path, capsys: pytest.CaptureFixture[
     status, executed = answer(capsys, "execute", run_id, *at)
     assert (status, executed["status"], executed["n_artifacts"]) == (0, "executed", 1)
     assert main(["decide", run_id, "continue", "--rationale", "too early", *at]) == 3
-    assert "Next: stagewright validate" in capsys.readouterr().err
+    assert f"Next: {program()} validate {run_id} --root {root} " in capsys.readouterr().err
 
     assert main(["validate", run_id, *at]) == 0
     shown = capsys.readouterr().out
     assert "verdict pass" in shown
-    assert f"Next: stagewright decide {run_id} continue --rationale" in shown
+    assert f"Next: {program()} decide {run_id} continue --rationale" in shown
 
     prefix = run_id[:12]
     status, decided = answer(capsys, "decide", prefix, "continue", "--rationale", "passed", *at)
@@ -72,7 +73,7 @@ def test_adjustments_are_read_as_yaml_or_json(root: Path, capsys: pytest.Capture
 def test_a_dry_run_writes_no_run(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`plan --dry-run` checks everything and says how to plan for good."""
     assert main(["plan", str(root / "spec.yaml"), "--dry-run", "--root", str(root)]) == 0
-    assert f"Next: stagewright plan {root / 'spec.yaml'}" in capsys.readouterr().out
+    assert f"Next: {program()} plan {root / 'spec.yaml'}" in capsys.readouterr().out
     assert list(list_runs(root)) == []
 
 

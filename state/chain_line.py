@@ -1,0 +1,84 @@
+"""One line of a chained log: its one byte form, the hash that it carries, and whether it follows the line before it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from stagewright.state.canonical import digest_json
+from stagewright.state.refusals import LedgerCorrupt
+
+__all__ = ["GENESIS", "Entry", "Head", "fault_of", "head_of", "serialise"]
+
+Entry = dict[str, JsonValue]
+
+FIRST_KEYS = ("at", "seq", "step", "event", "message")
+LAST_KEYS = ("prev", "hash")
+GENESIS = "0" * 64
+MOST = 2**53
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The last entry of a log: its number, counted from 1 (0 for an empty log), and its hash."""
+
+    seq: int
+    hash: str
+
+    def as_json(self) -> dict[str, JsonValue]:
+        """Return the head in the form in which another log's entry anchors it."""
+        return {"seq": self.seq, "hash": self.hash}
+
+
+def serialise(entry: Mapping[str, JsonValue]) -> bytes:
+    """Return the one byte form of an entry, line feed included."""
+    middle = sorted(key for key in entry if key not in (*FIRST_KEYS, *LAST_KEYS))
+    order = [*(key for key in FIRST_KEYS if key in entry), *middle, *(key for key in LAST_KEYS if key in entry)]
+    line = {key: _sorted(entry[key]) for key in order}
+    return json.dumps(line, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+
+
+def _sorted(value: JsonValue) -> JsonValue:
+    if isinstance(value, dict):
+        return {key: _sorted(value[key]) for key in sorted(value)}
+    if isinstance(value, list):
+        return [_sorted(item) for item in value]
+    if isinstance(value, float) and value.is_integer() and abs(value) < MOST:
+        return int(value)  # 2.0 and 2 are one number with one hash, so they have one form
+    return value
+
+
+def head_of(line: bytes) -> Head:
+    """Return the number and hash that a line carries; of no line, those that the first one follows.
+
+    Raises
+    ------
+    LedgerCorrupt
+        When it carries none.
+    """
+    if not line:
+        return Head(0, GENESIS)
+    try:
+        entry = json.loads(line)
+        return Head(int(entry["seq"]), str(entry["hash"]))
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise LedgerCorrupt(f"the last line of a log has no seq and hash: {line[:80]!r}") from error
+
+
+def fault_of(entry: Entry, line: bytes, previous: Head) -> str | None:
+    """Return why an entry, read from `line`, does not follow `previous`; None when it does."""
+    if entry.get("seq") != previous.seq + 1:
+        return f"has seq {entry.get('seq')!r} where {previous.seq + 1} follows"
+    if entry.get("prev") != previous.hash:
+        return "does not follow from the line before it (prev differs): a line was changed, inserted, removed or moved"
+    try:
+        digest = digest_json({key: value for key, value in entry.items() if key != "hash"})
+        form = serialise(entry)
+    except (ValueError, RecursionError) as error:
+        return f"holds a value that no entry can hold: {error}"
+    if entry.get("hash") != digest:
+        return "was changed (hash differs from its content)"
+    if form != line:
+        return "was changed (its bytes are not the form that was written)"
+    return None

@@ -1,0 +1,158 @@
+"""Preprocess grid: which genes a study looks at, one way an entry. An entry's tag names it in paths and tables."""
+
+import zlib
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from stagewright.state.spec.strict import Name, Strict, Text
+
+__all__ = [
+    "AllFiltered",
+    "DegWeakScreen",
+    "GeneList",
+    "Hvg",
+    "Hybrid",
+    "Preprocess",
+    "TwoStage",
+    "check_tags",
+]
+
+Fraction = Annotated[float, Field(gt=0, le=1)]
+Genes = Annotated[int, Field(ge=2, le=200_000)]
+
+
+def _number_in_name(value: float) -> str:
+    return repr(float(value)).removesuffix(".0").replace(".", "p").replace("-", "m").replace("+", "")
+
+
+def _word_in_name(text: str) -> str:
+    """Return a text as part of a name; what the name cannot hold is told apart by a short digest."""
+    plain = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in text)
+    return plain if plain == text else f"{plain}_{zlib.crc32(text.encode()):08x}"
+
+
+class Hvg(Strict):
+    """The most variable genes by the seurat_v3 rule on counts."""
+
+    method: Literal["hvg"]
+    n_top_genes: Genes = 3000
+    batch: Name | None = None
+
+    @property
+    def supervised(self) -> bool:
+        """Whether the label takes part in the choice of genes."""
+        return False
+
+    @property
+    def tag(self) -> str:
+        """The name of this preprocessing in paths and tables."""
+        return f"hvg_{self.n_top_genes}" + ("" if self.batch is None else f"_by_{_word_in_name(self.batch)}")
+
+
+class AllFiltered(Strict):
+    """Every gene detected in enough cells; on request also genes enriched in positive cells (then supervised)."""
+
+    method: Literal["all_filtered"]
+    min_cells_fraction: Fraction = 0.01
+    enrichment_ratio: Annotated[float, Field(gt=1)] | None = None
+
+    @property
+    def supervised(self) -> bool:
+        """Whether the label takes part in the choice of genes."""
+        return self.enrichment_ratio is not None
+
+    @property
+    def tag(self) -> str:
+        """The name of this preprocessing in paths and tables."""
+        rescue = "" if self.enrichment_ratio is None else f"_er{_number_in_name(self.enrichment_ratio)}"
+        return f"all_filtered_{_number_in_name(self.min_cells_fraction)}{rescue}"
+
+
+class DegWeakScreen(Strict):
+    """Genes with a weak difference between the classes (supervised)."""
+
+    method: Literal["deg_weak_screen"]
+    p: Fraction = 0.1
+    lfc: Annotated[float, Field(ge=0)] = 0.05
+    min_genes: Genes = 500
+
+    @property
+    def supervised(self) -> bool:
+        """Whether the label takes part in the choice of genes."""
+        return True
+
+    @property
+    def tag(self) -> str:
+        """The name of this preprocessing in paths and tables."""
+        thresholds = f"p{_number_in_name(self.p)}_lfc{_number_in_name(self.lfc)}"
+        return f"deg_weak_screen_{thresholds}_min{self.min_genes}"
+
+
+class Hybrid(Strict):
+    """Highly variable genes and the genes that all_filtered's enrichment rescues."""
+
+    method: Literal["hybrid"]
+    n_top_genes: Genes = 3000
+    min_cells_fraction: Fraction = 0.01
+    enrichment_ratio: Annotated[float, Field(gt=1)] = 20.0
+
+    @property
+    def supervised(self) -> bool:
+        """Whether the label takes part in the choice of genes."""
+        return True
+
+    @property
+    def tag(self) -> str:
+        """The name of this preprocessing in paths and tables."""
+        rescue = f"{_number_in_name(self.min_cells_fraction)}_er{_number_in_name(self.enrichment_ratio)}"
+        return f"hybrid_{self.n_top_genes}_{rescue}"
+
+
+class TwoStage(Strict):
+    """An unsupervised prefilter, then a supervised top-up."""
+
+    method: Literal["two_stage"]
+    min_cells_fraction: Fraction = 0.01
+    n_top_genes: Genes = 3000
+
+    @property
+    def supervised(self) -> bool:
+        """Whether the label takes part in the choice of genes."""
+        return True
+
+    @property
+    def tag(self) -> str:
+        """The name of this preprocessing in paths and tables."""
+        return f"two_stage_{_number_in_name(self.min_cells_fraction)}_{self.n_top_genes}"
+
+
+class GeneList(Strict):
+    """The genes of a GMT file's sets."""
+
+    method: Literal["gene_list"]
+    path: Text
+    sets: tuple[Text, ...] | None = None
+
+    @property
+    def supervised(self) -> bool:
+        """Whether the label takes part in the choice of genes."""
+        return False
+
+    @property
+    def tag(self) -> str:
+        """The name of this preprocessing in paths and tables."""
+        return "gene_list_" + _word_in_name(" ".join([self.path, *(self.sets or ())]))
+
+
+Preprocess = Annotated[
+    Hvg | AllFiltered | DegWeakScreen | Hybrid | TwoStage | GeneList,
+    Field(discriminator="method"),
+]
+
+
+def check_tags(preprocess: tuple[Preprocess, ...]) -> None:
+    """Raise `ValueError` when two entries would write to the same places."""
+    tags = [entry.tag for entry in preprocess]
+    if len(set(tags)) != len(tags):
+        raise ValueError(f"two entries would share one name ({', '.join(tags)}); change or drop one of them")

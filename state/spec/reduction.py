@@ -1,0 +1,52 @@
+"""Dimension-reduction grid: methods, numbers of components K, seeds, rotations."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from stagewright.state.spec.strict import Strict, check_distinct
+
+__all__ = ["SEED_INVARIANT", "Ks", "Method", "Reduction"]
+
+Method = Literal["pca", "fa", "nmf", "cnmf", "scvi", "harmony"]
+
+SEED_INVARIANT: frozenset[Method] = frozenset({"pca"})
+"""Methods that give the same result for every seed: fitted once for each K, and without a seed stability."""
+
+Ks = Annotated[tuple[Annotated[int, Field(ge=2, le=1000)], ...], Field(min_length=1, max_length=50)]
+
+
+class Reduction(Strict):
+    """Methods, numbers of components K, seeds and rotations. `k` is one list, or a list for each method."""
+
+    methods: Annotated[tuple[Method, ...], Field(min_length=1)] = ("pca", "fa", "nmf")
+    k: Ks | dict[Method, Ks] = (20, 40, 60)
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], Field(min_length=1, max_length=100)] = (1, 2, 3)
+    rotation: dict[Method, Literal["none", "varimax", "promax"]] = Field(default_factory=dict)
+
+    @field_validator("methods", "seeds")
+    @classmethod
+    def _each_once(cls, values: tuple[object, ...]) -> tuple[object, ...]:
+        check_distinct(values, "entry")
+        return values
+
+    @field_validator("k")
+    @classmethod
+    def _ascending(cls, k: Ks | dict[Method, Ks]) -> Ks | dict[Method, Ks]:
+        if isinstance(k, dict):
+            return {method: tuple(sorted(set(values))) for method, values in k.items()}
+        return tuple(sorted(set(k)))
+
+    @model_validator(mode="after")
+    def _k_for_each_method(self) -> Self:
+        if isinstance(self.k, dict):
+            missing = [method for method in self.methods if method not in self.k]
+            if missing:
+                raise ValueError(f"k names no list for {', '.join(missing)}; give one for each method, or one for all")
+        if any(kind != "none" for method, kind in self.rotation.items() if method != "fa"):
+            raise ValueError("only fa can be rotated: write rotation: {fa: varimax}")
+        return self
+
+    def ks(self, method: Method) -> tuple[int, ...]:
+        """Return the K list of one method, ascending."""
+        return self.k[method] if isinstance(self.k, dict) else self.k
