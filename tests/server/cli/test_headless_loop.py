@@ -136,6 +136,11 @@ def test_a_waiting_checkpoint_leaves_with_4(root: Path, capsys: pytest.CaptureFi
     assert main(["run", spec, "--root", str(root), "--resume-from-state"]) == 0
 
 
+def _as_at_a_terminal() -> None:
+    """Let Ctrl-C through: a shell that started the tests in the background has them ignore it, and children inherit."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_ends_the_wait_and_not_the_stage(root: Path) -> None:
     """Interrupted in a wait, the command says that the stage goes on and how to attach, and leaves with 130."""
     spec = rewrite(root, "slow")
@@ -144,6 +149,7 @@ def test_ctrl_c_ends_the_wait_and_not_the_stage(root: Path) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=_as_at_a_terminal,  # noqa: PLW1509 - no other thread runs in these tests
     )
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
