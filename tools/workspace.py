@@ -69,6 +69,8 @@ class Workspace:
             path = (folder / Path(text).expanduser()).resolve() if self.trusted else (folder / text).resolve()
         except (OSError, RuntimeError) as error:  # a loop of links, an unknown home
             raise Refusal("invalid_argument", f"{what} {text!r} leads nowhere: {error}") from error
+        if any(part.is_symlink() for part in (path, *path.parents)):  # Python 3.13 leaves a loop as it is
+            raise Refusal("invalid_argument", f"{what} {text!r} leads nowhere: its links go round in a loop")
         allowed = [self.root.resolve(), *self.policy.data_roots]
         if self.trusted or any(path.is_relative_to(place) for place in allowed):
             return path
