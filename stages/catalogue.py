@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Any, cast
 
 from stagewright.stages.protocol import Stage
+from stagewright.stages.reduction.catalogue import METHODS
 from stagewright.state.spec.effective import EffectiveStudy
 from stagewright.state.spec.faults import nearest
 from stagewright.state.spec.goal import GoalSpec
@@ -44,7 +45,6 @@ BEST = {
 OF_CONFIGURATION = {"plan1a": "auc_in_sample", "plan1b": "auc"}
 OF_METHOD = ("k", "explained", "stability_median")
 
-METHODS = ("pca", "fa", "nmf")
 PREPROCESS = ("hvg", "all_filtered")
 SHOWN_METRICS = 5
 

@@ -25,7 +25,7 @@ from stagewright.stages.protocol import StageContext, StageResult, Unit
 from stagewright.stages.reduction.catalogue import METHODS, FitUnit, plan_units
 from stagewright.stages.reduction.reduction import Reduction
 from stagewright.stages.reduction.sweep import FitSettings, SharedMatrix, sweep
-from stagewright.stages.stability.choose_k import KChoice, KRow, choose_k
+from stagewright.stages.stability.choose_k import STABILITY_FLOOR, KChoice, KRow, choose_k
 from stagewright.stages.stability.consensus import consensus_clusters
 from stagewright.stages.stability.consensus_loadings import consensus_loadings
 from stagewright.stages.stability.pairwise import PairwiseStability, pairwise_stability
@@ -33,8 +33,6 @@ from stagewright.state.layout import analysis, k_folder, replicate_folder
 from stagewright.state.spec.data import DataScope
 
 __all__ = ["run"]
-
-STABILITY_FLOOR = 0.5
 
 
 @dataclass(frozen=True, slots=True)

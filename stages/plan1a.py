@@ -12,7 +12,8 @@ import pandas as pd
 from stagewright.stages.classify.path_in_sample import InSamplePath, path_without_cv
 from stagewright.stages.classify.threads import map_nogil
 from stagewright.stages.files import save_csv
-from stagewright.stages.plan1_embeddings import EmbeddedCohort, embedded_cohorts
+from stagewright.stages.plan1_embeddings import EmbeddedCohort
+from stagewright.stages.plan1_grid import CellResult, over_grid
 from stagewright.stages.plan1_tables import (
     L1_RATIO,
     METRICS,
@@ -27,7 +28,7 @@ from stagewright.stages.plan1_tables import (
     trials,
     unsupervised,
 )
-from stagewright.stages.protocol import StageContext, StageResult, Unit
+from stagewright.stages.protocol import StageContext, StageResult
 from stagewright.state.artifacts import Skipped
 from stagewright.state.layout import analysis, classification_cell
 
@@ -42,18 +43,9 @@ def run(context: StageContext) -> StageResult:
     UnitFailed
         When a gene selection, an embedding or its paths fail; it names the unit.
     """
-    request, study = context.request, context.request.study
-    summary: list[SummaryRow] = []
-    skipped: list[Skipped] = []
-    n_cells = 0
-    for cohort in embedded_cohorts(context):
-        n_cells = len(cohort.obs)
-        for method in study.methods:
-            unit = Unit(f"{cohort.tag}/{method}/paths", method=method, preprocess=cohort.tag)
-            with context.unit(unit):
-                rows, left_out = _paths(context, cohort, method)
-            summary += rows
-            skipped += left_out
+    request = context.request
+    grid = over_grid(context, "paths", _paths)
+    summary = grid.summary
     table = pd.DataFrame(summary)
     save_csv(context.artifacts, analysis(request.checkpoint) / "classification_grid" / "plan1a_summary.csv", table)
     best = best_row(unsupervised(summary), "auc_in_sample_median")
@@ -64,17 +56,17 @@ def run(context: StageContext) -> StageResult:
         }
         | scores("plan1a", summary, "auc_in_sample_median", "auc_in_sample"),
         configurations=configurations(summary),
-        skipped=tuple(skipped),
+        skipped=grid.skipped,
         notes=(
             "in-sample scores describe the fit, they are no estimate for other cells: plan1b measures out of fold",
             *supervised_notes(summary),
         ),
         trials=trials(summary, "auc_in_sample_median"),
-        n_cells=n_cells,
+        n_cells=grid.n_cells,
     )
 
 
-def _paths(context: StageContext, cohort: EmbeddedCohort, method: str) -> tuple[list[SummaryRow], list[Skipped]]:
+def _paths(context: StageContext, cohort: EmbeddedCohort, method: str) -> CellResult:
     """Fit the paths of one embedding, write their tables, and return a summary row for each penalty."""
     request, study = context.request, context.request.study
     embedding = cohort.scores[method].astype(np.float64)
@@ -99,7 +91,7 @@ def _paths(context: StageContext, cohort: EmbeddedCohort, method: str) -> tuple[
     folder = classification_cell(request.checkpoint, cohort.tag, method)
     save_csv(context.artifacts, folder / "metrics_no_cv.csv", pd.concat(metrics, ignore_index=True))
     save_csv(context.artifacts, folder / "coefs_no_cv.csv", pd.concat(coefs, ignore_index=True))
-    return summary, skipped
+    return CellResult(summary, skipped)
 
 
 def _metric_rows(item: PatientCells, penalty: str, path: InSamplePath, k: int) -> pd.DataFrame:

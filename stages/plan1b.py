@@ -19,7 +19,8 @@ from stagewright.stages.classify.metrics import probability
 from stagewright.stages.classify.path_cross_validated import CrossValidatedPath, cross_validated_path
 from stagewright.stages.classify.threads import map_nogil
 from stagewright.stages.files import save_csv, save_parquet
-from stagewright.stages.plan1_embeddings import EmbeddedCohort, embedded_cohorts
+from stagewright.stages.plan1_embeddings import EmbeddedCohort
+from stagewright.stages.plan1_grid import CellResult, over_grid
 from stagewright.stages.plan1_tables import (
     L1_RATIO,
     METRICS,
@@ -34,7 +35,7 @@ from stagewright.stages.plan1_tables import (
     trials,
     unsupervised,
 )
-from stagewright.stages.protocol import StageContext, StageResult, Unit
+from stagewright.stages.protocol import StageContext, StageResult
 from stagewright.state.artifacts import Skipped
 from stagewright.state.layout import analysis, classification_cell
 
@@ -60,20 +61,9 @@ def run(context: StageContext) -> StageResult:
     UnitFailed
         When an embedding or its paths fail; it names the unit.
     """
-    request, study = context.request, context.request.study
-    summary: list[SummaryRow] = []
-    skipped: list[Skipped] = []
-    notes: dict[str, None] = {}
-    n_cells = 0
-    for cohort in embedded_cohorts(context):
-        n_cells = len(cohort.obs)
-        for method in study.methods:
-            unit = Unit(f"{cohort.tag}/{method}/cv", method=method, preprocess=cohort.tag)
-            with context.unit(unit):
-                rows, left_out, reduced = _configuration(context, cohort, method)
-            summary += rows
-            skipped += left_out
-            notes |= dict.fromkeys(reduced)
+    request = context.request
+    grid = over_grid(context, "cv", _configuration)
+    summary = grid.summary
     table = pd.DataFrame(summary)
     best = best_row(unsupervised(summary), "auc_median")
     table["best"] = [row is best for row in summary]
@@ -88,14 +78,14 @@ def run(context: StageContext) -> StageResult:
         }
         | scores("plan1b", summary, "auc_median", "auc"),
         configurations=configurations(summary),
-        skipped=tuple(skipped),
+        skipped=grid.skipped,
         notes=(
             f"best configuration: {named}, median AUC over patients {best['auc_median']:.4f}",
             *supervised_notes(summary),
-            *notes,
+            *grid.notes,
         ),
         trials=trials(summary, "auc_median"),
-        n_cells=n_cells,
+        n_cells=grid.n_cells,
     )
 
 
@@ -103,7 +93,7 @@ def _configuration(
     context: StageContext,
     cohort: EmbeddedCohort,
     method: str,
-) -> tuple[list[SummaryRow], list[Skipped], list[str]]:
+) -> CellResult:
     """Cross-validate one embedding, write its tables, and return a summary row for each penalty."""
     request, study = context.request, context.request.study
     embedding = cohort.scores[method].astype(np.float64)
@@ -138,7 +128,7 @@ def _configuration(
     save_csv(context.artifacts, folder / "metrics.csv", pd.concat(metrics, ignore_index=True))
     save_csv(context.artifacts, folder / "coefs.csv", pd.concat(coefs, ignore_index=True))
     save_parquet(context.artifacts, folder / "oof_predictions.parquet", pd.concat(predictions, ignore_index=True))
-    return summary, skipped, notes
+    return CellResult(summary, skipped, notes)
 
 
 def _split(

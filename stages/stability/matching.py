@@ -39,16 +39,6 @@ def match_components(a: Loadings, b: Loadings, *, measure: Measure = "correlatio
     return assign(similarity)
 
 
-def row_maximum(a: Loadings, b: Loadings, *, measure: Measure = "correlation") -> Float64Array:
-    """Similarity of each component of `a` to the most similar one in `b`, shape (k,), in [0, 1].
-
-    Several components may share a partner, so this is never below `match_components` on average and hides a lost
-    component; it is here to compare with studies that report it.
-    """
-    highest: Float64Array = similarity_blocks([a, b], measure=measure)[0, 1].max(axis=1)
-    return highest
-
-
 def similarity_blocks(loadings: Sequence[Loadings], *, measure: Measure = "correlation") -> Float64Array:
     """Absolute similarity of all components of all fits, by one product.
 

@@ -5,7 +5,6 @@ import pytest
 from scipy import sparse
 
 from stagewright.stages.preprocess.all_filtered import select_all_filtered
-from stagewright.stages.preprocess.catalogue import PREPROCESS_METHODS
 
 
 def _counts(detected: list[int], n_cells: int) -> sparse.csr_matrix:
@@ -70,10 +69,3 @@ def test_bad_requests_are_refused() -> None:
         select_all_filtered(counts, min_cells_fraction=0.1, enrichment_ratio=0.5, positive=np.ones(10, dtype=bool))
     with pytest.raises(ValueError, match="boolean array"):
         select_all_filtered(counts, min_cells_fraction=0.1, enrichment_ratio=2, positive=np.arange(10))  # type: ignore[arg-type]  # the mistake under test
-
-
-def test_the_catalogue_names_the_parameters_of_the_functions() -> None:
-    """What a goal spec may say is what the functions take."""
-    assert set(PREPROCESS_METHODS) == {"hvg", "all_filtered"}
-    assert PREPROCESS_METHODS["all_filtered"].parameters == ("min_cells_fraction", "enrichment_ratio")
-    assert PREPROCESS_METHODS["hvg"].supervised_by == ()

@@ -5,7 +5,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from stagewright.stages.stability.matching import match_components, row_maximum
+from stagewright.stages.stability.matching import match_components, similarity_blocks
 from stagewright.stages.stability.pairwise import pairwise_stability
 
 
@@ -17,7 +17,7 @@ def test_matching_agrees_with_all_permutations() -> None:
     best = max(sum(table[i, order[i]] for i in range(5)) for order in permutations(range(5)))
     matched = match_components(a, b)
     assert matched.sum() == pytest.approx(best)
-    np.testing.assert_allclose(row_maximum(a, b), table.max(axis=1))
+    np.testing.assert_allclose(similarity_blocks([a, b])[0, 1].max(axis=1), table.max(axis=1))
 
 
 def test_order_sign_and_scale_do_not_matter() -> None:
@@ -49,7 +49,7 @@ def test_row_maximum_hides_a_lost_component_and_matching_does_not() -> None:
     """When a fit finds one component twice, only the one-to-one pairing shows the loss."""
     a = np.random.default_rng(4).standard_normal((200, 2))
     b = a[:, [0, 0]]
-    assert row_maximum(b, a).min() == pytest.approx(1.0)
+    assert similarity_blocks([b, a])[0, 1].max(axis=1).min() == pytest.approx(1.0)
     assert match_components(b, a).min() < 0.3
 
 
