@@ -5,6 +5,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+import errno
 from stagewright.state.artifacts import Artifact, ArtifactWriter, Outcome, publish, read_outcome
 from stagewright.state.canonical import digest_file
 from stagewright.state.records import ArtifactSeal
@@ -106,7 +107,7 @@ def test_a_missing_staged_file_seals_nothing(tmp_path: Path) -> None:
     """An outcome that lists what is not there is an error, not a shorter list."""
     folder, outcome = attempt(tmp_path, 1, {"A/x.csv": "1"})
     (folder / "staging/A/x.csv").unlink()
-    with pytest.raises(ValueError, match="A/x.csv was reported by the worker and is not there"):
+    with pytest.raises(ValueError, match=r"A/x\.csv was reported by the worker and is not there"):
         publish(tmp_path, folder, outcome, kept=())
     assert not (folder / "outcome.json").exists()
 
