@@ -101,8 +101,8 @@ def _cells_fault(state: RunState, present: GoalSpec, wanted: GoalSpec) -> str | 
         return (
             f"cells_per_patient.{state.checkpoint} cannot be changed at {state.step}: {sealed} was sealed on other "
             f"cells ({_said(_cells(present, state.checkpoint))}), and all steps of a checkpoint look at the same ones. "
-            "Change it before the first step of a checkpoint that is still to come, or leave out methods or preprocesses "
-            "here."
+            "Change it before the first step of a checkpoint that is still to come; here, leave out a method or a "
+            "preprocess."
         )
     return None
 

@@ -18,7 +18,7 @@ def leave_out_preprocess(case: FailedCase) -> Iterator[Proposal]:
     left = [entry for entry in case.spec.preprocess if entry.tag != tag]
     if tag is not None and left:
         yield Proposal(what=f"leave out the preprocess {tag}", adjustments={"preprocess": entries_of(left)})
-    if case.state.stage == "plan0" and case.failure.unit is None and case.failure.kind in ("spec", "bug", "numerical"):
+    if case.state.stage == "plan0" and case.failure.unit is None and case.failure.kind in ("spec", "numerical"):
         present = case.spec.reference_preprocess
         for entry in case.spec.preprocess:
             if entry.tag != present.tag:

@@ -10,10 +10,12 @@ __all__ = ["open_again"]
 
 
 def open_again(case: FailedCase) -> Iterator[Proposal]:
-    """Propose the smallest safe thing. More of it is no help where the time is used up and no more can be had."""
-    if case.failure.kind == "runtime_budget":
+    """Propose the smallest safe thing; nothing where a budget is short and no more of it can be had."""
+    if case.failure.kind in ("runtime_budget", "memory_budget"):
         return
-    if case.failure.kind == "bug":
+    if case.failure.kind == "out_of_memory":
+        first = "end other programs that hold memory on this machine, or run on one that has more"
+    elif case.failure.kind == "bug":
         first = f"report it with {TRACEBACK} and {CONTEXT} of the attempt, and install a version that mends it"
     else:
         first = "mend what the error names"

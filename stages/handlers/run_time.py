@@ -1,5 +1,6 @@
 """Run time that may still be asked for, for a step that used up what it had."""
 
+import math
 from dataclasses import dataclass, field
 
 from pydantic import JsonValue
@@ -11,6 +12,8 @@ __all__ = ["MoreTime", "less_work_in", "more_time_for"]
 
 NOTICEABLE = 1.01
 """More time by less than this is none."""
+ROUNDED_FROM_S = 600.0
+"""From ten minutes on a budget is written in whole minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +26,13 @@ class MoreTime:
 
 def more_time_for(case: FailedCase, growth: float) -> MoreTime | None:
     """Return a run time `growth` times what was used or allowed, within the cap; None when the cap gives no more."""
-    whole_s = round(min(max(case.limits.runtime_s, case.runtime_used_s) * growth, case.caps.runtime_s), 3)
+    whole_s = min(max(case.limits.runtime_s, case.runtime_used_s) * growth, case.caps.runtime_s)
     if whole_s < NOTICEABLE * case.runtime_used_s:
         return None
-    whole_s = round(whole_s) or whole_s
-    return MoreTime(f", with the run time raised to {format_seconds(whole_s)}", {"runtime": f"{whole_s}s"})
+    if whole_s > ROUNDED_FROM_S:
+        whole_s = min(math.ceil(whole_s / 60) * 60, case.caps.runtime_s)
+    written = f"{math.floor(whole_s * 1000) / 1000:.3f}".rstrip("0").rstrip(".")
+    return MoreTime(f", with the run time raised to {format_seconds(whole_s)}", {"runtime": f"{written}s"})
 
 
 def less_work_in(case: FailedCase) -> MoreTime | None:

@@ -1,5 +1,6 @@
 """Steps that fail, are killed, grow too large or take too long: bounded, recorded, and never left running."""
 
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -73,10 +74,27 @@ def test_a_proposal_opens_a_blocked_step(call: Call, plan: Plan) -> None:
     call("execute_stage", run_id=run_id)
     reply = call("decide", run_id=run_id, decision="adjust", rationale="try it", proposal=0)
     assert (reply["status"], reply["step"]) == ("planned", "A/crashes")
+    assert "its last line: there is no such gene" in reply["summary"]
     again = call("execute_stage", run_id=run_id)
     assert (again["status"], again["attempt"], again["budget"]["failures"]) == ("blocked", 2, 2)
     with pytest.raises(Refusal, match=r"proposal: got 9; there are 0 to"):
         call("decide", run_id=run_id, decision="adjust", rationale="try it", proposal=9)
+
+
+def test_what_was_applied_is_in_the_record(call: Call, plan: Plan, workspace: Workspace) -> None:
+    """The reply names what a person has to do first, `next` repeats it, and the decision's record has the proposal."""
+    run_id = plan("crashes")
+    reply = call("execute_stage", run_id=run_id)
+    proposal = reply["blocked"]["proposals"][0]
+    assert proposal["handler"] == "mend_command"
+    assert proposal["first"] in reply["next"]["why"]
+    assert len(json.dumps(reply).encode()) < 4096
+    call("decide", run_id=run_id, decision="adjust", rationale="the script is mended", proposal=0)
+    ledger = Ledger(workspace.run(run_id))
+    (decision,) = ledger.detail("decision").entries()
+    assert decision["rationale"] == "the script is mended"
+    assert decision["proposal"] == proposal
+    assert f"by proposal 0 ({proposal['what']}): the script is mended" in str(decision["message"])
 
 
 def test_a_killed_worker_is_tried_again_up_to_the_bound(call: Call, plan: Plan, workspace: Workspace) -> None:
@@ -192,6 +210,7 @@ def test_memory_passed(call: Call, plan: Plan, workspace: Workspace) -> None:
     assert "the memory budget was passed" in reply["blocked"]["error"]
     assert "of 200 MiB" in reply["blocked"]["error"]
     assert reply["budget"]["peak_rss_bytes"] > 200 * 2**20
-    assert reply["blocked"]["proposals"][0]["adjustments"] == {"memory": f"{400 * 2**20}B"}
+    proposal = reply["blocked"]["proposals"][0]
+    assert (proposal["handler"], proposal["adjustments"]) == ("more_memory", {"memory": f"{400 * 2**20}B"})
     assert "runtime" not in str(reply["blocked"]["proposals"])
     assert all(gone(process.pid, within_s=5) for process in working_in(workspace.root))
