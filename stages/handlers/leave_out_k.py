@@ -1,6 +1,6 @@
 """One K of one method: lower it to what the error allows, leave it out, or take another K of Plan 0's shortlist."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from stagewright.stages.handlers.case import FailedCase
 from stagewright.stages.handlers.json_values import lists_of
@@ -32,17 +32,25 @@ def leave_out_k(case: FailedCase) -> Iterator[Proposal]:
 
 
 def _at_plan0(case: FailedCase, method: str, k: int) -> Iterator[Proposal]:
-    ks = _lists(case)[method]
+    ks = [*_lists(case)[method]]
     largest = largest_k_named(case.failure.error)
-    if largest is not None and SMALLEST <= largest < k:
-        lowered = _fitting(case, sorted({*(one for one in ks if one != k), largest}), largest)
-        yield _with(case, method, lowered, f"lower K={k} for {method} to {largest}, the largest that these data allow")
-    left = [one for one in ks if one != k]
+    swept = next((values for name, values in case.study.ks.items() if name == method), ())
+    # All K of exact PCA come from one decomposition: the unit that fails is not the one whose K is too large.
+    above = [one for one in swept if largest is not None and one > largest] or [k]
+    left = [one for one in ks if one not in above]
     if largest is not None:
         left = _fitting(case, left, largest)
+        if largest >= SMALLEST and largest < above[0]:
+            lowered = _fitting(case, sorted({*(one for one in ks if one not in above), largest}), largest)
+            what = f"lower K={_listed(above)} for {method} to {largest}, the largest that these data allow"
+            yield _with(case, method, lowered, what)
     if left:
-        gone = ", ".join(str(one) for one in ks if one not in left)
+        gone = _listed(one for one in ks if one not in left)
         yield _with(case, method, left, f"leave out K={gone} for {method}")
+
+
+def _listed(ks: Iterable[int]) -> str:
+    return ", ".join(str(one) for one in ks)
 
 
 def _fitting(case: FailedCase, ks: list[int], largest: int) -> list[int]:

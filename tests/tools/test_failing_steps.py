@@ -11,6 +11,7 @@ import pytest
 
 from stagewright.state.ledger import Ledger
 from stagewright.state.policy import parse_policy
+from stagewright.state.records import Proposal
 from stagewright.state.refusals import Refusal
 from stagewright.tools import Workspace
 
@@ -74,7 +75,7 @@ def test_a_proposal_opens_a_blocked_step(call: Call, plan: Plan) -> None:
     call("execute_stage", run_id=run_id)
     reply = call("decide", run_id=run_id, decision="adjust", rationale="try it", proposal=0)
     assert (reply["status"], reply["step"]) == ("planned", "A/crashes")
-    assert "its last line: there is no such gene" in reply["summary"]
+    assert "have the command behind crashes mended (its last line: " in reply["summary"]
     again = call("execute_stage", run_id=run_id)
     assert (again["status"], again["attempt"], again["budget"]["failures"]) == ("blocked", 2, 2)
     with pytest.raises(Refusal, match=r"proposal: got 9; there are 0 to"):
@@ -93,7 +94,7 @@ def test_what_was_applied_is_in_the_record(call: Call, plan: Plan, workspace: Wo
     ledger = Ledger(workspace.run(run_id))
     (decision,) = ledger.detail("decision").entries()
     assert decision["rationale"] == "the script is mended"
-    assert decision["proposal"] == proposal
+    assert decision["proposal"] == Proposal.model_validate(proposal).model_dump(mode="json")
     assert f"by proposal 0 ({proposal['what']}): the script is mended" in str(decision["message"])
 
 
@@ -169,11 +170,11 @@ def test_stop_between_two_tries_starts_no_other(call: Call, plan: Plan, workspac
 
 def test_run_time_used_up(call: Call, plan: Plan, workspace: Workspace) -> None:
     """The attempt is ended in time; the proposal is a larger budget, and the step runs on under it."""
-    run_id = plan("sleeps", budget={"runtime": "0.5s"})
+    run_id = plan("sleeps", budget={"runtime": "2s"})
     reply = call("execute_stage", run_id=run_id)
     assert reply["status"] == "blocked"
-    assert "the run-time budget is used up: 0.5s were left for it" in reply["blocked"]["error"]
-    assert 0.5 <= reply["budget"]["runtime_used_s"] < 4
+    assert "the run-time budget is used up: 2s were left for it" in reply["blocked"]["error"]
+    assert 2 <= reply["budget"]["runtime_used_s"] < 6
     assert gone(pid_of(workspace.root), within_s=5)
     proposal = reply["blocked"]["proposals"][0]
     assert list(proposal["adjustments"]) == ["runtime"]
@@ -214,3 +215,21 @@ def test_memory_passed(call: Call, plan: Plan, workspace: Workspace) -> None:
     assert (proposal["handler"], proposal["adjustments"]) == ("more_memory", {"memory": f"{400 * 2**20}B"})
     assert "runtime" not in str(reply["blocked"]["proposals"])
     assert all(gone(process.pid, within_s=5) for process in working_in(workspace.root))
+
+
+def test_a_k_above_the_rank_is_lowered_and_the_step_runs(call: Call, plan: Plan) -> None:
+    """A real fit fails for its K; proposal 0 is the smallest change that can help, and with it the step is executed."""
+    run_id = plan(
+        "plan0",
+        preprocess=[{"method": "hvg", "n_top_genes": 12}],
+        reduction={"methods": ["pca", "nmf"], "k": {"pca": [4, 20], "nmf": [3]}, "seeds": [1]},
+    )
+    reply = call("execute_stage", run_id=run_id, wait_s=120)
+    blocked = reply["blocked"]
+    assert (blocked["kind"], blocked["unit"]) == ("spec", "pca/k_4/seed_1")
+    first = blocked["proposals"][0]
+    assert first["what"] == "lower K=20 for pca to 12, the largest that these data allow"
+    assert reply["next"]["arguments"]["proposal"] == 0
+    assert len(json.dumps(reply).encode()) < 4096
+    call("decide", run_id=run_id, decision="adjust", rationale="as far as the data go", proposal=0)
+    assert call("execute_stage", run_id=run_id, wait_s=120)["status"] == "executed"
