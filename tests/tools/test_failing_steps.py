@@ -1,6 +1,5 @@
 """Steps that fail, are killed, grow too large or take too long: bounded, recorded, and never left running."""
 
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +10,6 @@ import pytest
 
 from stagewright.state.ledger import Ledger
 from stagewright.state.policy import parse_policy
-from stagewright.state.records import Proposal
 from stagewright.state.refusals import Refusal
 from stagewright.tools import Workspace
 
@@ -80,22 +78,6 @@ def test_a_proposal_opens_a_blocked_step(call: Call, plan: Plan) -> None:
     assert (again["status"], again["attempt"], again["budget"]["failures"]) == ("blocked", 2, 2)
     with pytest.raises(Refusal, match=r"proposal: got 9; there are 0 to"):
         call("decide", run_id=run_id, decision="adjust", rationale="try it", proposal=9)
-
-
-def test_what_was_applied_is_in_the_record(call: Call, plan: Plan, workspace: Workspace) -> None:
-    """The reply names what a person has to do first, `next` repeats it, and the decision's record has the proposal."""
-    run_id = plan("crashes")
-    reply = call("execute_stage", run_id=run_id)
-    proposal = reply["blocked"]["proposals"][0]
-    assert proposal["handler"] == "mend_command"
-    assert proposal["first"] in reply["next"]["why"]
-    assert len(json.dumps(reply).encode()) < 4096
-    call("decide", run_id=run_id, decision="adjust", rationale="the script is mended", proposal=0)
-    ledger = Ledger(workspace.run(run_id))
-    (decision,) = ledger.detail("decision").entries()
-    assert decision["rationale"] == "the script is mended"
-    assert decision["proposal"] == Proposal.model_validate(proposal).model_dump(mode="json")
-    assert f"by proposal 0 ({proposal['what']}): the script is mended" in str(decision["message"])
 
 
 def test_a_killed_worker_is_tried_again_up_to_the_bound(call: Call, plan: Plan, workspace: Workspace) -> None:
@@ -170,11 +152,11 @@ def test_stop_between_two_tries_starts_no_other(call: Call, plan: Plan, workspac
 
 def test_run_time_used_up(call: Call, plan: Plan, workspace: Workspace) -> None:
     """The attempt is ended in time; the proposal is a larger budget, and the step runs on under it."""
-    run_id = plan("sleeps", budget={"runtime": "2s"})
+    run_id = plan("sleeps", budget={"runtime": "3s"})  # long enough for the command to start on a busy machine
     reply = call("execute_stage", run_id=run_id)
     assert reply["status"] == "blocked"
-    assert "the run-time budget is used up: 2s were left for it" in reply["blocked"]["error"]
-    assert 2 <= reply["budget"]["runtime_used_s"] < 6
+    assert "the run-time budget is used up: 3s were left for it" in reply["blocked"]["error"]
+    assert 3 <= reply["budget"]["runtime_used_s"] < 8
     assert gone(pid_of(workspace.root), within_s=5)
     proposal = reply["blocked"]["proposals"][0]
     assert list(proposal["adjustments"]) == ["runtime"]
@@ -217,19 +199,32 @@ def test_memory_passed(call: Call, plan: Plan, workspace: Workspace) -> None:
     assert all(gone(process.pid, within_s=5) for process in working_in(workspace.root))
 
 
-def test_a_k_above_the_rank_is_lowered_and_the_step_runs(call: Call, plan: Plan) -> None:
-    """A real fit fails for its K; proposal 0 is the smallest change that can help, and with it the step is executed."""
-    run_id = plan(
-        "plan0",
-        preprocess=[{"method": "hvg", "n_top_genes": 12}],
-        reduction={"methods": ["pca", "nmf"], "k": {"pca": [4, 20], "nmf": [3]}, "seeds": [1]},
-    )
-    reply = call("execute_stage", run_id=run_id, wait_s=120)
-    blocked = reply["blocked"]
-    assert (blocked["kind"], blocked["unit"]) == ("spec", "pca/k_4/seed_1")
-    first = blocked["proposals"][0]
-    assert first["what"] == "lower K=20 for pca to 12, the largest that these data allow"
-    assert reply["next"]["arguments"]["proposal"] == 0
-    assert len(json.dumps(reply).encode()) < 4096
-    call("decide", run_id=run_id, decision="adjust", rationale="as far as the data go", proposal=0)
-    assert call("execute_stage", run_id=run_id, wait_s=120)["status"] == "executed"
+def test_a_stop_ends_the_wait_between_two_tries(call: Call, plan: Plan, workspace: Workspace) -> None:
+    """The supervisor that waits to try again hears it at once, however long the back-off has become."""
+    run_id = plan("killed", budget={"retries": 5})
+    call("execute_stage", run_id=run_id, wait_s=0)
+    ended = settled(workspace, run_id, 3)
+    assert all(entry["retry_in_s"] > 0 for entry in ended)
+    assert [entry["retry_in_s"] for entry in ended] == sorted(entry["retry_in_s"] for entry in ended)
+    call("decide", run_id=run_id, **STOP)
+    supervisors = [process for process in working_in(workspace.root) if "supervise" in process.cmdline()]
+    assert all(gone(process.pid, within_s=3) for process in supervisors)
+
+
+def test_a_lost_attempt_leaves_no_process(call: Call, plan: Plan, workspace: Workspace) -> None:
+    """A worker that could not end itself with its supervisor is ended before the next attempt starts."""
+    run_id = plan("sleeps")
+    call("execute_stage", run_id=run_id, wait_s=0)
+    command = pid_of(workspace.root)
+    worker = psutil.Process(command).parent()
+    assert worker is not None
+    for process in (worker, psutil.Process(command)):
+        process.suspend()  # as on a machine that has no time for them: they do not see their supervisor go
+    supervisor = next(process for process in working_in(workspace.root) if "supervise" in process.cmdline())
+    supervisor.kill()
+    (workspace.root / "pid").unlink()
+    assert gone(supervisor.pid, within_s=5)
+    assert call("execute_stage", run_id=run_id, wait_s=0)["attempt"] == 2
+    assert gone(worker.pid, within_s=1)
+    assert gone(command, within_s=1)
+    call("decide", run_id=run_id, **STOP)
