@@ -2,8 +2,9 @@
 
 The terms are those arrays of each stage that grow with the data: the sparse counts and their log-normalised copy, what
 the fits of one matrix share, and what each of the fits side by side holds. Constants are bytes for each stored value;
-they are read off the code of the stages, so the absolute figure is rough (expect a factor of two). What error handlers
-use is its ratio between two studies, which the measured peak of the failed attempt then calibrates.
+they are read off the code of the stages, so the absolute figure is rough: Plan 0 on 14,400 cells x 10,000 genes peaked
+at 0.86 to 1.02 of it over six sweeps, a third to two thirds of which is the interpreter. What error handlers use is its
+ratio between two studies, which the measured peak of the failed attempt then calibrates.
 """
 
 import math

@@ -87,6 +87,8 @@ class FailedCase:
             return None
         for checkpoint in CHECKPOINTS:  # the first is the smallest, and has every patient
             path = self.folder.parent.parent / analysis(checkpoint) / "plan0" / "cells.csv"
+            if not path.is_file():
+                continue
             try:
                 with path.open(encoding="utf-8", newline="") as file:
                     patients = {row.get("patient") for row in csv.DictReader(file)}
@@ -98,6 +100,6 @@ class FailedCase:
     @property
     def average_cells(self) -> float | None:
         """Cells of a patient on average at the present checkpoint, where that is known."""
-        if self.failure.n_cells is None or self.n_patients is None:
+        if not self.failure.n_cells or self.n_patients is None:
             return None
         return self.failure.n_cells / self.n_patients

@@ -87,7 +87,8 @@ def blocked(draw: st.DrawFn) -> tuple[Workspace, RunState, GoalSpec, FailedCase]
     swept = f"{checkpoint}/plan0" in steps[:position]
     chosen = {name: draw(st.sampled_from(spec.reduction.ks(name))) for name in methods} if swept else {}
     k = None if method is None else chosen.get(method, draw(st.sampled_from(spec.reduction.ks(method))))
-    sizes = draw(st.sampled_from([(None, None, None), (60, 500, 9_000), (50_000, 20_000, 10**8), (900, 3_000, None)]))
+    known = [(60, 500, 9_000), (50_000, 20_000, 10**8), (900, 3_000, None), (0, 500, 0)]
+    sizes = draw(st.sampled_from([(None, None, None), *known]))
     failure = Failure(
         error=draw(st.sampled_from(ERRORS)),
         kind=kind,
