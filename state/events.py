@@ -11,6 +11,7 @@ from stagewright.state.records import (
     FailureKind,
     GateTally,
     Limits,
+    Proposal,
     Record,
     SealedData,
     Sha256,
@@ -128,7 +129,13 @@ class StepValidated(_Event):
 
 
 class Decided(_Event):
-    """Somebody decided on a step. The ledger follows; it does not say where to: the fold does."""
+    """Somebody decided on a step. The ledger follows; it does not say where to: the fold does.
+
+    Attributes
+    ----------
+    proposal
+        The blocked step's proposal that an adjustment applied.
+    """
 
     event: Literal["decided"] = "decided"
     decision: Decision
@@ -137,6 +144,7 @@ class Decided(_Event):
     adjustments: dict[str, JsonValue] = Field(default_factory=dict)
     changes: tuple[FieldChange, ...] = ()
     label: ChangeLabel | None = None
+    proposal: Proposal | None = None
     before_first_look: bool
     k_by_method: dict[str, int] = Field(default_factory=dict)
 

@@ -137,16 +137,19 @@ class Proposal(Record):
     ----------
     adjustments
         The changes; empty when the step is to be opened again as it is.
+    k_by_method
+        K of Plan 0's shortlist to take instead of the one chosen, by method.
     handler
         Which error handler proposes it.
     first
-        What a person has to mend before the proposal is applied; None when nothing.
+        What a person has to do before the proposal is applied, as an imperative; None when nothing.
     estimated_memory_bytes
         The peak that the step is expected to reach with the change, where that can be estimated.
     """
 
     what: str
     adjustments: dict[str, JsonValue]
+    k_by_method: dict[str, int] = Field(default_factory=dict)
     handler: str = ""
     first: str | None = None
     estimated_memory_bytes: int | None = None

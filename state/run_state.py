@@ -173,5 +173,12 @@ def _after_block(state: RunState) -> tuple[str, dict[str, JsonValue], str]:
     arguments: dict[str, JsonValue] = {"decision": "adjust", "rationale": "..."}
     proposals = () if state.blocked is None else state.blocked.proposals
     if proposals:
-        return "decide", arguments | {"proposal": 0}, f"{state.step} is blocked; proposal 0: {proposals[0].what}"
-    return "decide", arguments | {"adjustments": {}}, f"{state.step} is blocked; adjust what the error names, or stop"
+        first = f"; first {proposals[0].first}" if proposals[0].first else ""
+        why = f"{state.step} is blocked; proposal 0: {proposals[0].what}{first}"
+        return "decide", arguments | {"proposal": 0}, why
+    why = f"{state.step} is blocked; adjust what the error names, or stop"
+    if state.blocked is not None and state.blocked.kind in ("runtime_budget", "memory_budget"):
+        why = (
+            f"{state.step} is blocked, and nothing smaller would fit the operator's caps: ask for higher ones, or stop"
+        )
+    return "decide", arguments | {"adjustments": {}}, why

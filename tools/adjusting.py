@@ -4,30 +4,37 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue, ValidationError
 
-from stagewright.stages.catalogue import STAGES, spec_faults
+from stagewright.stages.adjustment_rules import check_adjustment, with_reference_kept
+from stagewright.state.records import Proposal
 from stagewright.state.refusals import Refusal
 from stagewright.state.run_state import RunState
-from stagewright.state.spec import Adjustments, FieldChange, GoalSpec, compare, effective_study
+from stagewright.state.spec import Adjustments, FieldChange, GoalSpec, compare
 from stagewright.state.spec.adjustments import Label
 from stagewright.state.spec.faults import describe_faults, list_faults
-from stagewright.tools.caps import over_caps
 from stagewright.tools.workspace import Workspace, not_allowed
 
 __all__ = ["Adjustment", "adjustment_of"]
 
 SEALED_KEYS = frozenset(
     {"objective", "data", "label", "holdout", "stop", "gates", "cv", "group", "scope", "folds", "repeats"}
-    | {"stages", "reference", "checkpoints", "approvals", "classifier", "reduction"},
+    | {"stages", "checkpoints", "approvals", "classifier", "reduction"},
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Adjustment:
-    """New values of adjustable fields, what they change, and whether that loosens or tightens the study."""
+    """New values of adjustable fields, what they change, and whether that loosens or tightens the study.
+
+    Attributes
+    ----------
+    proposal
+        The blocked step's proposal that holds the values, where one does.
+    """
 
     values: dict[str, JsonValue]
     changes: tuple[FieldChange, ...]
     label: Label | None
+    proposal: Proposal | None = None
 
 
 def adjustment_of(
@@ -55,30 +62,29 @@ def adjustment_of(
     """
     if state.status not in ("planned", "validated", "blocked"):
         raise not_allowed(state, f"a step that is {state.status} cannot be adjusted.")
-    newer = _parsed(state, _proposed(state, proposal) if proposal is not None else dict(values or {}))
+    applied = None if proposal is None else _proposed(state, proposal)
     present = state.adjustments.applied_to(spec)
+    asked = dict(values or {}) if applied is None else applied.adjustments
+    newer = with_reference_kept(state, present, _parsed(state, asked))
     try:
         wanted = state.adjustments.merged(newer).applied_to(spec)
     except ValidationError as error:
         faults = list_faults(describe_faults(error, Adjustments))
         raise Refusal("invalid_argument", f"the adjustments do not fit together:\n{faults}") from error
-    if faulty := spec_faults(wanted, workspace.policy.commands):
-        raise Refusal("unavailable", f"the adjusted study cannot run on this server:\n{list_faults(faulty)}")
-    if over := over_caps(workspace.policy.caps, newer.runtime, newer.memory, newer.retries, newer.workers):
-        raise Refusal("over_cap", f"above the operator's caps:\n{list_faults(over)}")
-    _check_earlier_steps(state, present, wanted)
+    policy = workspace.policy
+    check_adjustment(state, present, wanted, newer, caps=policy.caps, commands=policy.commands)
     changes = compare(present, wanted)
     if not changes and not k_by_method and state.status == "planned":
         raise not_allowed(state, "the adjustments change nothing and the step is ready as it is.")
-    return Adjustment(newer.model_dump(mode="json", exclude_none=True), changes, _overall(changes))
+    return Adjustment(newer.model_dump(mode="json", exclude_none=True), changes, _overall(changes), applied)
 
 
-def _proposed(state: RunState, number: int) -> dict[str, JsonValue]:
+def _proposed(state: RunState, number: int) -> Proposal:
     proposals = state.blocked.proposals if state.blocked is not None else ()
     if not 0 <= number < len(proposals):
         known = f"0 to {len(proposals) - 1}" if proposals else "none: the step is not blocked, or has no proposals"
         raise Refusal("invalid_argument", f"proposal: got {number}; there are {known}", run_id=state.run_id)
-    return proposals[number].adjustments
+    return proposals[number]
 
 
 def _parsed(state: RunState, values: dict[str, JsonValue]) -> Adjustments:
@@ -98,31 +104,6 @@ def _parsed(state: RunState, values: dict[str, JsonValue]) -> Adjustments:
     except ValidationError as error:
         faults = list_faults(describe_faults(error, Adjustments))
         raise Refusal("invalid_argument", f"the adjustments have faults:\n{faults}") from error
-
-
-def _check_earlier_steps(state: RunState, present: GoalSpec, wanted: GoalSpec) -> None:
-    """Refuse to add to a grid what an earlier, sealed step of this checkpoint has not prepared."""
-    if not (STAGES[state.stage].after if state.stage in STAGES else ()):
-        return
-    before = effective_study(present, Adjustments(), state.checkpoint)
-    after = effective_study(wanted, Adjustments(), state.checkpoint)
-    unswept = [method for method in after.methods if method not in state.k_by_method]
-    if unswept:
-        raise not_allowed(
-            state,
-            f"{', '.join(unswept)} cannot be added at {state.step}: {state.checkpoint}/plan0 chose no K for it. It is "
-            f"swept at the next checkpoint if you add it there; here there are {', '.join(state.k_by_method)}.",
-        )
-    if state.stage == "plan1b" and f"{state.checkpoint}/plan1a" in state.sealed:
-        known = {entry.tag for entry in before.preprocess}
-        added = [entry.tag for entry in after.preprocess if entry.tag not in known]
-        added += [method for method in after.methods if method not in before.methods]
-        if added:
-            raise not_allowed(
-                state,
-                f"{', '.join(added)} cannot be added at {state.step}: {state.checkpoint}/plan1a sealed no embedding of "
-                "it. Leave out what you like here, or add it at the next checkpoint.",
-            )
 
 
 def _overall(changes: tuple[FieldChange, ...]) -> Label | None:

@@ -59,8 +59,8 @@ def decide(
     adjustments: Annotated[
         dict[str, JsonValue] | None,
         Field(
-            description="With adjust: new values of any of k, methods, preprocess, seeds, penalties, alphas, workers, "
-            'runtime ("2h"), memory ("8GiB"), retries',
+            description="With adjust: new values of any of k, methods, preprocess, reference, seeds, penalties, "
+            'alphas, cells_per_patient ({"C": 2000}; lower only), workers, runtime ("2h"), memory ("8GiB"), retries',
         ),
     ] = None,
     proposal: Annotated[
@@ -80,8 +80,8 @@ def decide(
     rationale
         Why, for the record.
     adjustments
-        With `adjust`: new values of k, methods, preprocess, seeds, penalties, alphas, workers, runtime, memory or
-        retries.
+        With `adjust`: new values of k, methods, preprocess, reference, seeds, penalties, alphas, cells_per_patient,
+        workers, runtime, memory or retries.
     proposal
         With `adjust` on a blocked step: the number of the proposal to apply.
     k_by_method
@@ -139,8 +139,11 @@ def _event(workspace: Workspace, state: RunState, spec: GoalSpec, asked: _Asked)
             proposal=asked.proposal,
             k_by_method=asked.k_by_method,
         )
-    chosen = _check_k(state, asked.k_by_method or {}, asked.decision)
+    proposed_k = {} if adjusted.proposal is None else adjusted.proposal.k_by_method
+    chosen = _check_k(state, asked.k_by_method or proposed_k, asked.decision)
     message = {"continue": f"continue after {state.step}", "adjust": f"adjust {state.step}", "stop": "stop the run"}
+    if adjusted.proposal is not None:
+        message["adjust"] += f" by proposal {asked.proposal} ({adjusted.proposal.what})"
     return Decided(
         message=f"{message[asked.decision]}: {asked.rationale.splitlines()[0][:200]}",
         step=state.step,
@@ -151,6 +154,7 @@ def _event(workspace: Workspace, state: RunState, spec: GoalSpec, asked: _Asked)
         adjustments=adjusted.values,
         changes=adjusted.changes,
         label=adjusted.label,
+        proposal=adjusted.proposal,
         before_first_look=not state.looked,
         k_by_method=chosen,
     )
@@ -225,6 +229,9 @@ def _reply(
 ) -> DecideReply:
     changes = [] if event is None else [f"{item.field} ({item.label})" for item in event.changes]
     where = f"the run is {state.status}" if state.finished else f"{state.step} is {state.status}"
+    applied = None if event is None or event.proposal is None else event.proposal
+    if applied is not None:
+        where += f", with this: {applied.what}" + (f" (it counts on this: {applied.first})" if applied.first else "")
     said = "was recorded before; nothing was recorded again" if repeated else "recorded"
     ending = "; its running attempt is being ended" if was_running else ""
     if event is not None and any(item.field == "k" for item in event.changes) and state.stage != "plan0":

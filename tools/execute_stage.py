@@ -20,6 +20,7 @@ from stagewright.state.run_state import RunState, next_call
 from stagewright.state.sealed_spec import declared_spec
 from stagewright.state.units import format_bytes, format_seconds
 from stagewright.tools.attempt_view import AttemptView, after_loss, is_lost, look_at_attempt, lost_event
+from stagewright.tools.blocked_view import shown_blocked
 from stagewright.tools.budget import budget_of, caps_of, limits_left
 from stagewright.tools.children import start_supervisor
 from stagewright.tools.close_fd import closing_fd
@@ -176,7 +177,7 @@ def _reply(
         unit=view.unit,
         elapsed_s=view.elapsed_s,
         notes=notes,
-        blocked=state.blocked,
+        blocked=None if state.blocked is None else shown_blocked(state.blocked),
         budget=budget_of(workspace, state),
     )
     if lost:

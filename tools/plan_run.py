@@ -11,6 +11,7 @@ from pydantic import Field, JsonValue
 from stagewright.gates.catalogue import check_thresholds
 from stagewright.stages.catalogue import count_units, spec_faults
 from stagewright.state.canonical import digest_json
+from stagewright.state.over_caps import over_caps
 from stagewright.state.plan import plan_steps
 from stagewright.state.records import SealedData
 from stagewright.state.refusals import NextCall, Refusal
@@ -19,7 +20,6 @@ from stagewright.state.spec import Adjustments, GoalSpec, effective_study, parse
 from stagewright.state.spec.faults import list_faults
 from stagewright.state.spec.goal import CHECKPOINTS
 from stagewright.state.survey import Survey, SurveyRequest
-from stagewright.tools.caps import over_caps
 from stagewright.tools.children import ChildFailed, ask_child
 from stagewright.tools.feasibility import check_feasible, cohort_warnings, supervised_warnings
 from stagewright.tools.new_run import NewRun, earlier_runs, make_or_find

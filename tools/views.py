@@ -17,6 +17,7 @@ from stagewright.state.run_directory import LOG_NAMES, list_runs
 from stagewright.state.run_state import RunState
 from stagewright.state.spec import effective_study
 from stagewright.tools.attempt_view import look_at_attempt
+from stagewright.tools.blocked_view import shown_blocked
 from stagewright.tools.merged_log import merged_entries
 from stagewright.tools.step_requests import sealed_spec
 
@@ -81,7 +82,7 @@ def _summary(ledger: Ledger, state: RunState, _start: int, _limit: int) -> Page:
     if state.status == "running":
         summary["progress"] = {"done": view.done, "total": view.total, "unit": view.unit, "elapsed_s": view.elapsed_s}
     if state.blocked is not None:
-        summary["blocked"] = state.blocked.model_dump(mode="json", exclude_none=True)
+        summary["blocked"] = shown_blocked(state.blocked).model_dump(mode="json", exclude_none=True)
     if state.verdict is not None:
         summary["verdict"] = state.verdict
         summary["recommended"] = {"decision": state.recommended, "why": state.recommended_why}

@@ -1,7 +1,8 @@
 """Changes that `decide(adjust)` may make to a sealed spec, and whether each loosens or tightens the study.
 
-Adjustable: the K list, methods, preprocess list, seeds, penalties, alphas, workers, and the budget within the
-operator's caps. Everything else is sealed: a change to it is a new run that names its parent.
+Adjustable: the K list, methods, preprocess list, Plan 0's reference, seeds, penalties, alphas, fewer cells of each
+patient, workers, and the budget within the operator's caps. Everything else is sealed: a change to it is a new run that
+names its parent.
 """
 
 from typing import Annotated, Literal, TypeVar
@@ -9,9 +10,10 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, field_validator
 
 from stagewright.state.spec.classifier import Alphas, Classifier
-from stagewright.state.spec.goal import Budget, GoalSpec
+from stagewright.state.spec.goal import CHECKPOINTS, Budget, CellsPerPatient, Checkpoint, GoalSpec, Scale
 from stagewright.state.spec.preprocess import Preprocess, check_tags
 from stagewright.state.spec.reduction import Ks, Method, Reduction
+from stagewright.state.spec.scales import scale_of
 from stagewright.state.spec.strict import Strict
 from stagewright.state.units import Bytes, Seconds
 
@@ -26,11 +28,21 @@ def _listed(value: object) -> object:
 
 
 class Adjustments(Strict):
-    """New values of adjustable fields; None leaves a field as it is."""
+    """New values of adjustable fields; None leaves a field as it is.
+
+    Attributes
+    ----------
+    reference
+        Plan 0's single preprocess.
+    cells_per_patient
+        At most this many cells of each patient, by checkpoint. It only ever lowers what the spec says of a checkpoint.
+    """
 
     k: Annotated[Ks | dict[Method, Ks], BeforeValidator(_listed)] | None = None
     methods: Annotated[tuple[Method, ...], Field(min_length=1)] | None = None
     preprocess: Annotated[tuple[Preprocess, ...], Field(min_length=1, max_length=50)] | None = None
+    reference: Preprocess | None = None
+    cells_per_patient: Annotated[dict[Checkpoint, CellsPerPatient], Field(min_length=1)] | None = None
     seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], Field(min_length=1)] | None = None
     penalties: Annotated[tuple[Literal["l1", "l2", "elasticnet"], ...], Field(min_length=1)] | None = None
     alphas: Alphas | None = None
@@ -48,6 +60,8 @@ class Adjustments(Strict):
     def merged(self, newer: "Adjustments") -> "Adjustments":
         """Return these adjustments with those of `newer` on top."""
         changed = {name: getattr(newer, name) for name in type(newer).model_fields if getattr(newer, name) is not None}
+        if newer.cells_per_patient is not None:  # each checkpoint has its own number
+            changed["cells_per_patient"] = (self.cells_per_patient or {}) | newer.cells_per_patient
         return self.model_copy(update=changed)
 
     def applied_to(self, spec: GoalSpec) -> GoalSpec:
@@ -61,6 +75,8 @@ class Adjustments(Strict):
         adjusted = spec.model_copy(
             update={
                 "preprocess": spec.preprocess if self.preprocess is None else self.preprocess,
+                "reference": spec.reference if self.reference is None else self.reference,
+                "checkpoints": spec.checkpoints | self._scales(spec),
                 "reduction": _replaced(spec.reduction, Reduction, k=self.k, methods=self.methods, seeds=self.seeds),
                 "classifier": _replaced(spec.classifier, Classifier, penalties=self.penalties, alphas=self.alphas),
                 "budget": Budget.model_construct(
@@ -73,6 +89,16 @@ class Adjustments(Strict):
             },
         )
         return GoalSpec.model_validate({name: getattr(adjusted, name) for name in GoalSpec.model_fields})
+
+    def _scales(self, spec: GoalSpec) -> dict[Checkpoint, Scale]:
+        """Return the scales of the checkpoints that look at fewer cells than `spec` says."""
+        lowered: dict[Checkpoint, Scale] = {}
+        for checkpoint, most in (self.cells_per_patient or {}).items():
+            sealed = scale_of(spec, checkpoint).cells_per_patient
+            if sealed is None or most < sealed:
+                said = spec.checkpoints.get(checkpoint, Scale())
+                lowered[checkpoint] = said.model_copy(update={"cells_per_patient": most})
+        return lowered
 
 
 def _replaced(part: Part, kind: type[Part], **values: object) -> Part:
@@ -95,9 +121,9 @@ class FieldChange(BaseModel):
 def compare(before: GoalSpec, after: GoalSpec) -> tuple[FieldChange, ...]:
     """Return the adjustable fields in which two specs differ.
 
-    Taking K, methods, preprocesses or seeds away asks less of the study and more budget lets it run longer: these
-    loosen. Adding to a grid, or a smaller budget, tightens. What is neither, such as other penalty strengths, is
-    neutral.
+    Taking K, methods, preprocesses, seeds or cells away asks less of the study and more budget lets it run longer:
+    these loosen. Adding to a grid, more cells, or a smaller budget, tightens. What is neither, such as other penalty
+    strengths or another reference, is neutral.
     """
     grids: dict[str, tuple[list[JsonValue], list[JsonValue]]] = {
         "k": (_k_pairs(before), _k_pairs(after)),
@@ -109,6 +135,19 @@ def compare(before: GoalSpec, after: GoalSpec) -> tuple[FieldChange, ...]:
     changes = [
         FieldChange(field=field, before=old, after=new, label=_grid_label(old, new))
         for field, (old, new) in grids.items()
+        if old != new
+    ]
+    if before.reference_preprocess != after.reference_preprocess:
+        changes.append(_reference_change(before.reference_preprocess, after.reference_preprocess))
+    cells = {name: (_cells(before, name), _cells(after, name)) for name in CHECKPOINTS}
+    changes += [
+        FieldChange(
+            field=f"cells_per_patient.{name}",
+            before=old,
+            after=new,
+            label="loosens" if old is None or (new is not None and new < old) else "tightens",
+        )
+        for name, (old, new) in cells.items()
         if old != new
     ]
     alphas = (list(before.classifier.alpha_values()), list(after.classifier.alpha_values()))
@@ -124,6 +163,19 @@ def compare(before: GoalSpec, after: GoalSpec) -> tuple[FieldChange, ...]:
             label: Label = "loosens" if new_limit > old_limit else "tightens"
             changes.append(FieldChange(field=field, before=old_limit, after=new_limit, label=label))
     return tuple(changes)
+
+
+def _cells(spec: GoalSpec, checkpoint: Checkpoint) -> int | None:
+    return scale_of(spec, checkpoint).cells_per_patient
+
+
+def _reference_change(before: Preprocess, after: Preprocess) -> FieldChange:
+    """Label another reference by its number of genes, where both say one: fewer genes ask less of the study."""
+    genes = [getattr(entry, "n_top_genes", None) for entry in (before, after)]
+    label: Label = "neutral"
+    if before.method == after.method and genes[0] is not None and genes[1] is not None and genes[0] != genes[1]:
+        label = "loosens" if genes[1] < genes[0] else "tightens"
+    return FieldChange(field="reference", before=before.tag, after=after.tag, label=label)
 
 
 def _k_pairs(spec: GoalSpec) -> list[JsonValue]:

@@ -1,20 +1,13 @@
 """What one checkpoint runs: the sealed spec, the adjustments made so far, and the checkpoint's scale."""
 
 from stagewright.state.spec.adjustments import Adjustments
-from stagewright.state.spec.goal import Checkpoint, GoalSpec, Scale
+from stagewright.state.spec.goal import Checkpoint, GoalSpec
 from stagewright.state.spec.preprocess import Preprocess
 from stagewright.state.spec.reduction import Method
+from stagewright.state.spec.scales import scale_of
 from stagewright.state.spec.strict import Strict
 
-__all__ = ["SCALES", "EffectiveStudy", "effective_study"]
-
-SCALES: dict[Checkpoint, Scale] = {
-    # A finds crashes: every patient, method and preprocess, few cells of each.
-    "A": Scale(cells_per_patient=100, n_seeds=2, n_k=2, repeats=1),
-    # B is a rehearsal: enough cells for scores to mean something, a reduced grid.
-    "B": Scale(cells_per_patient=1000, n_seeds=3, n_k=2, n_preprocess=2, repeats=2),
-    "C": Scale(),
-}
+__all__ = ["EffectiveStudy", "effective_study"]
 
 
 class EffectiveStudy(Strict):
@@ -49,10 +42,8 @@ class EffectiveStudy(Strict):
 
 def effective_study(spec: GoalSpec, adjustments: Adjustments, checkpoint: Checkpoint) -> EffectiveStudy:
     """Return what `checkpoint` runs of `spec` after `adjustments`."""
-    scale = SCALES[checkpoint].model_copy(
-        update=spec.checkpoints.get(checkpoint, Scale()).model_dump(exclude_unset=True),
-    )
     adjusted = adjustments.applied_to(spec)
+    scale = scale_of(adjusted, checkpoint)
     reduction, classifier = adjusted.reduction, adjusted.classifier
     return EffectiveStudy(
         checkpoint=checkpoint,

@@ -11,10 +11,23 @@ from stagewright.state.spec.reduction import Reduction
 from stagewright.state.spec.strict import Strict, Text
 from stagewright.state.units import Bytes, Seconds
 
-__all__ = ["CHECKPOINTS", "Budget", "Checkpoint", "Criterion", "GoalSpec", "Holdout", "Scale", "StopCriteria"]
+__all__ = [
+    "CHECKPOINTS",
+    "Budget",
+    "CellsPerPatient",
+    "Checkpoint",
+    "Criterion",
+    "GoalSpec",
+    "Holdout",
+    "Scale",
+    "StopCriteria",
+]
 
 Checkpoint = Literal["A", "B", "C"]
 CHECKPOINTS: tuple[Checkpoint, ...] = ("A", "B", "C")
+
+CellsPerPatient = Annotated[int, Field(ge=10, le=10**9)]
+"""At most this many cells of each patient; fewer than ten say nothing of a patient with two classes."""
 
 StageName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 
@@ -95,7 +108,7 @@ class Scale(Strict):
         At most this many repeats of cross-validation.
     """
 
-    cells_per_patient: Annotated[int, Field(ge=10, le=10**9)] | None = None
+    cells_per_patient: CellsPerPatient | None = None
     n_seeds: Annotated[int, Field(ge=1, le=100)] | None = None
     n_k: Annotated[int, Field(ge=1, le=50)] | None = None
     n_preprocess: Annotated[int, Field(ge=1, le=50)] | None = None

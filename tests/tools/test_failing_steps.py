@@ -73,6 +73,7 @@ def test_a_proposal_opens_a_blocked_step(call: Call, plan: Plan) -> None:
     call("execute_stage", run_id=run_id)
     reply = call("decide", run_id=run_id, decision="adjust", rationale="try it", proposal=0)
     assert (reply["status"], reply["step"]) == ("planned", "A/crashes")
+    assert "have the command behind crashes mended (its last line: " in reply["summary"]
     again = call("execute_stage", run_id=run_id)
     assert (again["status"], again["attempt"], again["budget"]["failures"]) == ("blocked", 2, 2)
     with pytest.raises(Refusal, match=r"proposal: got 9; there are 0 to"):
@@ -192,7 +193,8 @@ def test_memory_passed(call: Call, plan: Plan, workspace: Workspace) -> None:
     assert "the memory budget was passed" in reply["blocked"]["error"]
     assert "of 200 MiB" in reply["blocked"]["error"]
     assert reply["budget"]["peak_rss_bytes"] > 200 * 2**20
-    assert reply["blocked"]["proposals"][0]["adjustments"] == {"memory": f"{400 * 2**20}B"}
+    proposal = reply["blocked"]["proposals"][0]
+    assert (proposal["handler"], proposal["adjustments"]) == ("more_memory", {"memory": f"{400 * 2**20}B"})
     assert "runtime" not in str(reply["blocked"]["proposals"])
     assert all(gone(process.pid, within_s=5) for process in working_in(workspace.root))
 

@@ -4,6 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from stagewright.state.spec import Adjustments, GoalSpec, compare, effective_study, parse_spec
+from stagewright.state.spec.goal import CHECKPOINTS, Scale
 
 SPEC = """
 objective: x
@@ -36,6 +37,14 @@ def spec() -> GoalSpec:
         ({"penalties": ["l1", "l2"]}, {"penalties": "tightens"}),
         ({"alphas": [0.1, 1.0]}, {"alphas": "neutral"}),
         ({"workers": 2}, {"workers": "neutral"}),
+        ({"reference": {"method": "hvg", "n_top_genes": 1000}}, {"reference": "loosens"}),
+        ({"reference": {"method": "hvg", "n_top_genes": 9000}}, {"reference": "tightens"}),
+        ({"reference": {"method": "all_filtered"}}, {"reference": "neutral"}),
+        ({"reference": {"method": "hvg"}}, {}),
+        ({"preprocess": [{"method": "all_filtered"}]}, {"preprocess": "loosens", "reference": "neutral"}),
+        ({"cells_per_patient": {"A": 50}}, {"cells_per_patient.A": "loosens"}),
+        ({"cells_per_patient": {"C": 50}}, {"cells_per_patient.C": "loosens"}),
+        ({"cells_per_patient": {"A": 100, "B": 5000}}, {}),
         ({"runtime": "2h"}, {"runtime": "loosens"}),
         ({"runtime": "30min"}, {"runtime": "tightens"}),
         ({"memory": "1GiB"}, {"memory": "tightens"}),
@@ -107,3 +116,31 @@ def test_only_the_adjusted_fields_change(spec: GoalSpec) -> None:
     for field in ("objective", "data", "stages", "reference", "stop", "checkpoints", "gates", "holdout", "approvals"):
         assert getattr(adjusted, field) == getattr(spec, field)
     assert adjusted.classifier.cv == spec.classifier.cv
+
+
+def test_cells_are_only_ever_lowered(spec: GoalSpec) -> None:
+    """The sealed scale stays the most, whatever is asked; the rest of it, said or default, stays as it was."""
+    declared = spec.model_copy(update={"checkpoints": {"A": Scale(n_k=1), "B": Scale(cells_per_patient=None)}})
+    newer = Adjustments.model_validate({"cells_per_patient": {"A": 40, "B": 700, "C": 10**6}})
+    found = {name: effective_study(declared, newer, name) for name in CHECKPOINTS}
+    assert [study.cells_per_patient for study in found.values()] == [40, 700, 10**6]
+    assert (len(found["A"].ks["fa"]), len(found["A"].seeds)) == (1, 2)
+    assert effective_study(spec, newer, "B").cells_per_patient == 700
+    higher = Adjustments.model_validate({"cells_per_patient": {"A": 101, "B": 1001}})
+    assert compare(spec, higher.applied_to(spec)) == ()
+
+
+def test_each_checkpoint_keeps_its_own_number_of_cells(spec: GoalSpec) -> None:
+    """A newer number for one checkpoint leaves that of another; going back up to the sealed scale tightens."""
+    first = Adjustments.model_validate({"cells_per_patient": {"A": 40, "B": 500}})
+    both = first.merged(Adjustments.model_validate({"cells_per_patient": {"A": 80}}))
+    assert both.cells_per_patient == {"A": 80, "B": 500}
+    changes = compare(first.applied_to(spec), both.applied_to(spec))
+    assert [(change.field, change.label) for change in changes] == [("cells_per_patient.A", "tightens")]
+
+
+@pytest.mark.parametrize("value", [{}, {"D": 50}, {"A": 9}, {"A": None}, 50], ids=str)
+def test_cells_are_given_by_checkpoint(value: object) -> None:
+    """A number of at least ten, for A, B or C."""
+    with pytest.raises(ValidationError):
+        Adjustments.model_validate({"cells_per_patient": value})

@@ -1,0 +1,70 @@
+"""One K of one method: lower it to what the error allows, leave it out, or take another K of Plan 0's shortlist."""
+
+from collections.abc import Iterable, Iterator
+
+from stagewright.stages.handlers.case import FailedCase
+from stagewright.stages.handlers.json_values import lists_of
+from stagewright.stages.handlers.of_unit import belongs_to_unit
+from stagewright.stages.largest_k import largest_k_named
+from stagewright.state.records import Proposal
+from stagewright.state.spec.scales import scale_of
+
+__all__ = ["leave_out_k"]
+
+SMALLEST = 2
+
+
+def leave_out_k(case: FailedCase) -> Iterator[Proposal]:
+    """Propose what can be done about the K of the unit that failed."""
+    method, k = case.failure.method, case.failure.k
+    if method is None or k is None or not belongs_to_unit(case) or method not in case.spec.reduction.methods:
+        return
+    if case.state.stage == "plan0":
+        yield from _at_plan0(case, method, k)
+    elif case.built_in:
+        for other in sorted(case.state.k_shortlist.get(method, ()), key=lambda one: (one > k, abs(one - k))):
+            if other != k:
+                yield Proposal(
+                    what=f"take K={other} of Plan 0's shortlist for {method} instead of {k}",
+                    adjustments={},
+                    k_by_method={method: other},
+                )
+
+
+def _at_plan0(case: FailedCase, method: str, k: int) -> Iterator[Proposal]:
+    ks = [*_lists(case)[method]]
+    largest = largest_k_named(case.failure.error)
+    swept = next((values for name, values in case.study.ks.items() if name == method), ())
+    # All K of exact PCA come from one decomposition: the unit that fails is not the one whose K is too large.
+    above = [one for one in swept if largest is not None and one > largest] or [k]
+    left = [one for one in ks if one not in above]
+    if largest is not None:
+        left = _fitting(case, left, largest)
+        if largest >= SMALLEST and largest < above[0]:
+            lowered = _fitting(case, sorted({*(one for one in ks if one not in above), largest}), largest)
+            what = f"lower K={_listed(above)} for {method} to {largest}, the largest that these data allow"
+            yield _with(case, method, lowered, what)
+    if left:
+        gone = _listed(one for one in ks if one not in left)
+        yield _with(case, method, left, f"leave out K={gone} for {method}")
+
+
+def _listed(ks: Iterable[int]) -> str:
+    return ", ".join(str(one) for one in ks)
+
+
+def _fitting(case: FailedCase, ks: list[int], largest: int) -> list[int]:
+    """Leave out what this checkpoint would sweep above the bound; a larger K stays for checkpoints with more cells."""
+    n_k = scale_of(case.spec, case.state.checkpoint).n_k
+    left = list(ks)
+    while any(one > largest for one in left[:n_k]):
+        left.remove(next(one for one in left if one > largest))
+    return left
+
+
+def _with(case: FailedCase, method: str, ks: list[int], what: str) -> Proposal:
+    return Proposal(what=what, adjustments={"k": lists_of({**_lists(case), method: ks})})
+
+
+def _lists(case: FailedCase) -> dict[str, tuple[int, ...]]:
+    return {str(name): case.spec.reduction.ks(name) for name in case.spec.reduction.methods}
