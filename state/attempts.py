@@ -16,6 +16,7 @@ __all__ = [
     "REQUEST",
     "RESULT",
     "TRACEBACK",
+    "UNITS",
     "WORKER_LOG",
     "open_attempt",
     "read_request",
@@ -27,6 +28,7 @@ PROGRESS = "progress.json"
 RESULT = "result.json"
 FAILURE = "failure.json"
 TRACEBACK = "traceback.txt"
+UNITS = "units.json"
 WORKER_LOG = "worker.log"
 CONTEXT = "context.json"
 CANCEL = "cancel"
