@@ -128,7 +128,8 @@ def _fit(context: StageContext, cohort: Cohort, entry: Preprocess) -> EmbeddedCo
         varm={f"{method}_loadings": fit.loadings for method, fit in fits.items()},
         uns={"stagewright": json.dumps(_provenance(request, entry, fits))},
     )
-    save_h5ad(context.artifacts, folder / FILE, data)
+    written = save_h5ad(context.artifacts, folder / FILE, data)
+    context.journal.went_into([embedding_unit(entry.tag, fit.method, fit.k) for fit in fits.values()], written.path)
     context.artifacts.write_json(folder / "gene_log.json", gene_log(entry.tag, selection, cohort.var_names))
     scores = {method: fit.scores for method, fit in fits.items()}
     return EmbeddedCohort(entry.tag, entry.supervised, cohort.obs, cohort.positive, scores)

@@ -3,6 +3,7 @@
 import json
 import sys
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 
 from stagewright.state.artifacts import UnitRecord
@@ -26,6 +27,17 @@ class UnitJournal:
         with self._lock:
             self._records.append(record)
             sys.stdout.write(f"{_line(record)}\n")
+
+    def went_into(self, names: Iterable[str], artifact: str) -> None:
+        """Note an artifact, by path, that the step made of several units that are over."""
+        made_of = {*names}
+        with self._lock:
+            self._records = [
+                record.model_copy(update={"artifacts": (*record.artifacts, artifact)})
+                if record.name in made_of
+                else record
+                for record in self._records
+            ]
 
     @property
     def records(self) -> tuple[UnitRecord, ...]:

@@ -25,7 +25,7 @@ from stagewright.state.snapshot import write_atomically
 from stagewright.state.step_request import StepRequest
 from stagewright.state.step_units import step_units
 
-__all__ = ["work"]
+__all__ = ["run_stage", "work"]
 
 
 def work(attempt: Path) -> int:
@@ -43,7 +43,7 @@ def work(attempt: Path) -> int:
     try:
         request = read_request(attempt)
         limit_myself(request.limits.memory_bytes)
-        outcome = _run_stage(attempt, request, workload)
+        outcome = run_stage(attempt, request, workload)
         write_atomically(attempt / RESULT, outcome.model_dump_json(exclude_none=True) + "\n")
     except Exception as error:  # noqa: BLE001 - the rim: whatever it was becomes the attempt's recorded failure
         return _report(attempt, describe_failure(error, workload), traceback.format_exc())
@@ -61,7 +61,21 @@ def _report(attempt: Path, failure: Failure, trace: str) -> int:
     return 1
 
 
-def _run_stage(attempt: Path, request: StepRequest, workload: Workload) -> Outcome:
+def run_stage(attempt: Path, request: StepRequest, workload: Workload) -> Outcome:
+    """Do what a request asks for in the staging folder of its attempt, and return what is to be published.
+
+    `units.json` of the attempt then says what became of its units, whether the stage ended well or not.
+
+    Parameters
+    ----------
+    workload
+        Tells afterwards how much data the stage had at hand.
+
+    Raises
+    ------
+    UnitFailed
+        When a unit fails that may not. Whatever else a stage raises passes through too.
+    """
     staging = attempt / "staging"
     for left in (staging, staging.with_name("units")):
         if left.exists():

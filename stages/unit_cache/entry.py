@@ -104,9 +104,9 @@ def checked_entry(folder: Path, key: str) -> Entry:
 def _check_file(folder: Path, artifact: Artifact) -> None:
     path = folder / artifact.path
     try:
-        path.resolve(strict=True).relative_to(folder.resolve(strict=True))
-        if not _is_file(path):
+        if path.exists() and not _is_file(path):
             raise EntryDamaged(f"{artifact.path}: no regular file")
+        path.resolve(strict=True).relative_to(folder.resolve(strict=True))
         size = path.stat().st_size
         if size != artifact.bytes:
             raise EntryDamaged(f"{artifact.path}: {size} bytes instead of {artifact.bytes}")
