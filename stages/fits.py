@@ -13,6 +13,7 @@ from pydantic import JsonValue
 
 from stagewright.stages.cohort.load import Cohort
 from stagewright.stages.files import save_array
+from stagewright.stages.matrix_inputs import matrix_inputs
 from stagewright.stages.protocol import StageContext, Unit
 from stagewright.stages.reduction.catalogue import FitUnit
 from stagewright.stages.reduction.reduction import Reduction
@@ -20,7 +21,6 @@ from stagewright.stages.reduction.sweep import FitSettings, SharedMatrix, sweep
 from stagewright.stages.unit_cache import UnitInputs
 from stagewright.state.artifacts import ArtifactWriter
 from stagewright.state.spec.preprocess import Preprocess
-from stagewright.state.step_request import StepRequest
 
 __all__ = ["MatrixFits"]
 
@@ -47,7 +47,7 @@ class MatrixFits:
         self._context = context
         self._shared = shared
         self._settings = FitSettings(rotation={str(method): kind for method, kind in request.study.rotation.items()})
-        self._matrix_inputs = _matrix_inputs(request, cohort, entry)
+        self._matrix_inputs = matrix_inputs(request, cohort, entry)
         context.workload.is_now(shared.x.shape, shared.x.nnz)
 
     def fit(self, unit: Unit, what: FitUnit, place: PurePosixPath | None = None) -> Reduction:
@@ -70,17 +70,6 @@ class MatrixFits:
             if place is not None:
                 work.put_into(self._context.artifacts, place)
         return reduction
-
-
-def _matrix_inputs(request: StepRequest, cohort: Cohort, entry: Preprocess) -> dict[str, JsonValue]:
-    # Where the file lies changes nothing, and which further columns are carried along does not either.
-    scope = request.scope.model_dump(mode="json", exclude={"path", "columns"})
-    return {
-        "data": request.data.sha256,
-        "scope": scope,
-        "cells_per_patient": cohort.cells_per_patient or "all",
-        "preprocess": entry.model_dump(mode="json"),
-    }
 
 
 def _fit_inputs(what: FitUnit, settings: FitSettings) -> dict[str, JsonValue]:

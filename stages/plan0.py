@@ -19,9 +19,8 @@ from stagewright.stages.classify.threads import map_nogil
 from stagewright.stages.cohort.load import Cohort, load_cohort
 from stagewright.stages.files import save_array, save_csv
 from stagewright.stages.fits import MatrixFits
-from stagewright.stages.gene_log import gene_log
+from stagewright.stages.gene_unit import genes_of
 from stagewright.stages.preprocess.normalise import log_normalise
-from stagewright.stages.preprocess.select import select_genes
 from stagewright.stages.protocol import StageContext, StageResult, Unit, UnitFailed
 from stagewright.stages.reduction.catalogue import METHODS, FitUnit, plan_units
 from stagewright.stages.reduction.reduction import Reduction
@@ -54,16 +53,15 @@ def run(context: StageContext) -> StageResult:
     Raises
     ------
     UnitFailed
-        When more fits fail for good than the spec allows, or all of a method; it names the method and K.
+        When no genes can be selected, or more fits fail for good than the spec allows, or all of a method.
     """
     request, study = context.request, context.request.study
     cohort = load_cohort(request)
     context.workload.is_now(cohort.counts.shape, cohort.counts.nnz)
-    selection = select_genes(study.reference, cohort)
-    matrix = sp.csr_matrix(log_normalise(cohort.counts)[:, selection.mask])
     folder = analysis(request.checkpoint) / "plan0"
+    genes = genes_of(context, cohort, study.reference, folder)
+    matrix = sp.csr_matrix(log_normalise(cohort.counts)[:, genes])
     save_csv(context.artifacts, folder / "cells.csv", _cells(cohort, request.scope))
-    context.artifacts.write_json(folder / "gene_log.json", gene_log(study.reference.tag, selection, cohort.var_names))
     fitted = _sweep(context, MatrixFits(context, cohort, study.reference, SharedMatrix(matrix)))
     rows, choices = _summaries(context, fitted)
     save_csv(context.artifacts, folder / "k_selection_summary.csv", pd.DataFrame(rows))

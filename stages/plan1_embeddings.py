@@ -21,9 +21,8 @@ from stagewright.stages.classify.threads import map_nogil
 from stagewright.stages.cohort.load import Cohort, load_cohort
 from stagewright.stages.files import save_h5ad
 from stagewright.stages.fits import MatrixFits
-from stagewright.stages.gene_log import gene_log
+from stagewright.stages.gene_unit import genes_of
 from stagewright.stages.preprocess.normalise import log_normalise
-from stagewright.stages.preprocess.select import select_genes
 from stagewright.stages.protocol import StageContext, Unit, UnitFailed
 from stagewright.stages.reduction.catalogue import FitUnit
 from stagewright.stages.reduction.reduction import Reduction
@@ -99,13 +98,10 @@ def embedded_cohorts(context: StageContext) -> Iterator[EmbeddedCohort]:
 def _fit(context: StageContext, cohort: Cohort, entry: Preprocess) -> EmbeddedCohort:
     """Select genes, fit one embedding for each method, and write the AnnData file."""
     request, study = context.request, context.request.study
-    try:
-        selection = select_genes(entry, cohort)
-        matrix = sp.csr_matrix(log_normalise(cohort.counts)[:, selection.mask])
-        shared = SharedMatrix(matrix)
-    except (ValueError, ArithmeticError) as error:
-        raise UnitFailed(Unit(entry.tag, preprocess=entry.tag)) from error
-    matrix_fits = MatrixFits(context, cohort, entry, shared)
+    folder = preprocess_folder(request.checkpoint, entry.tag)
+    genes = genes_of(context, cohort, entry, folder)
+    matrix = sp.csr_matrix(log_normalise(cohort.counts)[:, genes])
+    matrix_fits = MatrixFits(context, cohort, entry, SharedMatrix(matrix))
 
     def fit(method: Method) -> Reduction | None:
         k = request.k_by_method[method]
@@ -119,18 +115,16 @@ def _fit(context: StageContext, cohort: Cohort, entry: Preprocess) -> EmbeddedCo
     done = map_nogil(fit, study.methods, request.workers)
     found = zip(study.methods, done, strict=True)
     fits = {str(method): reduction for method, reduction in found if reduction is not None}
-    folder = preprocess_folder(request.checkpoint, entry.tag)
     data = AnnData(
         X=matrix,
         obs=cohort.obs.copy(),
-        var=pd.DataFrame(index=cohort.var_names[selection.mask]),
+        var=pd.DataFrame(index=cohort.var_names[genes]),
         obsm={f"X_{method}": fit.scores for method, fit in fits.items()},
         varm={f"{method}_loadings": fit.loadings for method, fit in fits.items()},
         uns={"stagewright": json.dumps(_provenance(request, entry, fits))},
     )
     written = save_h5ad(context.artifacts, folder / FILE, data)
     context.journal.went_into([embedding_unit(entry.tag, fit.method, fit.k) for fit in fits.values()], written.path)
-    context.artifacts.write_json(folder / "gene_log.json", gene_log(entry.tag, selection, cohort.var_names))
     scores = {method: fit.scores for method, fit in fits.items()}
     return EmbeddedCohort(entry.tag, entry.supervised, cohort.obs, cohort.positive, scores)
 

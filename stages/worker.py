@@ -23,7 +23,7 @@ from stagewright.state.artifacts import ArtifactWriter, Outcome
 from stagewright.state.attempts import FAILURE, PROGRESS, RESULT, TRACEBACK, UNITS, read_request
 from stagewright.state.snapshot import write_atomically
 from stagewright.state.step_request import StepRequest
-from stagewright.state.step_units import step_units
+from stagewright.state.step_units import gene_selections, step_units
 
 __all__ = ["run_stage", "work"]
 
@@ -85,7 +85,7 @@ def run_stage(attempt: Path, request: StepRequest, workload: Workload) -> Outcom
         run=attempt.parent.parent,
         request=request,
         artifacts=ArtifactWriter(staging),
-        progress=Progress(attempt / PROGRESS, len(step_units(request))),
+        progress=Progress(attempt / PROGRESS, len(step_units(request)) + gene_selections(request)),
         workload=workload,
     )
     try:

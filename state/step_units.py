@@ -12,6 +12,7 @@ __all__ = [
     "cell_unit",
     "embedding_unit",
     "fit_unit",
+    "gene_selections",
     "seeds_of",
     "step_units",
     "writes_embeddings",
@@ -56,6 +57,13 @@ def step_units(request: StepRequest) -> tuple[str, ...]:
     A method without a chosen K has no embedding among them: the step cannot do it, which is another's to report.
     """
     return tuple(_names(request))
+
+
+def gene_selections(request: StepRequest) -> int:
+    """Return how many selections of genes a step makes beside its units: none of them may fail."""
+    if request.stage == "plan0":
+        return 1
+    return len(request.study.preprocess) if request.stage in WHOLE and writes_embeddings(request) else 0
 
 
 def allowed_failures(request: StepRequest) -> int:

@@ -14,9 +14,11 @@ from typing import Literal
 
 __all__ = ["Kind", "code_version"]
 
-Kind = Literal["fit", "paths", "cv", "command"]
+Kind = Literal["genes", "fit", "paths", "cv", "command"]
 ROOMS = Path(__file__).parents[2]
 NUMERICS = ("numpy", "scipy", "scikit-learn", "numba")
+GENES = (*NUMERICS, "scanpy", "scikit-misc", "anndata")
+"""With those that choose highly variable genes and read the counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +39,9 @@ class _Code:
 
 CODE: Mapping[Kind, _Code] = MappingProxyType(
     {
+        "genes": _Code(("stages/cohort", "stages/preprocess", "stages/gene_log.py", "stages/gene_unit.py"), GENES),
         "fit": _Code(
-            ("stages/cohort", "stages/preprocess", "stages/reduction", "stages/fits.py", "stages/files.py"),
-            # The last three choose highly variable genes and read the counts.
-            (*NUMERICS, "scanpy", "scikit-misc", "anndata"),
+            ("stages/cohort", "stages/preprocess", "stages/reduction", "stages/fits.py", "stages/files.py"), GENES
         ),
         "paths": _Code(
             ("stages/classify", "stages/plan1a.py", "stages/plan1_tables.py", "stages/plan1_grid.py"),

@@ -165,11 +165,11 @@ def test_units_at_work_beside_a_failure_finish_and_are_kept(
 
 
 def test_a_lost_embedding_takes_its_cell_along_through_plan1(study: Study, how: How) -> None:
-    """Plan 1A leaves out the cell, Plan 1B reads that from the sealed outcome; gates warn of both, and nothing fails."""
+    """Plan 1A leaves out the cell, Plan 1B reads that from the sealed outcome; gates warn of both."""
     chosen = {"k_by_method": {"pca": TOO_LARGE, "fa": 3}, "failed_units": 0.2}
     lost = f"{TAG}/pca/k_{TOO_LARGE}"
     first = study.execute("A/plan1a", **chosen)
-    assert how(first) == {lost: "failed", f"{TAG}/fa/k_3": "ran", f"{TAG}/fa/paths": "ran"}
+    assert how(first) == {f"{TAG}/genes": "ran", lost: "failed", f"{TAG}/fa/k_3": "ran", f"{TAG}/fa/paths": "ran"}
     with h5py.File(study.run / f"A/analysis/preprocess_cache/{TAG}/adata_with_dr.h5ad") as file:
         assert [*file["obsm"]] == ["X_fa"]
     assert _severities(study.judge("A/plan1a")) == {"warn failed_units": {lost}}
@@ -184,9 +184,10 @@ def test_a_lost_embedding_takes_its_cell_along_through_plan1(study: Study, how: 
 def test_plan1b_alone_leaves_out_what_it_cannot_embed(study: Study, how: How) -> None:
     """Where Plan 1A is not among the stages, the embeddings are Plan 1B's own units."""
     outcome = study.execute("A/plan1b", k_by_method={"pca": TOO_LARGE, "fa": 3}, failed_units=0.2)
-    assert how(outcome) == {f"{TAG}/pca/k_{TOO_LARGE}": "failed", f"{TAG}/fa/k_3": "ran", f"{TAG}/fa/cv": "ran"}
+    lost = f"{TAG}/pca/k_{TOO_LARGE}"
+    assert how(outcome) == {f"{TAG}/genes": "ran", lost: "failed", f"{TAG}/fa/k_3": "ran", f"{TAG}/fa/cv": "ran"}
     findings = study.judge("A/plan1b")
-    assert _severities(findings)["warn failed_units"] == {f"{TAG}/pca/k_{TOO_LARGE}"}
+    assert _severities(findings)["warn failed_units"] == {lost}
     assert not [finding for finding in findings if finding.severity in ("fail", "error")]
 
 

@@ -71,12 +71,12 @@ def test_a_damaged_entry_is_named_moved_aside_and_made_again(study: Study, diges
     (entry,) = (study.run / "unit_cache" / "fit").iterdir()
     spoil(entry)
     second = study.execute("A/plan0", adjust=CHANGE)
-    assert second.units[0].how == "ran"
-    assert second.units[0].why.startswith(f"its cache entry was damaged ({said}")
+    assert second.units[-1].how == "ran"
+    assert second.units[-1].why.startswith(f"its cache entry was damaged ({said}")
     assert digests(first) == digests(second)
     assert len([*(study.run / "unit_cache" / "damaged").iterdir()]) == 1
     third = study.execute("A/plan0", adjust=CHANGE)
-    assert (third.units[0].how, digests(third)) == ("reused", digests(first))
+    assert (third.units[-1].how, digests(third)) == ("reused", digests(first))
 
 
 def test_an_entry_under_another_key_is_not_believed(study: Study) -> None:
@@ -94,7 +94,7 @@ def test_a_linked_cache_is_not_used(study: Study, tmp_path: Path) -> None:
     study.execute("A/plan0", adjust=CHANGE)
     (study.run / "unit_cache").rename(tmp_path / "elsewhere")
     (study.run / "unit_cache").symlink_to(tmp_path / "elsewhere")
-    unit = study.execute("A/plan0", adjust=CHANGE).units[0]
+    unit = study.execute("A/plan0", adjust=CHANGE).units[-1]
     assert unit.how == "ran"
     assert "goes through a link" in unit.why
 
@@ -110,10 +110,10 @@ def test_a_full_disk_under_the_cache_fails_nothing(
     with monkeypatch.context() as patched:
         patched.setattr(UnitCache, "keep", refuses)
         first = study.execute("A/plan0", adjust=CHANGE)
-    assert first.units[0].why == "no earlier result; not kept: No space left on device"
+    assert first.units[-1].why == "no earlier result; not kept: No space left on device"
     assert not (study.attempt("A/plan0") / "units").exists()
     second = study.execute("A/plan0", adjust=CHANGE)
-    assert (second.units[0].how, digests(second)) == ("ran", digests(first))
+    assert (second.units[-1].how, digests(second)) == ("ran", digests(first))
 
 
 @pytest.mark.parametrize("at", ["record", "adopt"])
@@ -152,4 +152,4 @@ def test_files_are_copied_where_they_cannot_be_linked(
 
     monkeypatch.setattr(os, "link", refuses)
     second = study.execute("A/plan0", adjust=CHANGE)
-    assert (second.units[0].how, digests(second)) == ("reused", digests(first))
+    assert (second.units[-1].how, digests(second)) == ("reused", digests(first))
