@@ -38,5 +38,6 @@ def failed_before(context: GateContext) -> tuple[UnitRecord, ...]:
         embedding_unit(entry.tag, method, k)
         for entry in request.study.preprocess
         for method, k in request.k_by_method.items()
+        if method in request.study.methods
     }
     return tuple(unit for unit in units if unit.how == "failed" and unit.name in wanted)

@@ -93,10 +93,19 @@ def _inputs(context: StageContext, argv: tuple[str, ...]) -> UnitInputs:
 
 def _named_files(context: StageContext, argv: tuple[str, ...]) -> dict[str, JsonValue]:
     """Return the digest of each file that an argv names, scripts and settings; data and spec are sealed elsewhere."""
-    named = [part for part in argv if not any(sealed in part for sealed in SEALED_PARTS)]
-    paths = _filled(context, tuple(named), context.run / "no_output_yet")
-    found = {part: shutil.which(path) or path for part, path in zip(named, paths, strict=True)}
-    return {part: digest_file(Path(path)) for part, path in found.items() if Path(path).is_file()}
+    named = tuple(part for part in argv if not any(sealed in part for sealed in SEALED_PARTS))
+    paths = _filled(context, named, context.run)
+    paths[:1] = [shutil.which(path) or path for path in paths[:1]]
+    found = zip(named, paths, strict=True)
+    return {part: digest_file(Path(path)) for part, path in found if Path(path).is_absolute() and _is_file(path)}
+
+
+def _is_file(path: str) -> bool:
+    """Return whether a part of an argv, which may as well be a whole script, names a file."""
+    try:
+        return Path(path).is_file()
+    except (OSError, ValueError):
+        return False  # too long for a name, or with a null byte
 
 
 def _filled(context: StageContext, argv: tuple[str, ...], output: Path) -> list[str]:

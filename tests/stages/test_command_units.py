@@ -47,6 +47,8 @@ def test_another_step_argv_study_or_script_is_another_command(study: Study, tmp_
     assert done() == "reused"
     assert done(workers=7, adjust={"workers": 3}) == "reused"
     assert done("A/mine", "--fast") == "ran"
+    assert done("A/mine", "/" + "x" * 5000, "request.json") == "ran"
+    assert done("A/mine", "/" + "x" * 5000, "request.json") == "reused"
     assert done("B/mine") == "ran"
     assert done(adjust={"seeds": [7]}) == "ran"
     script.write_text(script.read_text() + "# another comment\n")
