@@ -18,6 +18,7 @@ from stagewright.gates.gate_entry import GateEntry
 from stagewright.gates.protocol import Finding, GateContext, GateReport, GateRequest
 from stagewright.state.artifacts import read_outcome
 from stagewright.state.lifeline import end_with_parent
+from stagewright.state.own_limits import limit_myself
 from stagewright.state.snapshot import write_atomically
 from stagewright.state.step_request import StepRequest
 
@@ -32,10 +33,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if len(given) != 2:  # noqa: PLR2004 - the two paths of the usage line
         sys.stderr.write(f"{USAGE}\n")
         return 2
-    end_with_parent()
+    is_child = end_with_parent()
     started = time.monotonic()
     try:
         asked = GateRequest.model_validate_json(Path(given[0]).read_bytes())
+        if is_child:
+            limit_myself(asked.limits.memory_bytes)
         findings = run_gates(asked)
         report = GateReport(findings=findings, elapsed_s=time.monotonic() - started)
         write_atomically(Path(given[1]), report.model_dump_json(indent=1) + "\n")

@@ -17,7 +17,7 @@ from stagewright.stages.failure_table import kind_of
 from stagewright.stages.worker_command import NO_REPORT, worker_command
 from stagewright.stages.worker_process import WorkerEnding, run_worker
 from stagewright.state.artifacts import Outcome, publish, read_outcome
-from stagewright.state.attempts import CANCEL, FAILURE, RESULT, open_attempt
+from stagewright.state.attempts import CANCEL, FAILURE, RESULT, discard_staging, open_attempt
 from stagewright.state.events import AttemptStarted
 from stagewright.state.ledger import Ledger, Transition
 from stagewright.state.lock import hold_alive
@@ -106,6 +106,8 @@ def _settle(
     then = {"retry_in_s": round(back_off_s, 3)} if retrying else {"blocked": blocked}
     update = {"failure": failure.kind, "transient": failure.transient, "will_retry": retrying, **then}
     transition.commit(event.model_copy(update=update))
+    if request.command is None:  # what a command left may tell its author what went wrong
+        discard_staging(folder)
     return back_off_s if retrying else None
 
 

@@ -17,10 +17,10 @@ from stagewright.stages.process_tree import adopt_orphans
 from stagewright.stages.progress import Progress
 from stagewright.stages.protocol import StageContext
 from stagewright.stages.worker_command import NO_REPORT
-from stagewright.stages.worker_limits import limit_myself
 from stagewright.stages.workload import Workload
 from stagewright.state.artifacts import ArtifactWriter, Outcome
 from stagewright.state.attempts import FAILURE, PROGRESS, RESULT, TRACEBACK, UNITS, read_request
+from stagewright.state.own_limits import limit_myself
 from stagewright.state.snapshot import write_atomically
 from stagewright.state.step_request import StepRequest
 from stagewright.state.step_units import gene_selections, step_units

@@ -1,5 +1,6 @@
 """The folder of an attempt: made before the ledger names it, complete before anybody works in it."""
 
+import shutil
 from pathlib import Path
 
 from stagewright.state.canonical import digest_file
@@ -18,6 +19,7 @@ __all__ = [
     "TRACEBACK",
     "UNITS",
     "WORKER_LOG",
+    "discard_staging",
     "open_attempt",
     "read_request",
     "tail_lines",
@@ -50,6 +52,11 @@ def open_attempt(run: RunDirectory, request: StepRequest) -> tuple[Path, str]:
     write_durably(path, request.model_dump_json(indent=1) + "\n")
     sync_folder(folder.parent)
     return folder, digest_file(path)
+
+
+def discard_staging(folder: Path) -> None:
+    """Remove what an attempt that failed had staged, to give the space back; its finished units are in the cache."""
+    shutil.rmtree(folder / "staging", ignore_errors=True)
 
 
 def read_request(folder: Path) -> StepRequest:

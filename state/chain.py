@@ -10,7 +10,6 @@ says so. Appenders hold an OS lock on the log file itself; readers need none.
 """
 
 import errno
-import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -21,6 +20,7 @@ from pydantic import JsonValue
 
 from stagewright.state.canonical import digest_json
 from stagewright.state.chain_line import GENESIS, Entry, Head, fault_of, head_of, serialise
+from stagewright.state.log_lock import hold_log
 from stagewright.state.refusals import LedgerCorrupt
 
 __all__ = ["GENESIS", "ChainedLog", "Entry", "Head", "Problem"]
@@ -63,7 +63,7 @@ class ChainedLog:
         except FileNotFoundError:
             return Head(0, GENESIS)
         try:
-            fcntl.flock(fd, fcntl.LOCK_SH)
+            hold_log(fd, self.path.name, exclusive=False)
             return head_of(_last_line(fd))
         finally:
             os.close(fd)
@@ -88,11 +88,12 @@ class ChainedLog:
         Raises
         ------
         OSError
-            When the disk does not take the whole line; the log is then as it was before.
+            When the disk does not take the whole line; the log is then as it was before. `LogHeld`, one of them, when
+            another process does not let go of the log.
         """
         fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX)
+            hold_log(fd, self.path.name, exclusive=True)
             self._move_torn_tail(fd, at)
             return _append_locked(fd, at, fields)
         finally:

@@ -26,11 +26,12 @@ def lifeline() -> Iterator[int]:
         os.close(reading)
 
 
-def end_with_parent() -> None:
-    """In a child: watch the pipe that the parent has passed, if it has."""
+def end_with_parent() -> bool:
+    """In a child: watch the pipe that the parent has passed; return whether it has, so that this is a child."""
     passed = os.environ.pop(VARIABLE, None)
     if passed is not None:
         threading.Thread(target=_watch, args=(int(passed),), daemon=True).start()
+    return passed is not None
 
 
 def _watch(reading: int) -> None:

@@ -61,7 +61,12 @@ def after_loss(state: RunState) -> NextCall:
     return NextCall(tool="execute_stage", arguments={"run_id": state.run_id}, why=why)
 
 
-def lost_event(run: RunDirectory, state: RunState, caps: Limits) -> AttemptLost:
+def lost_event(
+    run: RunDirectory,
+    state: RunState,
+    caps: Limits,
+    why: str = "its supervisor ended without an outcome (a kill, or loss of power)",
+) -> AttemptLost:
     """Return the event that records a lost attempt; it blocks the step when no retry is left.
 
     What the attempt left running, on this machine, is ended first: the next one must be alone.
@@ -70,11 +75,13 @@ def lost_event(run: RunDirectory, state: RunState, caps: Limits) -> AttemptLost:
     ----------
     caps
         The operator's bounds.
+    why
+        What is known of how it was lost.
     """
     folder = _folder(run, state)
     end_leftovers(folder)
     elapsed_s = (_age(folder, _last_sign(folder)) or 0.0) if state.attempt_open else 0.0
-    error = f"attempt {state.attempt} was lost: its supervisor ended without an outcome (a kill, or loss of power)"
+    error = f"attempt {state.attempt} was lost: {why}"
     blocked = None
     if state.tries + state.attempt_open > min(state.effective_limits.retries, caps.retries):
         failure = Failure(error=error, kind="lost")

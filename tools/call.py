@@ -13,6 +13,7 @@ from typing import Any
 
 from stagewright.state.chain import ChainedLog, Entry
 from stagewright.state.clock import stamp, utc_now
+from stagewright.state.log_lock import LogHeld
 from stagewright.state.refusals import LedgerCorrupt, NextCall, Refusal
 from stagewright.state.run_directory import EXPERIMENTS, RunDirectory
 from stagewright.state.run_state import next_call
@@ -86,6 +87,10 @@ def call_tool(
         broken = damaged(_named_run(workspace, arguments), error)
         record.write_if_possible(broken)
         raise broken from error
+    except LogHeld as error:
+        held = Refusal("run_locked", f"{error}. Nothing was acknowledged; then make the same call again.")
+        record.write_if_possible(held)
+        raise held from error
     except OSError as error:
         full = Refusal(
             "storage",

@@ -96,7 +96,7 @@ def _start_or_attach(workspace: Workspace, ledger: Ledger) -> list[str]:
         if left.runtime_s <= 0:
             _block_for_budget(workspace, transition)
             return notes
-        _start(workspace, ledger, transition, left)
+        notes += _start(workspace, ledger, transition, left)
     return notes
 
 
@@ -134,7 +134,8 @@ def _block_for_budget(workspace: Workspace, transition: Transition) -> None:
     transition.commit(StepBlocked(message=f"{state.step} cannot start: {error}", step=state.step, blocked=blocked))
 
 
-def _start(workspace: Workspace, ledger: Ledger, transition: Transition, left: Limits) -> None:
+def _start(workspace: Workspace, ledger: Ledger, transition: Transition, left: Limits) -> list[str]:
+    """Open the next attempt and start its supervisor; return what a reader should know of it."""
     request = request_for(workspace, ledger.run, transition.state, left)
     folder, digest = open_attempt(ledger.run, request)
     with closing_fd(hold_alive(folder / "alive.lock")) as alive:
@@ -149,7 +150,15 @@ def _start(workspace: Workspace, ledger: Ledger, transition: Transition, left: L
                 request_sha256=digest,
             ),
         )
-        start_supervisor(folder, alive)
+        try:
+            start_supervisor(folder, alive)
+        except OSError as error:  # no process to be had: the attempt is over before it began, and the record says so
+            lost = lost_event(
+                ledger.run, transition.state, caps_of(workspace), why=f"its supervisor did not start: {error}"
+            )
+            transition.commit(lost)
+            return [lost.message]
+    return []
 
 
 def _reply(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from stagewright.state.canonical import digest_file
 from stagewright.state.clock import stamp, utc_now
+from stagewright.state.durable import sync_folder, sync_tree, write_durably
 from stagewright.state.events import RunPlanned
 from stagewright.state.ledger import Ledger
 from stagewright.state.lock import run_lock
@@ -110,6 +111,7 @@ def _make(workspace: Workspace, experiments: Path, new: NewRun) -> tuple[RunDire
     try:
         state = _fill(RunDirectory(building / name), workspace, new, moment)
         (building / name).rename(experiments / name)
+        sync_folder(experiments)
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return RunDirectory(experiments / name), state
@@ -120,11 +122,12 @@ def _fill(run: RunDirectory, workspace: Workspace, new: NewRun, moment: datetime
     spec, found = new.spec, new.found
     (run.path / "logs").mkdir(parents=True)
     (run.path / "attempts").mkdir()
-    run.spec.write_text(new.text, encoding="utf-8")
+    write_durably(run.spec, new.text)
     limits = Limits(runtime_s=spec.budget.runtime, memory_bytes=spec.budget.memory, retries=spec.budget.retries)
-    run.plan.write_text(plan_document(run.run_id, spec, limits, new.units, new.warnings), encoding="utf-8")
+    write_durably(run.plan, plan_document(run.run_id, spec, limits, new.units, new.warnings))
     for name in LOG_NAMES:
         run.log(name).touch()
+    sync_tree([run.log(name) for name in LOG_NAMES], run.path)
     state = Ledger(run).first(
         RunPlanned(
             message=f"planned {len(new.units)} steps on {found.n_obs_in_scope} cells of {len(found.patients)} patients",

@@ -9,6 +9,7 @@ from stagewright.state.run_state import RunState, split_step
 from stagewright.state.sealed_spec import spec_change
 from stagewright.state.spec import GoalSpec, effective_study, load_spec
 from stagewright.state.step_request import StepRequest
+from stagewright.tools.sealed_data import locate_data
 from stagewright.tools.workspace import Workspace
 
 __all__ = ["request_for", "sealed_spec"]
@@ -48,7 +49,7 @@ def request_for(workspace: Workspace, run: RunDirectory, state: RunState, left: 
         run_id=state.run_id,
         step=state.step,
         attempt=state.attempt + 1,
-        data=state.data,
+        data=locate_data(workspace, run, state, spec),
         scope=spec.data,
         study=study,
         k_by_method=state.k_by_method,

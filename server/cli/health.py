@@ -2,47 +2,30 @@
 
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Literal
 
 import psutil
-from filelock import lock_descriptor
 
 from stagewright import __version__
+from stagewright.server.cli.check import Check
+from stagewright.server.cli.lock_health import check_locks
 from stagewright.server.config import find_policy, load_policy
 from stagewright.state.refusals import Refusal
 from stagewright.state.units import format_bytes, format_seconds
 from stagewright.tools.children import ChildFailed, run_child
 
-__all__ = ["Check", "examine"]
+__all__ = ["examine"]
 
 OLDEST, NEWEST = (3, 11), (3, 13)
 LITTLE_MEMORY = 2 * 2**30
 LITTLE_DISK = 5 * 2**30
 WARM_S = 5.0
 TIMEOUT_S = 300.0
-TRY_LOCK = (
-    "import os, sys; from filelock import lock_descriptor; "
-    "sys.exit(0 if lock_descriptor(os.open(sys.argv[1], os.O_RDWR), blocking=False) else 7)"
-)
-HELD = 7
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One line of the doctor's report."""
-
-    name: str
-    verdict: Literal["ok", "warn", "fail"]
-    found: str
-    mend: str = ""
 
 
 def examine(root: Path, policy: Path | None) -> Iterator[Check]:
@@ -53,7 +36,7 @@ def examine(root: Path, policy: Path | None) -> Iterator[Check]:
     yield _memory()
     yield _disk(root)
     yield _writable(root)
-    yield _locks(root)
+    yield from check_locks(root)
     yield _policy(root, policy)
     yield _kernels()
 
@@ -131,32 +114,6 @@ def _writable(root: Path) -> Check:
     return Check("root", "ok", f"{root} can be written")
 
 
-def _locks(root: Path) -> Check:
-    """Hold a lock in the root and let another process try for it: some network file systems let both have it."""
-    name = "file locks"
-    mend = "put the root on a local disk, or on a file system that is mounted with locks (NFS: without nolock)"
-    try:
-        with tempfile.NamedTemporaryFile(dir=root, prefix=".lock-") as file:
-            if not lock_descriptor(file.fileno(), blocking=False):
-                return Check(name, "fail", "a fresh file cannot be locked", mend)
-            while_held = _other_process(file.name)
-        with tempfile.NamedTemporaryFile(dir=root, prefix=".lock-") as file:
-            while_free = _other_process(file.name)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return Check(name, "fail", f"do not work in {root}: {error}", mend)
-    if while_held != HELD:
-        return Check(name, "fail", f"two processes held one lock in {root} (status {while_held})", mend)
-    if while_free != 0:
-        return Check(name, "fail", f"another process cannot lock a file in {root} (status {while_free})", mend)
-    return Check(name, "ok", "held by one process, refused to another, free again when it ends")
-
-
-def _other_process(path: str) -> int:
-    command = [sys.executable, "-P", "-c", TRY_LOCK, path]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)  # noqa: S603 - a fixed program, no shell
-    return done.returncode
-
-
 def _policy(root: Path, given: Path | None) -> Check:
     try:
         path = find_policy(root, given)
@@ -166,6 +123,7 @@ def _policy(root: Path, given: Path | None) -> Check:
     caps = policy.caps
     said = (
         f"runtime {format_seconds(caps.runtime)}, memory {format_bytes(caps.memory)}, workers {caps.workers}, "
+        f"output {format_bytes(caps.output)}, "
         f"retries {caps.retries}, runs {caps.runs}; commands: {', '.join(policy.commands) or 'none'}; "
         f"data roots: {', '.join(map(str, policy.data_roots)) or 'only the root'}"
     )

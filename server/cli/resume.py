@@ -1,9 +1,11 @@
 """Find the unfinished run of a goal spec, or say how the nearest one differs from it."""
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from stagewright.server.cli.session import Session
 from stagewright.state.ledger import Ledger
 from stagewright.state.refusals import LedgerCorrupt, Refusal
 from stagewright.state.run_directory import RunDirectory, list_runs
@@ -11,18 +13,63 @@ from stagewright.state.run_state import RunState
 from stagewright.state.spec import GoalSpec, load_spec
 from stagewright.state.spec.differences import spec_differences
 
-__all__ = ["Relative", "find_begun", "find_relative", "find_unfinished"]
+__all__ = ["Relative", "find_begun", "find_relative", "find_unfinished", "unfinished_run"]
 
 SHOWN = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Relative:
-    """An unfinished run of nearly the same study."""
+    """An unfinished run of nearly the same study.
+
+    Attributes
+    ----------
+    edited
+        Whether it is the same study, its objective and its data file, declared otherwise since.
+    """
 
     run: RunDirectory
     state: RunState
     differences: tuple[str, ...]
+    edited: bool
+
+
+def unfinished_run(session: Session, spec: Path, digest: str | None) -> RunDirectory | None:
+    """Return the newest unfinished run of a spec file; say which other study is unfinished where there is none.
+
+    Parameters
+    ----------
+    digest
+        Of the spec and its data, from planning it dry.
+
+    Raises
+    ------
+    Refusal
+        `sealed`, with the places that differ, when the newest unfinished run is of the same study and the spec was
+        changed since that was sealed: to go on with something else under its name would move the goal posts.
+    """
+    root = session.workspace.root
+    found = find_unfinished(root, digest) if digest is not None else None
+    relative = None if found is not None else find_relative(root, load_spec(spec))
+    if relative is None:
+        return found
+    where = f"{relative.state.status} at {relative.state.step}"
+    differences = "\n".join(f"  {difference}" for difference in relative.differences)
+    if not relative.edited:
+        session.err.print(
+            f"There is an unfinished run {relative.run.run_id} ({where}), but it is of another spec: what was sealed "
+            f"then -> what is declared now:\n{differences}\nThat one stays as it is.",
+        )
+        return None
+    anew = session.typed.line(["run", shlex.quote(str(spec))])
+    raise Refusal(
+        "sealed",
+        f"{spec} was changed since the unfinished run {relative.run.run_id} was sealed (sealed -> now):\n"
+        f"{differences}\nRestore these places to take that run up. A study that differs in them is a new run, which is "
+        f"started with\n  {anew}",
+        run_id=relative.run.run_id,
+        status=where,
+    )
 
 
 def find_unfinished(root: Path, spec_digest: str) -> RunDirectory | None:
@@ -58,13 +105,14 @@ def find_relative(root: Path, spec: GoalSpec) -> Relative | None:
             sealed = load_spec(run.spec)
         except Refusal:
             continue
-        if sealed.objective != spec.objective and Path(sealed.data.path).name != Path(spec.data.path).name:
+        same = sealed.objective == spec.objective, Path(sealed.data.path).name == Path(spec.data.path).name
+        if not any(same):
             continue
         differences = spec_differences(sealed, spec)
         if not differences:  # the declarations agree, so the digests differ by the data
             differences.append("the content of the data file (its sha256)")
         more = [] if len(differences) <= SHOWN else [f"and {len(differences) - SHOWN} more"]
-        return Relative(run, state, (*differences[:SHOWN], *more))
+        return Relative(run, state, (*differences[:SHOWN], *more), edited=all(same))
     return None
 
 

@@ -10,10 +10,10 @@ from stagewright.server.cli.drive_loop import drive_loop
 from stagewright.server.cli.exit_status import status_of_run
 from stagewright.server.cli.narrate import Narrator
 from stagewright.server.cli.options import AsJson, PolicyFile, Root
-from stagewright.server.cli.plan import with_spec
-from stagewright.server.cli.resume import find_begun, find_relative, find_unfinished
+from stagewright.server.cli.resume import find_begun, unfinished_run
 from stagewright.server.cli.run_summary import run_summary, summary_lines
 from stagewright.server.cli.session import Session, open_session
+from stagewright.server.cli.what_would_happen import what_would_happen
 from stagewright.state.ledger import Ledger
 from stagewright.state.refusals import Refusal
 from stagewright.state.run_directory import RunDirectory
@@ -30,7 +30,7 @@ def run(
         bool,
         typer.Option("--resume-from-state", help="Take up the newest unfinished run of this spec, or start one."),
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the spec and the data, run nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen, do nothing.")] = False,
     root: Root = Path(),
     policy: PolicyFile = None,
     as_json: AsJson = False,
@@ -38,7 +38,7 @@ def run(
     """Run a whole study headless: continue when gates pass, apply a blocked step's first proposal once, else stop."""
     with open_session(root, policy, as_json=as_json) as session:
         if dry_run:
-            session.show(with_spec(session.call("plan_run", {"spec": str(spec), "dry_run": True}), str(spec)))
+            what_would_happen(session, spec, resume=resume_from_state)
             return
         drive_spec(session, spec, resume=resume_from_state)
 
@@ -96,20 +96,10 @@ def _planned(session: Session, spec: Path) -> RunDirectory:
 
 def _taken_up(session: Session, spec: Path) -> RunDirectory:
     reply = session.call("plan_run", {"spec": str(spec), "dry_run": True})
-    digest = reply.spec_digest if isinstance(reply, PlanReply) else None
-    found = find_unfinished(session.workspace.root, digest) if digest is not None else None
-    if found is not None:
-        state = Ledger(found).fold()
-        if not session.as_json:
-            session.say(f"Taking up {found.run_id}: {state.step} is {state.status}.")
-        return found
-    relative = find_relative(session.workspace.root, load_spec(spec))
-    if relative is not None:
-        session.err.print(
-            f"There is an unfinished run {relative.run.run_id} ({relative.state.step} is {relative.state.status}), but "
-            "it is of another spec: what was sealed then -> what is declared now:"
-        )
-        for difference in relative.differences:
-            session.err.print(f"  {difference}")
-        session.err.print("A new run is started; the other one stays as it is.")
-    return _planned(session, spec)
+    found = unfinished_run(session, spec, reply.spec_digest if isinstance(reply, PlanReply) else None)
+    if found is None:
+        return _planned(session, spec)
+    state = Ledger(found).fold()
+    if not session.as_json:
+        session.say(f"Taking up {found.run_id}: {state.step} is {state.status}.")
+    return found

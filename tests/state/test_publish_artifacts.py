@@ -1,11 +1,11 @@
 """Artifacts: recorded as they were written, published whole, and never mixed with an earlier attempt's."""
 
+import errno
 import json
 from pathlib import Path, PurePosixPath
 
 import pytest
 
-import errno
 from stagewright.state.artifacts import Artifact, ArtifactWriter, Outcome, publish, read_outcome
 from stagewright.state.canonical import digest_file
 from stagewright.state.records import ArtifactSeal

@@ -151,11 +151,11 @@ def test_stop_between_two_tries_starts_no_other(call: Call, plan: Plan, workspac
 
 def test_run_time_used_up(call: Call, plan: Plan, workspace: Workspace) -> None:
     """The attempt is ended in time; the proposal is a larger budget, and the step runs on under it."""
-    run_id = plan("sleeps", budget={"runtime": "0.5s"})
+    run_id = plan("sleeps", budget={"runtime": "3s"})  # long enough for the command to start on a busy machine
     reply = call("execute_stage", run_id=run_id)
     assert reply["status"] == "blocked"
-    assert "the run-time budget is used up: 0.5s were left for it" in reply["blocked"]["error"]
-    assert 0.5 <= reply["budget"]["runtime_used_s"] < 4
+    assert "the run-time budget is used up: 3s were left for it" in reply["blocked"]["error"]
+    assert 3 <= reply["budget"]["runtime_used_s"] < 8
     assert gone(pid_of(workspace.root), within_s=5)
     proposal = reply["blocked"]["proposals"][0]
     assert list(proposal["adjustments"]) == ["runtime"]
@@ -195,3 +195,34 @@ def test_memory_passed(call: Call, plan: Plan, workspace: Workspace) -> None:
     assert reply["blocked"]["proposals"][0]["adjustments"] == {"memory": f"{400 * 2**20}B"}
     assert "runtime" not in str(reply["blocked"]["proposals"])
     assert all(gone(process.pid, within_s=5) for process in working_in(workspace.root))
+
+
+def test_a_stop_ends_the_wait_between_two_tries(call: Call, plan: Plan, workspace: Workspace) -> None:
+    """The supervisor that waits to try again hears it at once, however long the back-off has become."""
+    run_id = plan("killed", budget={"retries": 5})
+    call("execute_stage", run_id=run_id, wait_s=0)
+    ended = settled(workspace, run_id, 3)
+    assert all(entry["retry_in_s"] > 0 for entry in ended)
+    assert [entry["retry_in_s"] for entry in ended] == sorted(entry["retry_in_s"] for entry in ended)
+    call("decide", run_id=run_id, **STOP)
+    supervisors = [process for process in working_in(workspace.root) if "supervise" in process.cmdline()]
+    assert all(gone(process.pid, within_s=3) for process in supervisors)
+
+
+def test_a_lost_attempt_leaves_no_process(call: Call, plan: Plan, workspace: Workspace) -> None:
+    """A worker that could not end itself with its supervisor is ended before the next attempt starts."""
+    run_id = plan("sleeps")
+    call("execute_stage", run_id=run_id, wait_s=0)
+    command = pid_of(workspace.root)
+    worker = psutil.Process(command).parent()
+    assert worker is not None
+    for process in (worker, psutil.Process(command)):
+        process.suspend()  # as on a machine that has no time for them: they do not see their supervisor go
+    supervisor = next(process for process in working_in(workspace.root) if "supervise" in process.cmdline())
+    supervisor.kill()
+    (workspace.root / "pid").unlink()
+    assert gone(supervisor.pid, within_s=5)
+    assert call("execute_stage", run_id=run_id, wait_s=0)["attempt"] == 2
+    assert gone(worker.pid, within_s=1)
+    assert gone(command, within_s=1)
+    call("decide", run_id=run_id, **STOP)

@@ -1,9 +1,9 @@
 """Verify the chain of one log, and that nothing but whole lines stands in it."""
 
-import fcntl
 import os
 
 from stagewright.state.chain import ChainedLog, Problem
+from stagewright.state.log_lock import hold_log
 
 __all__ = ["chain_problems"]
 
@@ -51,7 +51,7 @@ def _behind_last_line(log: ChainedLog) -> tuple[int, int]:
     """Return the number of whole lines and of the bytes behind them, while nobody appends."""
     fd = os.open(log.path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        fcntl.flock(fd, fcntl.LOCK_SH)  # appenders hold the exclusive lock for the length of one write
+        hold_log(fd, log.path.name, exclusive=False)  # appenders hold it for the length of one write
         lines = whole = 0
         for _, line in log.lines():
             lines += 1

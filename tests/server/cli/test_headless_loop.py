@@ -103,7 +103,7 @@ def test_a_failed_verdict_leaves_the_run_as_it_is(root: Path, capsys: pytest.Cap
 
 
 def test_resuming_takes_up_the_same_spec_only(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """An unfinished run of the same spec and data is taken up; of a changed spec it is named with what differs."""
+    """An unfinished run of the same spec and data is taken up; of a changed spec it is refused with what differs."""
     spec = root / "spec.yaml"
     assert main(["plan", str(spec), "--root", str(root)]) == 0
     run = only_run(root)
@@ -119,11 +119,47 @@ def test_resuming_takes_up_the_same_spec_only(root: Path, capsys: pytest.Capture
     changed = root / "changed.yaml"
     changed.write_text(spec.read_text() + "reduction: {k: [5, 10]}\n")
     capsys.readouterr()
-    assert main(["run", str(changed), "--root", str(root), "--resume-from-state"]) == 0
+    for also in ([], ["--dry-run"]):
+        assert main(["run", str(changed), "--root", str(root), "--resume-from-state", *also]) == 3
+        said = " ".join(capsys.readouterr().err.split())
+        assert "was changed since the unfinished run" in said
+        assert "reduction.k: [20, 40, 60] -> [5, 10]" in said
+        assert f"stagewright run {changed}" in said
+    assert len(list(list_runs(root))) == 2
+
+
+def test_another_study_on_the_same_data_is_started(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The unfinished run of another objective is named, with what differs, and stays as it is."""
+    assert main(["plan", str(root / "spec.yaml"), "--root", str(root)]) == 0
+    other = root / "other.yaml"
+    other.write_text((root / "spec.yaml").read_text().replace("Does the loop run?", "Does another?"))
+    assert main(["run", str(other), "--root", str(root), "--resume-from-state"]) == 0
     said = " ".join(capsys.readouterr().err.split())
-    assert "unfinished run" in said
-    assert "reduction.k: [20, 40, 60] -> [5, 10]" in said
-    assert len(list(list_runs(root))) == 3
+    assert "it is of another spec" in said
+    assert "objective: Does the loop run? -> Does another?" in said
+    assert [Ledger(run).fold().status for run in list_runs(root)] == ["completed", "planned"]
+
+
+def test_a_dry_run_says_what_would_happen(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Which run would be taken up, where, and what is left of it; nothing is done."""
+    spec = str(root / "spec.yaml")
+    words = ["run", spec, "--root", str(root), "--resume-from-state", "--dry-run"]
+    assert main(words) == 0
+    assert "No run was made (dry run)" in capsys.readouterr().out
+    assert list(list_runs(root)) == []
+    assert main(["plan", spec, "--root", str(root)]) == 0
+    run = only_run(root)
+    assert main(["execute", run.run_id, "--root", str(root)]) == 0
+    ledger, _ = run.log("agent_run").read_bytes(), capsys.readouterr()
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    assert f"Would take up {run.run_id}" in said
+    assert "Steps left: A/noop, B/noop, C/noop" in said
+    assert f"stagewright validate {run.run_id}" in said
+    assert main([*words, "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["takes_up"], facts["status"], facts["next"]["tool"]) == (run.run_id, "executed", "validate_stage")
+    assert run.log("agent_run").read_bytes() == ledger
 
 
 def test_a_waiting_checkpoint_leaves_with_4(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,6 @@
-"""The limits that a worker puts on itself, and on all that it starts, before it begins.
+"""The limits that a child process puts on itself, and on all that it starts, before it begins.
 
-The supervisor measures the tree several times a second; these hold in between, and hold when it cannot look.
+A worker's supervisor measures the tree several times a second; these hold in between, and where nobody looks.
 """
 
 import sys
