@@ -24,6 +24,11 @@ GATES: tuple[GateEntry, ...] = (
         "every file is what was sealed, byte for byte, and nothing else lies beside it",
     ),
     GateEntry(
+        "failed_units",
+        "stagewright.gates.failed_units",
+        "no more units of work failed than the spec allows, and each that did is named",
+    ),
+    GateEntry(
         "promised_files",
         "stagewright.gates.promised_files",
         "every file that the request asks for exists, opens, and has the promised shape and columns",
@@ -157,7 +162,7 @@ def gates_for(stage: str) -> tuple[GateEntry, ...]:
     """Return the gates that judge a stage, in the order in which they run.
 
     >>> [entry.name for entry in gates_for("my_command")]
-    ['artifact_integrity', 'promised_files', 'budget']
+    ['artifact_integrity', 'failed_units', 'promised_files', 'budget']
     """
     return tuple(entry for entry in GATES if not entry.stages or stage in entry.stages)
 

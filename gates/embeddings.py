@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stagewright.gates.places import embedding_file
-from stagewright.gates.promises import seeds_of
 from stagewright.gates.protocol import GateContext
 from stagewright.state.layout import replicate_folder
+from stagewright.state.step_units import seeds_of
 
 __all__ = ["Axes", "Embedding", "measure_axes", "read_embeddings"]
 
@@ -120,7 +120,7 @@ def _replicates(context: GateContext) -> Iterator[Embedding]:
     request = context.request
     for method, ks in request.study.ks.items():
         for k in ks:
-            for seed in seeds_of(request, method):
+            for seed in seeds_of(request.study, method):
                 folder = context.run / replicate_folder(request.checkpoint, method, k, seed)
                 scores, loadings = _array(folder / "scores.npy"), _array(folder / "loadings.npy")
                 if scores is not None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from stagewright.gates.catalogue import threshold
 from stagewright.gates.cohort_obs import ClassCounts, class_counts, labelled_cells, obs_in_scope
 from stagewright.gates.finding import bounded
+from stagewright.gates.left_out import left_out
 from stagewright.gates.places import patient_table
 from stagewright.gates.promises import grid
 from stagewright.gates.protocol import Finding, GateContext
@@ -48,7 +49,7 @@ def patient_coverage(context: GateContext) -> Iterator[Finding]:
             counts[tag] = class_counts(cells)
             if not isinstance(source, Finding):
                 yield from _against_source(tag, source, counts[tag])
-    for tag, method in grid(context.request):
+    for tag, method in grid(context.request, left_out(context)):
         rows = read_result_rows(context.run / patient_table(context.request, tag, method))
         if tag in counts and rows is not None:
             yield from _configuration(context, f"{tag}/{method}", counts[tag], rows)

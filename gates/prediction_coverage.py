@@ -8,6 +8,7 @@ import pandas as pd
 
 from stagewright.gates.cohort_obs import labelled_cells
 from stagewright.gates.finding import bounded
+from stagewright.gates.left_out import left_out
 from stagewright.gates.oof import read_oof
 from stagewright.gates.places import oof_table, patient_table
 from stagewright.gates.promises import grid
@@ -37,7 +38,7 @@ def prediction_coverage(context: GateContext) -> Iterator[Finding]:
     Exact by construction of repeated cross-validation (each cell lies in one test fold), so no tolerance.
     """
     known = {entry.tag: labelled_cells(context, entry.tag) for entry in context.request.study.preprocess}
-    for tag, method in grid(context.request):
+    for tag, method in grid(context.request, left_out(context)):
         cells = known[tag]
         table = read_oof(context.run / oof_table(context.request, tag, method))
         rows = read_result_rows(context.run / patient_table(context.request, tag, method))

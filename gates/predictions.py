@@ -7,6 +7,7 @@ import numpy as np
 
 from stagewright.gates.catalogue import threshold
 from stagewright.gates.finding import bounded
+from stagewright.gates.left_out import left_out
 from stagewright.gates.oof import read_oof
 from stagewright.gates.places import coefficients_table, oof_table
 from stagewright.gates.promises import grid
@@ -43,7 +44,7 @@ def predictions(context: GateContext) -> Iterator[Finding]:
     The bound is 1e-6 by default: solvers stop within about 1e-6 of the optimum, so a smaller range is a model without
     features. Folds are looked at one by one because their intercepts may differ where nothing else does.
     """
-    for tag, method in grid(context.request):
+    for tag, method in grid(context.request, left_out(context)):
         name = f"{tag}/{method}"
         if context.request.stage == "plan1a":
             yield from _without_predictions(context, name, tag, method)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from stagewright.gates.finding import bounded
+from stagewright.gates.left_out import left_out
 from stagewright.gates.open_artifact import ArtifactUnreadable, Opened, open_artifact
 from stagewright.gates.promises import Promise, promises
 from stagewright.gates.protocol import Finding, GateContext
@@ -29,7 +30,7 @@ def promised_files(context: GateContext) -> Iterator[Finding]:
     The threshold is equality for shapes, and inclusion for names: a stage may write more than it owes.
     """
     declared = {artifact.path: artifact for artifact in context.outcome.artifacts}
-    owed = {promise.path: promise for promise in promises(context.request)}
+    owed = {promise.path: promise for promise in promises(context.request, left_out(context))}
     faults = [
         _fail(path, "not written by this step", f"a {owed[path].format}") for path in owed if path not in declared
     ]

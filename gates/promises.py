@@ -1,6 +1,9 @@
-"""Which files a step owes, from what it was asked to do and not from what it says it did. Light to import."""
+"""Which files a step owes, from what it was asked to do and not from what it says it did. Light to import.
 
-from collections.abc import Iterator
+Units that failed for good are left out, as far as the request allows failures: that much is believed, and told.
+"""
+
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -14,16 +17,13 @@ from stagewright.gates.places import (
 )
 from stagewright.state.artifacts import ArtifactFormat
 from stagewright.state.layout import analysis, k_folder, preprocess_folder, replicate_folder
-from stagewright.state.spec.reduction import SEED_INVARIANT, Method
+from stagewright.state.spec.reduction import Method
 from stagewright.state.step_request import StepRequest
+from stagewright.state.step_units import cell_unit, embedding_unit, fit_unit, seeds_of, writes_embeddings
 
-__all__ = [
-    "Promise",
-    "grid",
-    "promises",
-    "seeds_of",
-    "writes_embeddings",
-]
+__all__ = ["NOTHING", "Promise", "grid", "promises", "seeds_left"]
+
+NOTHING: frozenset[str] = frozenset()
 
 CELLS = "cells"
 
@@ -74,8 +74,13 @@ class Promise:
     varm: dict[str, int] = field(default_factory=dict)
 
 
-def promises(request: StepRequest) -> Iterator[Promise]:
+def promises(request: StepRequest, left_out: Container[str] = NOTHING) -> Iterator[Promise]:
     """Yield what a step owes.
+
+    Parameters
+    ----------
+    left_out
+        The units that it need not have done, from `gates.left_out`.
 
     Raises
     ------
@@ -84,65 +89,72 @@ def promises(request: StepRequest) -> Iterator[Promise]:
     """
     match request.stage:
         case "plan0":
-            yield from _plan0(request)
+            yield from _plan0(request, left_out)
         case "plan1a":
-            yield from _embeddings(request)
-            yield from _plan1a(request)
+            yield from _embeddings(request, left_out)
+            yield from _plan1a(request, left_out)
         case "plan1b":
             if writes_embeddings(request):
-                yield from _embeddings(request)
-            yield from _plan1b(request)
+                yield from _embeddings(request, left_out)
+            yield from _plan1b(request, left_out)
         case _:
             return
 
 
-def writes_embeddings(request: StepRequest) -> bool:
-    """Return whether the step writes `adata_with_dr.h5ad` itself and does not read an earlier step's."""
-    return request.stage == "plan1a" or (
-        request.stage == "plan1b" and f"{request.checkpoint}/plan1a" not in request.upstream
+def seeds_left(request: StepRequest, method: Method, k: int, left_out: Container[str]) -> tuple[int, ...]:
+    """Return the seeds of which Plan 0 owes the fit of one method and K."""
+    return tuple(seed for seed in seeds_of(request.study, method) if fit_unit(method, k, seed) not in left_out)
+
+
+def grid(request: StepRequest, left_out: Container[str] = NOTHING) -> tuple[tuple[str, Method], ...]:
+    """Return the cells of the classification grid that a step owes: preprocess tag and method."""
+    return tuple(
+        (entry.tag, method)
+        for entry in request.study.preprocess
+        for method in _methods(request, entry.tag, left_out)
+        if cell_unit(request.stage, entry.tag, method) not in left_out
     )
 
 
-def seeds_of(request: StepRequest, method: Method) -> tuple[int, ...]:
-    """Return the seeds that Plan 0 fits a method with."""
-    return request.study.seeds[:1] if method in SEED_INVARIANT else request.study.seeds
+def _methods(request: StepRequest, tag: str, left_out: Container[str]) -> tuple[Method, ...]:
+    """Return the methods of which a preprocess has an embedding."""
+    known = request.k_by_method
+    return tuple(
+        method
+        for method in request.study.methods
+        if method not in known or embedding_unit(tag, method, known[method]) not in left_out
+    )
 
 
-def grid(request: StepRequest) -> tuple[tuple[str, Method], ...]:
-    """Return the cells of the classification grid: preprocess tag and method."""
-    return tuple((entry.tag, method) for entry in request.study.preprocess for method in request.study.methods)
-
-
-def _plan0(request: StepRequest) -> Iterator[Promise]:
+def _plan0(request: StepRequest, left_out: Container[str]) -> Iterator[Promise]:
     folder = analysis(request.checkpoint) / "plan0"
-    ks = request.study.ks
-    rows = sum(len(values) for values in ks.values())
+    asked = [(method, k) for method, values in request.study.ks.items() for k in values]
+    owed = {(method, k): seeds for method, k in asked if (seeds := seeds_left(request, method, k, left_out))}
+    rows = len(owed)
     timepoint = () if request.scope.timepoint is None else ("timepoint",)
     yield _table(folder / "k_selection_summary.csv", SUMMARY, rows)
     yield Promise(str(folder / "gene_log.json"), "json")
     yield Promise(
         str(cell_table(request.checkpoint)), "csv", (CELLS, None), columns=("cell", "patient", "label", *timepoint)
     )
-    for method, values in ks.items():
-        seeds = seeds_of(request, method)
-        for k in values:
-            for seed in seeds:
-                place = replicate_folder(request.checkpoint, method, k, seed)
-                yield Promise(str(place / "scores.npy"), "npy", (CELLS, k), "float32")
-                yield Promise(str(place / "loadings.npy"), "npy", ("genes", k), "float32")
-                yield Promise(str(place / "extras.json"), "json")
-            place = k_folder(request.checkpoint, method, k)
-            stability = ("method", "k", "replicates", "n_seeds", "mean", "median", "fraction_below_0.3", "pairs")
-            yield Promise(str(place / "pairwise_stability_summary.json"), "json", keys=stability)
-            if len(seeds) > 1:
-                cache = place / "consensus_cache"
-                yield Promise(str(cache / "consensus.json"), "json", keys=("silhouette",))
-                yield Promise(str(cache / "consensus_loadings.npy"), "npy", ("genes", k))
+    for (method, k), seeds in owed.items():
+        for seed in seeds:
+            place = replicate_folder(request.checkpoint, method, k, seed)
+            yield Promise(str(place / "scores.npy"), "npy", (CELLS, k), "float32")
+            yield Promise(str(place / "loadings.npy"), "npy", ("genes", k), "float32")
+            yield Promise(str(place / "extras.json"), "json")
+        place = k_folder(request.checkpoint, method, k)
+        stability = ("method", "k", "replicates", "n_seeds", "mean", "median", "fraction_below_0.3", "pairs")
+        yield Promise(str(place / "pairwise_stability_summary.json"), "json", keys=stability)
+        if len(seeds) > 1:
+            cache = place / "consensus_cache"
+            yield Promise(str(cache / "consensus.json"), "json", keys=("silhouette",))
+            yield Promise(str(cache / "consensus_loadings.npy"), "npy", ("genes", k))
 
 
-def _embeddings(request: StepRequest) -> Iterator[Promise]:
-    ks = {method: _chosen_k(request, method) for method in request.study.methods}
+def _embeddings(request: StepRequest, left_out: Container[str]) -> Iterator[Promise]:
     for tag in (entry.tag for entry in request.study.preprocess):
+        ks = {method: _chosen_k(request, method) for method in _methods(request, tag, left_out)}
         yield Promise(
             str(embedding_file(request.checkpoint, tag)),
             "h5ad",
@@ -154,20 +166,22 @@ def _embeddings(request: StepRequest) -> Iterator[Promise]:
         yield Promise(str(preprocess_folder(request.checkpoint, tag) / "gene_log.json"), "json")
 
 
-def _plan1a(request: StepRequest) -> Iterator[Promise]:
-    for tag, method in grid(request):
+def _plan1a(request: StepRequest, left_out: Container[str]) -> Iterator[Promise]:
+    cells = grid(request, left_out)
+    for tag, method in cells:
         yield _table(patient_table(request, tag, method), METRICS_NO_CV)
         yield _coefficients(request, tag, method)
-    rows = len(grid(request)) * len(request.study.penalties)
+    rows = len(cells) * len(request.study.penalties)
     yield _table(analysis(request.checkpoint) / "classification_grid" / "plan1a_summary.csv", PLAN1A_SUMMARY, rows)
 
 
-def _plan1b(request: StepRequest) -> Iterator[Promise]:
-    for tag, method in grid(request):
+def _plan1b(request: StepRequest, left_out: Container[str]) -> Iterator[Promise]:
+    cells = grid(request, left_out)
+    for tag, method in cells:
         yield _table(patient_table(request, tag, method), METRICS)
         yield _coefficients(request, tag, method)
         yield Promise(str(oof_table(request, tag, method)), "parquet", columns=tuple(OOF.split(",")))
-    rows = len(grid(request)) * len(request.study.penalties)
+    rows = len(cells) * len(request.study.penalties)
     yield _table(plan1b_summary(request.checkpoint), PLAN1B_SUMMARY, rows)
 
 

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from stagewright.gates.finding import bounded
+from stagewright.gates.left_out import left_out
 from stagewright.gates.matched_correlation import matched_correlation, read_loadings
-from stagewright.gates.promises import seeds_of
+from stagewright.gates.promises import seeds_left
 from stagewright.gates.protocol import Finding, GateContext
 from stagewright.gates.tables import numbers, read_csv
 from stagewright.state.layout import analysis, k_folder, replicate_folder
@@ -48,30 +49,32 @@ def replicate_summary(context: GateContext) -> Iterator[Finding]:
     table = read_csv(path, NEEDED)
     if table is None:
         return
-    wanted: list[tuple[Method, int]] = [(method, k) for method, ks in context.request.study.ks.items() for k in ks]
+    failed = left_out(context)
+    asked: list[tuple[Method, int]] = [(method, k) for method, ks in context.request.study.ks.items() for k in ks]
+    wanted = {(method, k): seeds for method, k in asked if (seeds := seeds_left(context.request, method, k, failed))}
     rows: dict[tuple[str, str], list[pd.Series]] = {}
     for _, row in table.iterrows():
         rows.setdefault((row["method"], row["k"]), []).append(row)
-    for method, k in wanted:
+    for (method, k), seeds in wanted.items():
         own = rows.pop((method, str(k)), [])
         if len(own) != 1:
             yield _fail(f"{method}/k_{k}", f"{len(own)} rows in k_selection_summary.csv", "one row")
             continue
-        faults = [*_method_and_k(context, method, k, own[0])]
+        faults = [*_method_and_k(context, method, k, seeds, own[0])]
         yield from bounded(faults)
         if not any(fault.severity == "fail" for fault in faults):
-            seeds = seeds_of(context.request, method)
             median = _number(own[0]["stability_median"])
             measured = f"{len(seeds)} seeds, median stability {median:.3f}" if len(seeds) > 1 else "one fit"
             yield _record(f"{method}/k_{k}", "pass", measured, "as requested, and as recomputed", WHY)
     for stranger in rows:
         yield _fail("/k_".join(stranger), "a row in k_selection_summary.csv", "only methods and K of the request")
-    yield from _chosen(context, table)
+    yield from _chosen(context, table, [*wanted])
 
 
-def _method_and_k(context: GateContext, method: Method, k: int, row: "pd.Series") -> Iterator[Finding]:
+def _method_and_k(
+    context: GateContext, method: Method, k: int, seeds: tuple[int, ...], row: "pd.Series"
+) -> Iterator[Finding]:
     subject = f"{method}/k_{k}"
-    seeds = seeds_of(context.request, method)
     kind = "seed-invariant" if method in SEED_INVARIANT else "seed"
     if (row["replicates"], _number(row["n_seeds"])) != (kind, len(seeds)):
         measured = f"{row['replicates']} replicates of {row['n_seeds']} seeds"
@@ -124,9 +127,10 @@ def _recompute(
         yield from _agree(f"{subject} median", whole[1], float(np.median(everything)), "the replicates on disk")
 
 
-def _chosen(context: GateContext, table: pd.DataFrame) -> Iterator[Finding]:
+def _chosen(context: GateContext, table: pd.DataFrame, owed: list[tuple[Method, int]]) -> Iterator[Finding]:
     picked = table[table["chosen"].str.lower().isin(["true", "1"])]
-    for method, ks in context.request.study.ks.items():
+    for method in context.request.study.ks:
+        ks = [k for name, k in owed if name == method]
         found = [int(value) for value in numbers(picked.loc[picked["method"] == method, "k"]) if np.isfinite(value)]
         handed_on = context.outcome.k_by_method.get(method)
         if len(found) != 1 or found[0] not in ks:

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from stagewright.gates.finding import bounded
+from stagewright.gates.left_out import left_out
 from stagewright.gates.oof import read_oof
 from stagewright.gates.oof_auc import roc_auc_by_repeat
 from stagewright.gates.places import oof_table, patient_table, plan1b_summary
@@ -53,7 +54,8 @@ def score_agreement(context: GateContext) -> Iterator[Finding]:
     request = context.request
     summary = read_csv(context.run / plan1b_summary(request.checkpoint), SUMMARY_COLUMNS)
     medians: dict[tuple[str, str, str], float] = {}
-    for tag, method in grid(request):
+    cells = grid(request, left_out(context))
+    for tag, method in cells:
         table = read_oof(context.run / oof_table(request, tag, method))
         reported = read_csv(context.run / patient_table(request, tag, method), PATIENT_COLUMNS)
         if table is None or reported is None:
@@ -76,7 +78,7 @@ def score_agreement(context: GateContext) -> Iterator[Finding]:
             if not faults:
                 measured = f"AUC of {len(auc)} patients and over them, from {len(models)} predictions"
                 yield _pass("/".join(key), measured)
-    if summary is not None and len(medians) == len(grid(request)) * len(request.study.penalties):
+    if summary is not None and len(medians) == len(cells) * len(request.study.penalties):
         faults = [*_supervised(context, summary), *_best(context, summary, medians), *_metrics(context, medians)]
         yield from bounded(faults)
         if not faults:

@@ -8,12 +8,12 @@ import numpy as np
 
 from stagewright.gates.catalogue import threshold
 from stagewright.gates.matched_correlation import matched_correlation, read_loadings
-from stagewright.gates.promises import seeds_of
 from stagewright.gates.protocol import Finding, GateContext
 from stagewright.state.layout import replicate_folder
 from stagewright.state.records import Verdict
 from stagewright.state.spec.reduction import SEED_INVARIANT, Method
 from stagewright.state.step_request import StepRequest
+from stagewright.state.step_units import seeds_of
 
 __all__ = ["is_binding", "stability_floor"]
 
@@ -70,7 +70,7 @@ def is_binding(request: StepRequest) -> bool:
 def _stability(context: GateContext, method: Method, k: int) -> float | None:
     folders = (
         context.run / replicate_folder(context.request.checkpoint, method, k, seed)
-        for seed in seeds_of(context.request, method)
+        for seed in seeds_of(context.request.study, method)
     )
     loadings = [found for folder in folders if (found := read_loadings(folder)) is not None]
     alike = [

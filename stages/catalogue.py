@@ -10,7 +10,7 @@ from stagewright.stages.reduction.catalogue import METHODS
 from stagewright.state.spec.effective import EffectiveStudy
 from stagewright.state.spec.faults import nearest
 from stagewright.state.spec.goal import GoalSpec
-from stagewright.state.spec.reduction import SEED_INVARIANT
+from stagewright.state.step_units import seeds_of
 
 __all__ = ["STAGES", "StageEntry", "count_units", "load_stage", "spec_faults"]
 
@@ -58,7 +58,7 @@ def load_stage(name: str) -> Stage:
 def count_units(stage: str, study: EffectiveStudy) -> int:
     """Return how many units of work a stage has."""
     if stage == "plan0":
-        return sum(len(ks) * (1 if method in SEED_INVARIANT else len(study.seeds)) for method, ks in study.ks.items())
+        return sum(len(ks) * len(seeds_of(study, method)) for method, ks in study.ks.items())
     cells = len(study.preprocess) * len(study.methods)
     if stage == "plan1a":
         return 2 * cells  # the embedding, then its paths

@@ -1,11 +1,12 @@
 """Say of a failure what kind it is, and which unit of work it belongs to."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from pydantic import JsonValue
 
 from stagewright.stages.failure_table import FAILURES, kind_of
 from stagewright.stages.protocol import UnitFailed
+from stagewright.stages.workload import Workload
 from stagewright.state.records import FailureKind, Record
 
 __all__ = ["Failure", "describe_failure", "killed"]
@@ -50,11 +51,14 @@ class _Cause:
     about: dict[str, JsonValue]
 
 
-def describe_failure(error: BaseException) -> Failure:
-    """Return what failed, of what kind it is, and in which unit."""
+def describe_failure(error: BaseException, workload: Workload | None = None) -> Failure:
+    """Return what failed, of what kind it is, in which unit, and at work on how much data."""
     cause = _cause(error)
     name = type(cause.error).__name__
-    return Failure.model_validate(cause.about | {"error": f"{name}: {cause.error}", "kind": kind_of(cause.error)})
+    size = {} if workload is None else asdict(workload)
+    return Failure.model_validate(
+        cause.about | size | {"error": f"{name}: {cause.error}", "kind": kind_of(cause.error)},
+    )
 
 
 def killed(signal_name: str) -> Failure:

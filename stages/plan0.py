@@ -18,19 +18,20 @@ from pydantic import JsonValue
 from stagewright.stages.classify.threads import map_nogil
 from stagewright.stages.cohort.load import Cohort, load_cohort
 from stagewright.stages.files import save_array, save_csv
-from stagewright.stages.gene_log import gene_log
+from stagewright.stages.fits import MatrixFits
+from stagewright.stages.gene_unit import genes_of
 from stagewright.stages.preprocess.normalise import log_normalise
-from stagewright.stages.preprocess.select import select_genes
-from stagewright.stages.protocol import StageContext, StageResult, Unit
+from stagewright.stages.protocol import StageContext, StageResult, Unit, UnitFailed
 from stagewright.stages.reduction.catalogue import METHODS, FitUnit, plan_units
 from stagewright.stages.reduction.reduction import Reduction
-from stagewright.stages.reduction.sweep import FitSettings, SharedMatrix, sweep
+from stagewright.stages.reduction.sweep import SharedMatrix
 from stagewright.stages.stability.choose_k import STABILITY_FLOOR, KChoice, KRow, choose_k
 from stagewright.stages.stability.consensus import consensus_clusters
 from stagewright.stages.stability.consensus_loadings import consensus_loadings
 from stagewright.stages.stability.pairwise import PairwiseStability, pairwise_stability
 from stagewright.state.layout import analysis, k_folder, replicate_folder
 from stagewright.state.spec.data import DataScope
+from stagewright.state.step_units import fit_unit
 
 __all__ = ["run"]
 
@@ -52,16 +53,16 @@ def run(context: StageContext) -> StageResult:
     Raises
     ------
     UnitFailed
-        When a fit fails; it names the method and K.
+        When no genes can be selected, or more fits fail for good than the spec allows, or all of a method.
     """
     request, study = context.request, context.request.study
     cohort = load_cohort(request)
-    selection = select_genes(study.reference, cohort)
-    matrix = sp.csr_matrix(log_normalise(cohort.counts)[:, selection.mask])
+    context.workload.is_now(cohort.counts.shape, cohort.counts.nnz)
     folder = analysis(request.checkpoint) / "plan0"
+    genes = genes_of(context, cohort, study.reference, folder)
+    matrix = sp.csr_matrix(log_normalise(cohort.counts)[:, genes])
     save_csv(context.artifacts, folder / "cells.csv", _cells(cohort, request.scope))
-    context.artifacts.write_json(folder / "gene_log.json", gene_log(study.reference.tag, selection, cohort.var_names))
-    fitted = _sweep(context, matrix)
+    fitted = _sweep(context, MatrixFits(context, cohort, study.reference, SharedMatrix(matrix)))
     rows, choices = _summaries(context, fitted)
     save_csv(context.artifacts, folder / "k_selection_summary.csv", pd.DataFrame(rows))
     return StageResult(
@@ -81,49 +82,37 @@ def _cells(cohort: Cohort, scope: DataScope) -> pd.DataFrame:
     return pd.DataFrame({"cell": cohort.obs.index} | {name: cohort.column(column) for name, column in columns.items()})
 
 
-def _sweep(context: StageContext, matrix: sp.csr_matrix) -> Mapping[tuple[str, int], list[_Fitted]]:
-    """Fit every unit and write its replicate; return what is needed to compare them, by method and K."""
+def _sweep(context: StageContext, fits: MatrixFits) -> Mapping[tuple[str, int], list[_Fitted]]:
+    """Fit every unit; return what is needed to compare them, by method and K, without those that failed for good."""
     study = context.request.study
-    shared = SharedMatrix(matrix)
-    _ = shared.standardised
-    if "fa" in study.methods:
-        _ = shared.correlation  # computed here, so that two threads do not both compute it
-    settings = FitSettings(rotation={str(method): kind for method, kind in study.rotation.items()})
     units = plan_units(study.methods, {str(method): ks for method, ks in study.ks.items()}, study.seeds)
-    invariant = [unit for unit in units if METHODS[unit.method].seed_invariant]
-    others = [unit for unit in units if not METHODS[unit.method].seed_invariant]
     # The largest first: the last units to run are then the shortest, and no worker waits long for another.
-    others.sort(key=lambda unit: (unit.method != "fa", -unit.k, unit.seed))
+    units.sort(key=lambda unit: (unit.method != "fa", -unit.k, unit.seed))
+    failures: dict[str, UnitFailed] = {}
 
-    def fit(group: list[FitUnit]) -> list[tuple[FitUnit, _Fitted]]:
-        done = []
-        fits = sweep(group, shared, settings)
-        for unit in group:
-            named = Unit(f"{unit.method}/k_{unit.k}/seed_{unit.seed}", method=unit.method, k=unit.k)
-            with context.unit(named):
-                _, reduction = next(fits)
-                done.append((unit, _write(context, unit, reduction)))
-        return done
+    def fit(what: FitUnit) -> _Fitted | None:
+        unit = Unit(fit_unit(what.method, what.k, what.seed), method=what.method, k=what.k)
+        place = replicate_folder(context.request.checkpoint, what.method, what.k, what.seed)
+        try:
+            return _kept(what.seed, fits.fit(unit, what, place))
+        except UnitFailed as failed:
+            context.tolerate(failed)
+            failures[what.method] = failed
+            return None
 
-    groups = [[unit for unit in invariant if unit.method == name] for name in study.methods] + [[one] for one in others]
     fitted: dict[tuple[str, int], list[_Fitted]] = defaultdict(list)
-    for done in map_nogil(fit, [group for group in groups if group], context.request.workers):
-        for unit, kept in done:
+    for unit, kept in zip(units, map_nogil(fit, units, context.request.workers), strict=True):
+        if kept is not None:
             fitted[unit.method, unit.k].append(kept)
-    for fits in fitted.values():
-        fits.sort(key=lambda item: item.seed)
-    return MappingProxyType(fitted)
+    for method, failed in failures.items():
+        if not any(name == method for name, _ in fitted):
+            raise failed  # nothing is left to choose K from
+    return MappingProxyType({key: sorted(kept, key=lambda item: item.seed) for key, kept in fitted.items()})
 
 
-def _write(context: StageContext, unit: FitUnit, reduction: Reduction) -> _Fitted:
-    folder = replicate_folder(context.request.checkpoint, unit.method, unit.k, unit.seed)
-    save_array(context.artifacts, folder / "scores.npy", reduction.scores)
-    save_array(context.artifacts, folder / "loadings.npy", reduction.loadings)
-    for name, array in reduction.arrays.items():
-        save_array(context.artifacts, folder / f"{name}.npy", np.asarray(array))
-    context.artifacts.write_json(folder / "extras.json", dict(reduction.extras))
+def _kept(seed: int, reduction: Reduction) -> _Fitted:
     return _Fitted(
-        seed=unit.seed,
+        seed=seed,
         loadings=reduction.loadings,
         explained=float(str(reduction.extras["explained"])),
         objective=float(str(reduction.extras["objective"])),
@@ -141,8 +130,8 @@ def _summaries(
     choices: dict[str, KChoice] = {}
     floor = context.request.gates.get("stability_floor", {}).get("at_least", STABILITY_FLOOR)
     for method in study.methods:
-        measured = [_measure(context, method, k, fitted[method, k]) for k in study.ks[method]]
-        choice = choose_k([row for row, _ in measured], stability_floor=floor)
+        measured = [_measure(context, method, k, fitted[method, k]) for k in study.ks[method] if (method, k) in fitted]
+        choice = choose_k(_comparable([row for row, _ in measured]), stability_floor=floor)
         choices[method] = choice
         rows += [
             figures
@@ -154,6 +143,11 @@ def _summaries(
             for row, figures in measured
         ]
     return rows, choices
+
+
+def _comparable(rows: list[KRow]) -> list[KRow]:
+    """Return the K among which one is chosen: not those that failed seeds left without a stability, if others have."""
+    return [row for row in rows if row.median_stability is not None] or rows
 
 
 def _measure(context: StageContext, method: str, k: int, fits: list[_Fitted]) -> tuple[KRow, dict[str, object]]:

@@ -5,7 +5,7 @@ itself when Plan 1A is not among the study's stages.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,19 +20,20 @@ from numpy.typing import NDArray
 from stagewright.stages.classify.threads import map_nogil
 from stagewright.stages.cohort.load import Cohort, load_cohort
 from stagewright.stages.files import save_h5ad
-from stagewright.stages.gene_log import gene_log
+from stagewright.stages.fits import MatrixFits
+from stagewright.stages.gene_unit import genes_of
 from stagewright.stages.preprocess.normalise import log_normalise
-from stagewright.stages.preprocess.select import select_genes
 from stagewright.stages.protocol import StageContext, Unit, UnitFailed
 from stagewright.stages.reduction.catalogue import FitUnit
 from stagewright.stages.reduction.reduction import Reduction
-from stagewright.stages.reduction.sweep import FitSettings, SharedMatrix, sweep
+from stagewright.stages.reduction.sweep import SharedMatrix
 from stagewright.state.artifacts import read_outcome
 from stagewright.state.canonical import digest_file
 from stagewright.state.layout import preprocess_folder
 from stagewright.state.spec.preprocess import Preprocess
 from stagewright.state.spec.reduction import Method
 from stagewright.state.step_request import StepRequest
+from stagewright.state.step_units import embedding_unit
 
 __all__ = ["EmbeddedCohort", "embedded_cohorts"]
 
@@ -54,7 +55,7 @@ class EmbeddedCohort:
     positive
         Whether a cell is of the positive class, shape (n_cells,).
     scores
-        By method, float32 of shape (n_cells, k).
+        By method, float32 of shape (n_cells, k), in the order of the methods; without those that failed for good.
     """
 
     tag: str
@@ -76,51 +77,54 @@ def embedded_cohorts(context: StageContext) -> Iterator[EmbeddedCohort]:
     sealed = request.upstream.get(f"{request.checkpoint}/plan1a")
     if sealed is None:
         cohort = load_cohort(request)
+        context.workload.is_now(cohort.counts.shape, cohort.counts.nnz)
         for entry in request.study.preprocess:
             yield _fit(context, cohort, entry)
         return
     outcome = read_outcome(context.run, sealed)
     digests = {item.path: item.sha256 for item in outcome.artifacts}
+    failed = {unit.name for unit in outcome.units if unit.how == "failed"}
     for entry in request.study.preprocess:
         path = (preprocess_folder(request.checkpoint, entry.tag) / FILE).as_posix()
         if path not in digests:
             raise ValueError(f"Plan 1A sealed no embeddings for {entry.tag}; adjust the preprocess list at plan1a")
         if digest_file(context.run / path) != digests[path]:
             raise ValueError(f"{path} was changed after Plan 1A sealed it (its sha256 differs); restore it")
-        yield _read(context.run / path, entry, request)
+        cohort_of = _read(context.run / path, entry, request, failed)
+        context.workload.n_cells = len(cohort_of.obs)
+        yield cohort_of
 
 
 def _fit(context: StageContext, cohort: Cohort, entry: Preprocess) -> EmbeddedCohort:
     """Select genes, fit one embedding for each method, and write the AnnData file."""
     request, study = context.request, context.request.study
-    try:
-        selection = select_genes(entry, cohort)
-        matrix = sp.csr_matrix(log_normalise(cohort.counts)[:, selection.mask])
-        shared = SharedMatrix(matrix)
-        settings = FitSettings(rotation={str(method): kind for method, kind in study.rotation.items()})
-    except (ValueError, ArithmeticError) as error:
-        raise UnitFailed(Unit(entry.tag, preprocess=entry.tag)) from error
-    _ = shared.standardised  # computed here, so that two threads do not both compute it
+    folder = preprocess_folder(request.checkpoint, entry.tag)
+    genes = genes_of(context, cohort, entry, folder)
+    matrix = sp.csr_matrix(log_normalise(cohort.counts)[:, genes])
+    matrix_fits = MatrixFits(context, cohort, entry, SharedMatrix(matrix))
 
-    def fit(method: Method) -> Reduction:
+    def fit(method: Method) -> Reduction | None:
         k = request.k_by_method[method]
-        with context.unit(Unit(f"{entry.tag}/{method}/k_{k}", method=method, k=k, preprocess=entry.tag)):
-            _, reduction = next(sweep([FitUnit(method, k, study.seeds[0])], shared, settings))
-        return reduction
+        unit = Unit(embedding_unit(entry.tag, method, k), method=method, k=k, preprocess=entry.tag)
+        try:
+            return matrix_fits.fit(unit, FitUnit(method, k, study.seeds[0]))
+        except UnitFailed as failed:
+            context.tolerate(failed)
+            return None
 
     done = map_nogil(fit, study.methods, request.workers)
-    fits = {str(method): reduction for method, reduction in zip(study.methods, done, strict=True)}
-    folder = preprocess_folder(request.checkpoint, entry.tag)
+    found = zip(study.methods, done, strict=True)
+    fits = {str(method): reduction for method, reduction in found if reduction is not None}
     data = AnnData(
         X=matrix,
         obs=cohort.obs.copy(),
-        var=pd.DataFrame(index=cohort.var_names[selection.mask]),
+        var=pd.DataFrame(index=cohort.var_names[genes]),
         obsm={f"X_{method}": fit.scores for method, fit in fits.items()},
         varm={f"{method}_loadings": fit.loadings for method, fit in fits.items()},
         uns={"stagewright": json.dumps(_provenance(request, entry, fits))},
     )
-    save_h5ad(context.artifacts, folder / FILE, data)
-    context.artifacts.write_json(folder / "gene_log.json", gene_log(entry.tag, selection, cohort.var_names))
+    written = save_h5ad(context.artifacts, folder / FILE, data)
+    context.journal.went_into([embedding_unit(entry.tag, fit.method, fit.k) for fit in fits.values()], written.path)
     scores = {method: fit.scores for method, fit in fits.items()}
     return EmbeddedCohort(entry.tag, entry.supervised, cohort.obs, cohort.positive, scores)
 
@@ -136,7 +140,8 @@ def _provenance(request: StepRequest, entry: Preprocess, fits: Mapping[str, Redu
     }
 
 
-def _read(path: Path, entry: Preprocess, request: StepRequest) -> EmbeddedCohort:
+def _read(path: Path, entry: Preprocess, request: StepRequest, failed: Container[str]) -> EmbeddedCohort:
+    """Read what Plan 1A sealed, but for the embeddings that `failed` there."""
     tag = entry.tag
     with h5py.File(path, "r") as file:
         made_by = json.loads(read_elem(file["uns/stagewright"]))["preprocess"]
@@ -144,12 +149,14 @@ def _read(path: Path, entry: Preprocess, request: StepRequest) -> EmbeddedCohort
         scores = {name.removeprefix("X_"): np.asarray(array[:]) for name, array in file["obsm"].items()}
     if made_by != entry.model_dump(mode="json"):
         raise ValueError(f"Plan 1A made {tag} with other parameters ({made_by}); adjust the preprocess list at plan1a")
+    kept: dict[str, NDArray[np.float32]] = {}
     for method in request.study.methods:
         k = request.k_by_method[method]
-        if method not in scores or scores[method].shape[1] != k:
+        if method in scores and scores[method].shape[1] == k:
+            kept[method] = scores[method]
+        elif embedding_unit(tag, method, k) not in failed:
             raise ValueError(
                 f"Plan 1A sealed no {method} embedding with K={k} for {tag}; methods and K are adjusted at plan1a",
             )
     positive = (obs[request.scope.label.column].astype(str) == request.scope.label.positive).to_numpy()
-    kept = {str(method): scores[method] for method in request.study.methods}
     return EmbeddedCohort(tag, entry.supervised, obs, positive, kept)

@@ -1,15 +1,25 @@
 """Go over the grid of Plan 1, one preprocess and one method at a time, and gather what each cell of it gives."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from functools import partial
+from pathlib import PurePosixPath
+from typing import Literal, TypeAlias
 
+import pandas as pd
+from pydantic import JsonValue, TypeAdapter
+
+from stagewright.stages.files import save_csv, save_parquet
 from stagewright.stages.plan1_embeddings import EmbeddedCohort, embedded_cohorts
+from stagewright.stages.plan1_inputs import cell_inputs
 from stagewright.stages.plan1_tables import SummaryRow
-from stagewright.stages.protocol import StageContext, Unit
-from stagewright.state.artifacts import Skipped
+from stagewright.stages.protocol import StageContext, Unit, UnitFailed
+from stagewright.state.artifacts import ArtifactWriter, Skipped
+from stagewright.state.layout import classification_cell
+from stagewright.state.step_units import cell_unit
 
-__all__ = ["CellResult", "GridResult", "over_grid"]
+__all__ = ["CellResult", "GridResult", "ScoredCell", "over_grid"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +32,14 @@ class CellResult:
 
 
 @dataclass(frozen=True, slots=True)
+class ScoredCell:
+    """A cell's result with its tables, by file name: a csv or a parquet."""
+
+    result: CellResult
+    tables: Mapping[str, pd.DataFrame]
+
+
+@dataclass(frozen=True, slots=True)
 class GridResult:
     """What the whole grid gives, in the order of the grid; each note once."""
 
@@ -31,34 +49,80 @@ class GridResult:
     n_cells: int
 
 
-Score: TypeAlias = Callable[[StageContext, EmbeddedCohort, str], CellResult]
+Score: TypeAlias = Callable[[StageContext, EmbeddedCohort, str], ScoredCell]
+
+_CELL: TypeAdapter[CellResult] = TypeAdapter(CellResult)
 
 
-def over_grid(context: StageContext, what: str, score: Score) -> GridResult:
+def over_grid(context: StageContext, kind: Literal["paths", "cv"], score: Score) -> GridResult:
     """Score every embedding of the grid, each as one unit of work.
+
+    A cell that fails for good, or whose embedding did, is left out where the spec allows that.
 
     Parameters
     ----------
-    what
-        The last part of the unit's name, e.g. ``paths``.
+    kind
+        Of the units.
     score
-        Scores one method of one embedded cohort and writes its tables.
+        Scores one method of one embedded cohort.
 
     Raises
     ------
     UnitFailed
-        When a gene selection, an embedding or its scoring fails; it names the unit.
+        When a gene selection fails, or more embeddings or cells than the spec allows, or all; it names the unit.
+    ValueError
+        When no embedding is there to score.
     """
     cells: list[CellResult] = []
     n_cells = 0
+    last: UnitFailed | None = None
     for cohort in embedded_cohorts(context):
         n_cells = len(cohort.obs)
-        for method in context.request.study.methods:
-            with context.unit(Unit(f"{cohort.tag}/{method}/{what}", method=method, preprocess=cohort.tag)):
-                cells.append(score(context, cohort, method))
+        for method in cohort.scores:
+            try:
+                cells.append(_cell(context, kind, score, cohort, method))
+            except UnitFailed as failed:
+                context.tolerate(failed)
+                last = failed
+    if not cells:
+        raise last or ValueError("no embedding is left to score: all of them failed")
     return GridResult(
         summary=[row for cell in cells for row in cell.summary],
         skipped=tuple(item for cell in cells for item in cell.skipped),
         notes=tuple(dict.fromkeys(note for cell in cells for note in cell.notes)),
         n_cells=n_cells,
     )
+
+
+def _cell(
+    context: StageContext, kind: Literal["paths", "cv"], score: Score, cohort: EmbeddedCohort, method: str
+) -> CellResult:
+    request = context.request
+    unit = Unit(cell_unit(request.stage, cohort.tag, method), method=method, preprocess=cohort.tag)
+    with context.unit(unit, cell_inputs(kind, request, cohort, method)) as work:
+        if not work.reused:
+            scored = score(context, cohort, method)
+            work.value = _as_json(scored.result)
+            work.write(partial(_save, scored.tables))
+        work.put_into(context.artifacts, classification_cell(request.checkpoint, cohort.tag, method))
+        # Read back even when it was made just now: what follows is then the same in both cases.
+        return _from_json(work.value)
+
+
+def _save(tables: Mapping[str, pd.DataFrame], writer: ArtifactWriter) -> None:
+    for name, table in tables.items():
+        save = save_parquet if name.endswith(".parquet") else save_csv
+        save(writer, PurePosixPath(name), table)
+
+
+def _as_json(result: CellResult) -> JsonValue:
+    """Return a result as JSON, in which a score that is not a number is null."""
+    value: JsonValue = json.loads(_CELL.dump_json(result))
+    return value
+
+
+def _from_json(value: JsonValue) -> CellResult:
+    restored = json.loads(json.dumps(value))
+    for row in restored["summary"]:
+        row |= {name: float("nan") for name, entry in row.items() if entry is None}
+    return _CELL.validate_python(restored)

@@ -13,7 +13,7 @@ from stagewright.stages.classify.path_in_sample import InSamplePath, path_withou
 from stagewright.stages.classify.threads import map_nogil
 from stagewright.stages.files import save_csv
 from stagewright.stages.plan1_embeddings import EmbeddedCohort
-from stagewright.stages.plan1_grid import CellResult, over_grid
+from stagewright.stages.plan1_grid import CellResult, ScoredCell, over_grid
 from stagewright.stages.plan1_tables import (
     L1_RATIO,
     METRICS,
@@ -30,7 +30,7 @@ from stagewright.stages.plan1_tables import (
 )
 from stagewright.stages.protocol import StageContext, StageResult
 from stagewright.state.artifacts import Skipped
-from stagewright.state.layout import analysis, classification_cell
+from stagewright.state.layout import analysis
 
 __all__ = ["run"]
 
@@ -66,8 +66,8 @@ def run(context: StageContext) -> StageResult:
     )
 
 
-def _paths(context: StageContext, cohort: EmbeddedCohort, method: str) -> CellResult:
-    """Fit the paths of one embedding, write their tables, and return a summary row for each penalty."""
+def _paths(context: StageContext, cohort: EmbeddedCohort, method: str) -> ScoredCell:
+    """Fit the paths of one embedding, and return their tables and a summary row for each penalty."""
     request, study = context.request, context.request.study
     embedding = cohort.scores[method].astype(np.float64)
     patients = patients_of(cohort, request.scope.patient)
@@ -88,10 +88,11 @@ def _paths(context: StageContext, cohort: EmbeddedCohort, method: str) -> CellRe
             metrics.append(_metric_rows(item, penalty, path, embedding.shape[1]))
             coefs.append(coefficients(item.name, penalty, path))
         summary.append(_summary_row(cohort, method, penalty, fits, alphas, len(skipped)))
-    folder = classification_cell(request.checkpoint, cohort.tag, method)
-    save_csv(context.artifacts, folder / "metrics_no_cv.csv", pd.concat(metrics, ignore_index=True))
-    save_csv(context.artifacts, folder / "coefs_no_cv.csv", pd.concat(coefs, ignore_index=True))
-    return CellResult(summary, skipped)
+    tables = {
+        "metrics_no_cv.csv": pd.concat(metrics, ignore_index=True),
+        "coefs_no_cv.csv": pd.concat(coefs, ignore_index=True),
+    }
+    return ScoredCell(CellResult(summary, skipped), tables)
 
 
 def _metric_rows(item: PatientCells, penalty: str, path: InSamplePath, k: int) -> pd.DataFrame:

@@ -18,9 +18,9 @@ from stagewright.stages.classify.folds import feasible_folds
 from stagewright.stages.classify.metrics import probability
 from stagewright.stages.classify.path_cross_validated import CrossValidatedPath, cross_validated_path
 from stagewright.stages.classify.threads import map_nogil
-from stagewright.stages.files import save_csv, save_parquet
+from stagewright.stages.files import save_csv
 from stagewright.stages.plan1_embeddings import EmbeddedCohort
-from stagewright.stages.plan1_grid import CellResult, over_grid
+from stagewright.stages.plan1_grid import CellResult, ScoredCell, over_grid
 from stagewright.stages.plan1_tables import (
     L1_RATIO,
     METRICS,
@@ -37,7 +37,7 @@ from stagewright.stages.plan1_tables import (
 )
 from stagewright.stages.protocol import StageContext, StageResult
 from stagewright.state.artifacts import Skipped
-from stagewright.state.layout import analysis, classification_cell
+from stagewright.state.layout import analysis
 
 __all__ = ["run"]
 
@@ -93,8 +93,8 @@ def _configuration(
     context: StageContext,
     cohort: EmbeddedCohort,
     method: str,
-) -> CellResult:
-    """Cross-validate one embedding, write its tables, and return a summary row for each penalty."""
+) -> ScoredCell:
+    """Cross-validate one embedding, and return its tables and a summary row for each penalty."""
     request, study = context.request, context.request.study
     embedding = cohort.scores[method].astype(np.float64)
     where = f"{cohort.tag}/{method}"
@@ -124,11 +124,12 @@ def _configuration(
             metrics.append(_metric_rows(item, penalty, embedding.shape[1], study.repeats))
             coefs.append(coefficients(item.patient.name, penalty, item.path.refit))
             predictions.append(_prediction_rows(item, penalty, at, cohort.obs.index))
-    folder = classification_cell(request.checkpoint, cohort.tag, method)
-    save_csv(context.artifacts, folder / "metrics.csv", pd.concat(metrics, ignore_index=True))
-    save_csv(context.artifacts, folder / "coefs.csv", pd.concat(coefs, ignore_index=True))
-    save_parquet(context.artifacts, folder / "oof_predictions.parquet", pd.concat(predictions, ignore_index=True))
-    return CellResult(summary, skipped, notes)
+    tables = {
+        "metrics.csv": pd.concat(metrics, ignore_index=True),
+        "coefs.csv": pd.concat(coefs, ignore_index=True),
+        "oof_predictions.parquet": pd.concat(predictions, ignore_index=True),
+    }
+    return ScoredCell(CellResult(summary, skipped, notes), tables)
 
 
 def _split(

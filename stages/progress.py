@@ -35,11 +35,6 @@ class Progress:
         self._lock = threading.Lock()
         self._write(force=True)
 
-    @property
-    def elapsed(self) -> dict[str, float]:
-        """Seconds that each finished unit took, by name."""
-        return dict(self._done)
-
     @contextmanager
     def measure(self, name: str) -> Iterator[None]:
         """Count the `with` block as one unit; it may run on any thread."""

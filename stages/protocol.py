@@ -4,19 +4,30 @@ A stage does not judge itself. It reports what it measured and what it left out 
 another process, on the sealed files.
 """
 
+import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import count
 from pathlib import Path
 from typing import TypeAlias
 
 from pydantic import JsonValue
 
+from stagewright.stages.failure_table import FAILURES, kind_of
 from stagewright.stages.progress import Progress
-from stagewright.state.artifacts import ArtifactWriter, Skipped
+from stagewright.stages.unit_cache import Entry, Found, UnitCache, UnitInputs, UnitWork
+from stagewright.stages.unit_journal import UnitJournal
+from stagewright.stages.workload import Workload
+from stagewright.state.artifacts import ArtifactWriter, Skipped, UnitRecord
 from stagewright.state.step_request import StepRequest
+from stagewright.state.step_units import allowed_failures
 
 __all__ = ["Killed", "Stage", "StageContext", "StageResult", "Unit", "UnitFailed"]
+
+UNCACHED = Found(None, None, "never cached")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,21 +74,116 @@ class StageContext:
         The only way to write.
     progress
         Units done, for whoever waits.
+    journal
+        What became of the units.
+    workload
+        How much data the stage has at hand; a stage says so once it knows.
     """
 
     run: Path
     request: StepRequest
     artifacts: ArtifactWriter
     progress: Progress
+    journal: UnitJournal = field(default_factory=UnitJournal)
+    workload: Workload = field(default_factory=Workload)
+    _numbers: Iterator[int] = field(default_factory=count)
+
+    @cached_property
+    def cache(self) -> UnitCache:
+        """The unit cache of the run."""
+        return UnitCache(self.run)
 
     @contextmanager
-    def unit(self, unit: Unit) -> Iterator[None]:
-        """Do one unit of work: measure it, and name it in the error if it fails."""
-        with self.progress.measure(unit.name):
-            try:
-                yield
-            except Exception as error:
-                raise UnitFailed(unit) from error
+    def unit(self, unit: Unit, inputs: UnitInputs | None = None) -> Iterator[UnitWork]:
+        """Do one unit of work, or take its result from the run's cache; name it in the error if it fails.
+
+        Parameters
+        ----------
+        inputs
+            Everything that the result depends on; None for work that is never cached.
+
+        Yields
+        ------
+        What to do: when it is `reused`, read it; else do it, `write` its files and set its `value`. It is kept when the
+        block ends without an error.
+        """
+        started = time.perf_counter()
+        found = UNCACHED
+        work: UnitWork | None = None
+        try:
+            with self.progress.measure(unit.name):
+                found = UNCACHED if inputs is None else self.cache.find(unit.name, inputs)
+                work = self._work(found)
+                yield work
+                why = found.why if work.reused or inputs is None else self._keep(unit, inputs, work, found.why)
+            how = "reused" if work.reused else "ran"
+            self.journal.add(_record(unit, inputs, work, started, how=how, why=why))
+        except Exception as error:
+            what = {"error": f"{type(error).__name__}: {error}", "kind": kind_of(error)}
+            self.journal.add(_record(unit, inputs, None, started, how="failed", why=found.why, **what))
+            raise UnitFailed(unit) from error
+        finally:
+            if work is not None and not work.reused:
+                shutil.rmtree(work.folder, ignore_errors=True)
+
+    def tolerate(self, failed: UnitFailed) -> None:
+        """Go on without a unit that failed, where the spec allows that.
+
+        Raises
+        ------
+        UnitFailed
+            The failure itself, when it may pass by itself, so that the step is tried again, or when more units have
+            failed by now than may.
+        """
+        cause = failed.__cause__ or failed
+        if FAILURES[kind_of(cause)].transient or self.journal.failed > allowed_failures(self.request):
+            raise failed
+
+    def _work(self, found: Found) -> UnitWork:
+        if found.entry is not None and found.folder is not None:
+            entry = found.entry
+            return UnitWork(found.folder, reused=True, value=entry.value, artifacts=entry.artifacts)
+        return UnitWork(self.artifacts.staging.with_name("units") / f"{next(self._numbers):05d}")
+
+    def _keep(self, unit: Unit, inputs: UnitInputs, work: UnitWork, why: str) -> str:
+        """Keep the result of a unit for later ones, and return why it ran, and whether it could not be kept."""
+        request = self.request
+        entry = Entry(
+            kind=inputs.kind,
+            key=inputs.key,
+            name=unit.name,
+            step=request.step,
+            attempt=request.attempt,
+            inputs={**inputs.values},
+            code=inputs.code,
+            value=work.value,
+            artifacts=work.artifacts,
+        )
+        try:
+            if work.refused is not None:
+                raise work.refused
+            work.folder.mkdir(parents=True, exist_ok=True)
+            self.cache.keep(work.folder, entry)
+        except OSError as error:  # a cache that cannot take it costs a later attempt some time, and this one nothing
+            return f"{why}; not kept: {error.strerror or error}"
+        return why
+
+
+def _record(
+    unit: Unit, inputs: UnitInputs | None, work: UnitWork | None, started: float, **what: str | None
+) -> UnitRecord:
+    return UnitRecord.model_validate(
+        {
+            "name": unit.name,
+            "elapsed_s": round(time.perf_counter() - started, 4),
+            "key": None if inputs is None else inputs.key,
+            "method": unit.method,
+            "k": unit.k,
+            "preprocess": unit.preprocess,
+            "artifacts": () if work is None else tuple(work.placed),
+        }
+        | what,
+    )
 
 
 @dataclass(frozen=True)

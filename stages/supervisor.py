@@ -106,8 +106,7 @@ def _settle(
     then = {"retry_in_s": round(back_off_s, 3)} if retrying else {"blocked": blocked}
     update = {"failure": failure.kind, "transient": failure.transient, "will_retry": retrying, **then}
     transition.commit(event.model_copy(update=update))
-    if request.command is None:  # what a command left may tell its author what went wrong
-        discard_staging(folder)
+    discard_staging(folder)
     return back_off_s if retrying else None
 
 

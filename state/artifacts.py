@@ -6,6 +6,7 @@ new files are moved to their places, and `outcome.json` lists them. The ledger s
 """
 
 import json
+import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
@@ -141,6 +142,8 @@ class ArtifactWriter:
             raise ValueError(f"{path} is not a place inside the run directory")
         place = self.staging / path
         place.parent.mkdir(parents=True, exist_ok=True)
+        if place.is_file():
+            place.unlink()  # it may be a second name of a file of the unit cache, which must not change
         return place
 
     def record(
@@ -176,9 +179,40 @@ class ArtifactWriter:
         self.place(path).write_text(text, encoding="utf-8")
         return self.record(path, "json")
 
+    def adopt(self, folder: PurePosixPath, source: Path, artifacts: Iterable[Artifact]) -> tuple[Artifact, ...]:
+        """Take files that lie elsewhere, and record them as they were recorded there.
+
+        A file gets a second name where the file system can do that, and is copied where it cannot. So neither name may
+        ever be written through: artifacts are replaced and moved, never changed.
+
+        Parameters
+        ----------
+        folder
+            Where they belong in the run directory.
+        source
+            The folder that they lie in now.
+        artifacts
+            What was recorded of them, with paths relative to `source`.
+        """
+        adopted = []
+        for artifact in artifacts:
+            path = folder / artifact.path
+            _link_or_copy(source / artifact.path, self.place(path))
+            own = artifact.model_copy(update={"path": path.as_posix()})
+            self._artifacts[own.path] = own
+            adopted.append(own)
+        return tuple(adopted)
+
     def artifacts(self) -> tuple[Artifact, ...]:
         """Return what was recorded, ordered by path."""
         return tuple(self._artifacts[path] for path in sorted(self._artifacts))
+
+
+def _link_or_copy(source: Path, place: Path) -> None:
+    try:
+        os.link(source, place, follow_symlinks=False)
+    except (OSError, NotImplementedError):  # another device, too many names, or a file system without links
+        shutil.copyfile(source, place, follow_symlinks=False)
 
 
 def publish(run: Path, attempt: Path, outcome: Outcome, *, kept: Iterable[str]) -> ArtifactSeal:

@@ -17,6 +17,7 @@ __all__ = [
     "REQUEST",
     "RESULT",
     "TRACEBACK",
+    "UNITS",
     "WORKER_LOG",
     "discard_staging",
     "open_attempt",
@@ -29,6 +30,7 @@ PROGRESS = "progress.json"
 RESULT = "result.json"
 FAILURE = "failure.json"
 TRACEBACK = "traceback.txt"
+UNITS = "units.json"
 WORKER_LOG = "worker.log"
 CONTEXT = "context.json"
 CANCEL = "cancel"

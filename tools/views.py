@@ -20,6 +20,7 @@ from stagewright.tools.attempt_view import look_at_attempt
 from stagewright.tools.blocked_view import shown_blocked
 from stagewright.tools.merged_log import merged_entries
 from stagewright.tools.step_requests import sealed_spec
+from stagewright.tools.units_of_artifacts import units_of_artifacts
 
 __all__ = ["View", "list_of_runs", "view_items"]
 
@@ -127,11 +128,15 @@ def _artifacts(ledger: Ledger, state: RunState, start: int, limit: int) -> Page:
         if step not in state.sealed:
             continue
         try:
-            listed = read_outcome(ledger.run.path, state.sealed[step].artifacts).artifacts
+            outcome = read_outcome(ledger.run.path, state.sealed[step].artifacts)
         except ValueError as error:
             rows.append({"step": step, "error": str(error)})
             continue
-        rows += [{"step": step, "path": item.path, "bytes": item.bytes, "sha256": item.sha256} for item in listed]
+        made_by = units_of_artifacts(outcome)
+        rows += [
+            {"step": step, "path": item.path, "bytes": item.bytes, "sha256": item.sha256, **made_by[item.path]}
+            for item in outcome.artifacts
+        ]
     return rows[start : start + limit], len(rows)
 
 

@@ -1,7 +1,7 @@
 """Order-preserving map over threads for work that releases the GIL."""
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 from threadpoolctl import threadpool_limits
@@ -30,7 +30,8 @@ def map_nogil(function: Callable[[_Item], _Result], items: Iterable[_Item], n_wo
     Raises
     ------
     ValueError
-        If `n_workers` is below 1. What `function` raises passes through, the earliest item's first.
+        If `n_workers` is below 1. What `function` raises passes through, the earliest item's first; then no further
+        item is begun, and those that are at work are waited for.
     """
     if n_workers < 1:
         raise ValueError(f"n_workers must be at least 1, not {n_workers}.")
@@ -38,4 +39,7 @@ def map_nogil(function: Callable[[_Item], _Result], items: Iterable[_Item], n_wo
         if n_workers == 1:
             return [function(item) for item in items]
         with ThreadPoolExecutor(max_workers=n_workers, thread_name_prefix="classify") as pool:
-            return list(pool.map(function, items))
+            futures = [pool.submit(function, item) for item in items]
+            if wait(futures, return_when=FIRST_EXCEPTION).not_done:
+                pool.shutdown(cancel_futures=True)
+            return [future.result() for future in futures if not future.cancelled()]

@@ -38,6 +38,8 @@ class Cohort:
         Patient of each cell, shape (n_cells,).
     positive
         Whether a cell is of the positive class, shape (n_cells,).
+    cells_per_patient
+        The bound on the cells of each patient; None where no patient has more, so that all cells are there.
     """
 
     counts: sp.csr_matrix
@@ -45,6 +47,7 @@ class Cohort:
     var_names: pd.Index
     patients: pd.Series
     positive: NDArray[np.bool_]
+    cells_per_patient: int | None = None
 
     @property
     def n_cells(self) -> int:
@@ -86,13 +89,14 @@ def load_cohort(request: StepRequest) -> Cohort:
             positive[rows],
             request.study.cells_per_patient,
         )
+        bound = None if kept.all() else request.study.cells_per_patient
         rows = rows[kept]
         counts = _read_rows(file, scope.counts, rows)
         names = read_names(file, "obs")[rows]
         var_names = read_names(file, "raw/var" if scope.counts == "raw" else "var")
     check_counts(counts)
     obs = pd.DataFrame({name: column.iloc[rows].to_numpy() for name, column in levels.items()}, index=names)
-    return Cohort(counts, obs, var_names, obs[scope.patient], positive[rows])
+    return Cohort(counts, obs, var_names, obs[scope.patient], positive[rows], bound)
 
 
 def _check_sealed(path: Path, request: StepRequest) -> None:

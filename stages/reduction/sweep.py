@@ -1,5 +1,6 @@
 """Run the fits of a sweep one by one, computing what they share once."""
 
+import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,7 +20,7 @@ from stagewright.stages.reduction.standardise import Standardised, standardise
 
 @dataclass(frozen=True)
 class SharedMatrix:
-    """A matrix with what its fits have in common, each computed at first need and kept.
+    """A matrix with what its fits have in common, each computed at first need, by one thread, and kept.
 
     Attributes
     ----------
@@ -28,15 +29,26 @@ class SharedMatrix:
     """
 
     x: sparse.csr_matrix
+    _lock: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
 
-    @cached_property
+    @property
     def standardised(self) -> Standardised:
         """The standardised view (mean and sd of each gene)."""
+        with self._lock:
+            return self._standardised
+
+    @property
+    def correlation(self) -> npt.NDArray[np.float32]:
+        """Correlation of the genes, float32 of shape (n_genes, n_genes); only factor analysis asks for it."""
+        with self._lock:
+            return self._correlation
+
+    @cached_property
+    def _standardised(self) -> Standardised:
         return standardise(self.x)
 
     @cached_property
-    def correlation(self) -> npt.NDArray[np.float32]:
-        """Correlation of the genes, float32 of shape (n_genes, n_genes); only factor analysis asks for it."""
+    def _correlation(self) -> npt.NDArray[np.float32]:
         return correlation(self.standardised)
 
 

@@ -1,0 +1,43 @@
+"""Which units a step need not have done: those that failed, as far as its request allows failures. Light to import."""
+
+from stagewright.gates.protocol import GateContext
+from stagewright.state.artifacts import UnitRecord, read_outcome
+from stagewright.state.step_units import allowed_failures, embedding_unit, step_units, writes_embeddings
+
+__all__ = ["failed_before", "failed_here", "left_out"]
+
+
+def left_out(context: GateContext) -> frozenset[str]:
+    """Return the names of the units whose results a step does not owe.
+
+    An outcome that claims more failures than the request allows, or failures of units that the step does not have, is
+    not believed in any of them.
+    """
+    claimed = frozenset(unit.name for unit in failed_here(context))
+    own = set(step_units(context.request))
+    believed = claimed if len(claimed) <= allowed_failures(context.request) and claimed <= own else frozenset()
+    return believed | {unit.name for unit in failed_before(context)}
+
+
+def failed_here(context: GateContext) -> tuple[UnitRecord, ...]:
+    """Return the units that the step's sealed outcome marks as failed."""
+    return tuple(unit for unit in context.outcome.units if unit.how == "failed")
+
+
+def failed_before(context: GateContext) -> tuple[UnitRecord, ...]:
+    """Return the embeddings of Plan 1a that Plan 1b cannot score because they failed there."""
+    request = context.request
+    sealed = request.upstream.get(f"{request.checkpoint}/plan1a")
+    if request.stage != "plan1b" or writes_embeddings(request) or sealed is None:
+        return ()
+    try:
+        units = read_outcome(context.run, sealed).units
+    except ValueError:
+        return ()  # `artifact_integrity` reports it
+    wanted = {
+        embedding_unit(entry.tag, method, k)
+        for entry in request.study.preprocess
+        for method, k in request.k_by_method.items()
+        if method in request.study.methods
+    }
+    return tuple(unit for unit in units if unit.how == "failed" and unit.name in wanted)

@@ -1,0 +1,43 @@
+"""Select the genes of one preprocess as a unit of work, or take what an earlier selection left in the run's cache."""
+
+from pathlib import PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stagewright.stages.cohort.load import Cohort
+from stagewright.stages.gene_log import gene_log
+from stagewright.stages.matrix_inputs import matrix_inputs
+from stagewright.stages.preprocess.select import select_genes
+from stagewright.stages.protocol import StageContext, Unit
+from stagewright.stages.unit_cache import UnitInputs
+from stagewright.state.artifacts import ArtifactWriter
+from stagewright.state.spec.preprocess import Preprocess
+
+__all__ = ["genes_of"]
+
+
+def genes_of(context: StageContext, cohort: Cohort, entry: Preprocess, place: PurePosixPath) -> NDArray[np.bool_]:
+    """Return which genes an entry keeps of a cohort, shape (n_genes,); `gene_log.json` becomes an artifact at `place`.
+
+    Raises
+    ------
+    UnitFailed
+        When no genes can be selected. No step can do without: such a failure is never tolerated.
+    """
+    # Plan 0 has one preprocess only, which nobody can leave out.
+    unit = Unit(f"{entry.tag}/genes", preprocess=None if context.request.stage == "plan0" else entry.tag)
+    with context.unit(unit, UnitInputs("genes", matrix_inputs(context.request, cohort, entry))) as work:
+        if not work.reused:
+            selection = select_genes(entry, cohort)
+            log = gene_log(entry.tag, selection, cohort.var_names)
+            work.value = [*map(int, np.flatnonzero(selection.mask))]
+
+            def save(writer: ArtifactWriter) -> None:
+                writer.write_json(PurePosixPath("gene_log.json"), log)
+
+            work.write(save)
+        work.put_into(context.artifacts, place)
+        mask = np.zeros(len(cohort.var_names), dtype=np.bool_)
+        mask[np.asarray(work.value, dtype=np.intp)] = True
+    return mask

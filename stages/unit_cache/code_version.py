@@ -1,0 +1,85 @@
+"""The version of the code that a kind of unit depends on: a digest of its source files, and its packages' versions.
+
+Named part by part, so that whoever asks why a unit ran again is told which part changed.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
+
+__all__ = ["Kind", "code_version"]
+
+Kind = Literal["genes", "fit", "paths", "cv", "command"]
+ROOMS = Path(__file__).parents[2]
+NUMERICS = ("numpy", "scipy", "scikit-learn", "numba")
+GENES = (*NUMERICS, "scanpy", "scikit-misc", "anndata")
+"""With those that choose highly variable genes and read the counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Code:
+    """What a kind depends on.
+
+    Attributes
+    ----------
+    sources
+        Files, and folders with all the Python files in them, relative to the folder of the rooms.
+    packages
+        Names of distributions.
+    """
+
+    sources: tuple[str, ...]
+    packages: tuple[str, ...] = NUMERICS
+
+
+CODE: Mapping[Kind, _Code] = MappingProxyType(
+    {
+        "genes": _Code(("stages/cohort", "stages/preprocess", "stages/gene_log.py", "stages/gene_unit.py"), GENES),
+        "fit": _Code(
+            ("stages/cohort", "stages/preprocess", "stages/reduction", "stages/fits.py", "stages/files.py"), GENES
+        ),
+        "paths": _Code(
+            ("stages/classify", "stages/plan1a.py", "stages/plan1_tables.py", "stages/plan1_grid.py"),
+            (*NUMERICS, "pandas"),
+        ),
+        "cv": _Code(
+            ("stages/classify", "stages/plan1b.py", "stages/plan1_tables.py", "stages/plan1_grid.py"),
+            (*NUMERICS, "pandas", "pyarrow"),
+        ),
+        "command": _Code(("stages/command.py",), ()),
+    }
+)
+
+
+@lru_cache
+def code_version(kind: Kind) -> Mapping[str, str]:
+    """Return the digest of each source and the version of each package that a kind depends on.
+
+    Computed once in a process: the code that was loaded is the code that runs, whatever happens to its files.
+    """
+    code = CODE[kind]
+    digests = {source: _digest(ROOMS / source) for source in code.sources}
+    return MappingProxyType(digests | {package: _installed(package) for package in code.packages})
+
+
+def _digest(source: Path) -> str:
+    """Return the sha256 over a file, or over the names and contents of a folder's Python files."""
+    files = sorted(source.rglob("*.py")) if source.is_dir() else [source]
+    digest = hashlib.sha256()
+    for file in files:
+        content = file.read_bytes()
+        digest.update(f"{file.relative_to(source.parent).as_posix()} {len(content)}\n".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def _installed(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

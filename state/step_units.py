@@ -1,0 +1,88 @@
+"""Which units of work a step consists of, from its request alone. Stages name their units so; gates count them so."""
+
+import math
+from collections.abc import Iterator
+
+from stagewright.state.spec.effective import EffectiveStudy
+from stagewright.state.spec.reduction import SEED_INVARIANT
+from stagewright.state.step_request import StepRequest
+
+__all__ = [
+    "allowed_failures",
+    "cell_unit",
+    "embedding_unit",
+    "fit_unit",
+    "gene_selections",
+    "seeds_of",
+    "step_units",
+    "writes_embeddings",
+]
+
+ROUNDING = 1e-9
+"""A share times a count may miss a whole number by rounding: 0.1 * 30 is 3.0000000000000004."""
+WHOLE = ("plan0", "plan1a", "plan1b")
+"""Stages that may lose a unit and still have a result."""
+
+
+def fit_unit(method: str, k: int, seed: int) -> str:
+    """Return the name of one fit of Plan 0, e.g. ``fa/k_20/seed_1``."""
+    return f"{method}/k_{k}/seed_{seed}"
+
+
+def embedding_unit(tag: str, method: str, k: int) -> str:
+    """Return the name of one embedding of Plan 1, e.g. ``hvg_3000/fa/k_20``."""
+    return f"{tag}/{method}/k_{k}"
+
+
+def cell_unit(stage: str, tag: str, method: str) -> str:
+    """Return the name of one cell of the classification grid, e.g. ``hvg_3000/fa/paths``."""
+    return f"{tag}/{method}/{'paths' if stage == 'plan1a' else 'cv'}"
+
+
+def seeds_of(study: EffectiveStudy, method: str) -> tuple[int, ...]:
+    """Return the seeds that Plan 0 fits a method with."""
+    return study.seeds[:1] if method in SEED_INVARIANT else study.seeds
+
+
+def writes_embeddings(request: StepRequest) -> bool:
+    """Return whether the step writes `adata_with_dr.h5ad` itself and does not read an earlier step's."""
+    return request.stage == "plan1a" or (
+        request.stage == "plan1b" and f"{request.checkpoint}/plan1a" not in request.upstream
+    )
+
+
+def step_units(request: StepRequest) -> tuple[str, ...]:
+    """Return the names of a step's units; a command is one unit, named as its stage.
+
+    A method without a chosen K has no embedding among them: the step cannot do it, which is another's to report.
+    """
+    return tuple(_names(request))
+
+
+def gene_selections(request: StepRequest) -> int:
+    """Return how many selections of genes a step makes beside its units: none of them may fail."""
+    if request.stage == "plan0":
+        return 1
+    return len(request.study.preprocess) if request.stage in WHOLE and writes_embeddings(request) else 0
+
+
+def allowed_failures(request: StepRequest) -> int:
+    """Return how many units of a step may fail for good with the step still executed."""
+    if request.stage not in WHOLE:
+        return 0
+    return math.ceil(request.failed_units * len(step_units(request)) - ROUNDING)
+
+
+def _names(request: StepRequest) -> Iterator[str]:
+    study = request.study
+    if request.stage == "plan0":
+        for method, ks in study.ks.items():
+            yield from (fit_unit(method, k, seed) for k in ks for seed in seeds_of(study, method))
+    elif request.stage in ("plan1a", "plan1b"):
+        for tag in (entry.tag for entry in study.preprocess):
+            if writes_embeddings(request):
+                known = [method for method in study.methods if method in request.k_by_method]
+                yield from (embedding_unit(tag, method, request.k_by_method[method]) for method in known)
+            yield from (cell_unit(request.stage, tag, method) for method in study.methods)
+    else:
+        yield request.stage
