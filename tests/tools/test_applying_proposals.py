@@ -41,7 +41,7 @@ def test_a_k_above_the_rank_is_lowered_and_the_step_runs(call: Call, plan: Plan)
     )
     reply = call("execute_stage", run_id=run_id, wait_s=120)
     blocked = reply["blocked"]
-    assert (blocked["kind"], blocked["unit"]) == ("spec", "pca/k_4/seed_1")
+    assert (blocked["kind"], blocked["unit"]) == ("spec", "pca/k_20/seed_1")
     first = blocked["proposals"][0]
     assert first["what"] == "lower K=20 for pca to 12, the largest that these data allow"
     assert reply["next"]["arguments"]["proposal"] == 0
