@@ -79,9 +79,26 @@ class _Server(MCPServer[None]):
         """Return the tools as clients see them."""
         tools = await super().list_tools()
         return [
-            tool.model_copy(update={"input_schema": tool.input_schema | {"additionalProperties": False}})
+            tool.model_copy(
+                update={
+                    "input_schema": tool.input_schema | {"additionalProperties": False},
+                    "output_schema": _without_titles(tool.output_schema),
+                },
+            )
             for tool in tools
         ]
+
+
+def _without_titles(schema: Any) -> Any:  # noqa: ANN401 - JSON, as the schema library gives it
+    """Return a schema without the titles that repeat its names, and with the first line of each description."""
+    if isinstance(schema, list):
+        return [_without_titles(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    kept = {key: value for key, value in schema.items() if not (key == "title" and isinstance(value, str))}
+    if isinstance(kept.get("description"), str):
+        kept["description"] = kept["description"].split("\n")[0]
+    return {key: _without_titles(value) for key, value in kept.items()}
 
 
 class _StrictArguments(Extension):

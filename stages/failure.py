@@ -1,21 +1,14 @@
-"""Say of a failure whether trying again can help, and which unit of work it belongs to."""
+"""Say of a failure what kind it is, and which unit of work it belongs to."""
 
-import errno
 from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from stagewright.stages.protocol import Killed, UnitFailed
-from stagewright.state.records import Record
+from stagewright.stages.failure_table import FAILURES, kind_of
+from stagewright.stages.protocol import UnitFailed
+from stagewright.state.records import FailureKind, Record
 
 __all__ = ["Failure", "describe_failure", "killed"]
-
-# What the environment did, and may not do again. Everything else (bad data, a bad spec, a numerical failure, a bug)
-# gives the same result on the next try.
-TRANSIENT_ERRNO = frozenset(
-    {errno.EAGAIN, errno.EBUSY, errno.EINTR, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.ESTALE}
-    | {errno.ETIMEDOUT, errno.ENOMEM},
-)
 
 
 class Failure(Record):
@@ -25,14 +18,30 @@ class Failure(Record):
     ----------
     unit
         The unit's name, where the failure belongs to one, and what it was about in the fields after it.
+    n_cells, n_genes, n_nonzero
+        How much data the step was at work on, where it had been loaded.
     """
 
     error: str
-    transient: bool
+    kind: FailureKind
     unit: str | None = None
     method: str | None = None
     k: int | None = None
     preprocess: str | None = None
+    n_cells: int | None = None
+    n_genes: int | None = None
+    n_nonzero: int | None = None
+
+    @property
+    def transient(self) -> bool:
+        """Whether another try may succeed."""
+        return FAILURES[self.kind].transient
+
+    def may_retry(self, failed_as: tuple[FailureKind, ...], retries: int) -> bool:
+        """Return whether the step may be tried again, after the failures that it has had since the last decision."""
+        bound = FAILURES[self.kind].at_most
+        within = bound is None or failed_as.count(self.kind) < bound
+        return self.transient and within and len(failed_as) < retries
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +51,15 @@ class _Cause:
 
 
 def describe_failure(error: BaseException) -> Failure:
-    """Return what failed and whether another try may succeed."""
+    """Return what failed, of what kind it is, and in which unit."""
     cause = _cause(error)
-    kind = type(cause.error).__name__
-    return Failure.model_validate(
-        cause.about | {"error": f"{kind}: {cause.error}", "transient": _is_transient(cause.error)},
-    )
+    name = type(cause.error).__name__
+    return Failure.model_validate(cause.about | {"error": f"{name}: {cause.error}", "kind": kind_of(cause.error)})
 
 
 def killed(signal_name: str) -> Failure:
     """Return the failure of a worker that a signal ended: from outside, or for want of memory."""
-    return Failure(error=f"the worker was ended by {signal_name}", transient=True)
+    return Failure(error=f"the worker was ended by {signal_name}", kind="killed")
 
 
 def _cause(error: BaseException) -> _Cause:
@@ -61,9 +68,3 @@ def _cause(error: BaseException) -> _Cause:
         about: dict[str, JsonValue] = {"unit": unit.name, "method": unit.method, "k": unit.k}
         return _Cause(error.__cause__, about | {"preprocess": unit.preprocess})
     return _Cause(error, {})
-
-
-def _is_transient(error: BaseException) -> bool:
-    if isinstance(error, MemoryError | Killed):
-        return True
-    return isinstance(error, OSError) and error.errno in TRANSIENT_ERRNO

@@ -1,8 +1,8 @@
 """The supervisor: sees one step's attempts through to the ledger, whatever becomes of the server that started it.
 
-It holds the attempt's `alive.lock`, starts the worker in a process group of its own, watches wall-clock time and the
-memory of the whole process tree, ends the tree when a limit is passed or the run was stopped, publishes the artifacts
-and commits the outcome. A transient failure is tried again with back-off while the step has retries left.
+It holds the attempt's `alive.lock`, starts the worker in a process group of its own, watches wall-clock time, output
+and the memory of the whole process tree, ends the tree when a limit is passed or the run was stopped, publishes the
+artifacts and commits the outcome. A failure that may pass is tried again with back-off while the step has retries left.
 """
 
 import signal
@@ -10,32 +10,32 @@ from pathlib import Path
 
 import stamina
 
+from stagewright.stages.back_off import wait_until_stopped, with_jitter
+from stagewright.stages.failed_attempt import blocked_by, finished
 from stagewright.stages.failure import Failure, killed
-from stagewright.stages.proposals import propose, propose_more_budget
-from stagewright.stages.worker_command import worker_command
+from stagewright.stages.failure_table import kind_of
+from stagewright.stages.worker_command import NO_REPORT, worker_command
 from stagewright.stages.worker_process import WorkerEnding, run_worker
 from stagewright.state.artifacts import Outcome, publish, read_outcome
-from stagewright.state.attempts import FAILURE, RESULT, TRACEBACK, WORKER_LOG, open_attempt, tail_lines
-from stagewright.state.canonical import digest_file
-from stagewright.state.events import AttemptFinished, AttemptStarted
+from stagewright.state.attempts import CANCEL, FAILURE, RESULT, open_attempt
+from stagewright.state.events import AttemptStarted
 from stagewright.state.ledger import Ledger, Transition
 from stagewright.state.lock import hold_alive
-from stagewright.state.records import Blocked, Proposal
+from stagewright.state.records import UnitTally
 from stagewright.state.run_directory import RunDirectory
-from stagewright.state.run_state import RunState, split_step
-from stagewright.state.spec import effective_study, load_spec
+from stagewright.state.run_state import split_step
 from stagewright.state.step_request import StepRequest
 from stagewright.state.units import format_bytes, format_seconds
 
 __all__ = ["supervise"]
 
 COMMIT_WAIT_S = 600.0
-LAST_LINES = 12
-ERROR_CHARS = 600
+DISK_PATIENCE_S = 300.0
+"""How long a finished attempt waits for a disk that refuses to take its outcome."""
 
 
-class _TryAgain(Exception):  # noqa: N818 - not an error: it tells stamina to wait and go on
-    """The attempt failed in a way that another may not, and the step has retries left."""
+class _TryAgain(Exception):  # noqa: N818 - not an error: it tells stamina to go on
+    """The attempt failed in a way that another may not, and the back-off is over."""
 
 
 def supervise(run: RunDirectory, request: StepRequest) -> None:
@@ -44,44 +44,69 @@ def supervise(run: RunDirectory, request: StepRequest) -> None:
     The caller has committed `attempt_started` and holds the attempt's `alive.lock` for this process.
     """
     ledger = Ledger(run)
-    retries_left = request.limits.retries - ledger.fold().tries
+    current = request
     tries = stamina.retry_context(
-        on=_TryAgain,
-        attempts=max(1, retries_left + 1),
+        on=lambda error: 0.0 if isinstance(error, _TryAgain) else False,  # waited already, where a stop is heard
+        attempts=request.limits.retries + 1,
         timeout=None,
         wait_initial=0.5,
         wait_max=30.0,
-        wait_jitter=0.5,
+        wait_jitter=0.0,
     )
-    current = request
     for one in tries:
         with one:
-            if one.num > 1:
-                retry = _open_retry(ledger, current)
-                if retry is None:
-                    return
-                current = retry
-            _attempt(ledger, current)
+            retry_in_s = _attempt(ledger, current, with_jitter(one.next_wait))
+            if retry_in_s is None:
+                return
+            cancel = ledger.run.attempt(current.attempt, current.step) / CANCEL
+            if wait_until_stopped(cancel, retry_in_s):
+                return
+            retry = _open_retry(ledger, current)
+            if retry is None:
+                return
+            current = retry
+            raise _TryAgain
 
 
-def _attempt(ledger: Ledger, request: StepRequest) -> None:
+def _attempt(ledger: Ledger, request: StepRequest, back_off_s: float) -> float | None:
+    """Run one attempt and commit how it ended; return the seconds to the next one, None when there is none."""
     folder = ledger.run.attempt(request.attempt, request.step)
     ending = run_worker(folder, request)
-    with ledger.transition(wait_s=COMMIT_WAIT_S) as transition:
-        if transition.state.status == "stopped":
-            transition.commit(_finished(request, ending, "cancelled", "cancelled: the run was stopped"))
-            return
-        if ending.exit_status == 0 and ending.over is None:
-            failure = _publish(transition, ledger.run, folder, request, ending)
-        else:
-            failure = ending.over or _failure_of(folder, ending)
+    patience = stamina.retry_context(
+        on=lambda error: isinstance(error, OSError) and kind_of(error) in ("disk_full", "storage"),
+        attempts=None,
+        timeout=DISK_PATIENCE_S,
+        wait_initial=0.2,
+        wait_max=10.0,
+    )
+    for one in patience:
+        with one, ledger.transition(wait_s=COMMIT_WAIT_S) as transition:
+            return _settle(transition, ledger.run, request, ending, back_off_s)
+    raise RuntimeError("stamina gives at least one try")
+
+
+def _settle(
+    transition: Transition, run: RunDirectory, request: StepRequest, ending: WorkerEnding, back_off_s: float
+) -> float | None:
+    state, folder = transition.state, run.attempt(request.attempt, request.step)
+    if state.status == "stopped":
+        transition.commit(finished(request, ending, "cancelled", "cancelled: the run was stopped"))
+        return None
+    if ending.exit_status == 0 and ending.over is None:
+        failure = _publish(transition, run, folder, request, ending)
         if failure is None:
-            return
-        retrying = failure.transient and transition.state.tries < request.limits.retries
-        retrying = retrying and ending.elapsed_s < request.limits.runtime_s
-        _commit_failure(transition, ledger.run, request, ending, failure, retrying=retrying)
-    if retrying:
-        raise _TryAgain
+            return None
+    else:
+        failure = ending.over or _failure_of(folder, ending)
+    retrying = failure.may_retry(state.failed_as, request.limits.retries)
+    retrying = retrying and ending.elapsed_s < request.limits.runtime_s
+    blocked = blocked_by(failure, run, request, ending, state)
+    again = f"; tried again in {format_seconds(back_off_s)}" if retrying else ""
+    event = finished(request, ending, "failed", f"failed: {blocked.error} [{failure.kind}]{again}")
+    then = {"retry_in_s": round(back_off_s, 3)} if retrying else {"blocked": blocked}
+    update = {"failure": failure.kind, "transient": failure.transient, "will_retry": retrying, **then}
+    transition.commit(event.model_copy(update=update))
+    return back_off_s if retrying else None
 
 
 def _publish(
@@ -91,27 +116,41 @@ def _publish(
     request: StepRequest,
     ending: WorkerEnding,
 ) -> Failure | None:
-    """Publish and commit an attempt that ended well; return the failure if publishing was not possible."""
+    """Publish and commit an attempt that ended well; return the failure if its report cannot be used.
+
+    Raises
+    ------
+    OSError
+        When the disk refuses. Called again, publishing goes on where it was.
+    """
     try:
         outcome = Outcome.model_validate_json((folder / RESULT).read_bytes())
         others = [sealed for step, sealed in transition.state.sealed.items() if _is_beside(step, request.step)]
         kept = [item.path for sealed in others for item in read_outcome(run.path, sealed.artifacts).artifacts]
         sealed = publish(run.path, folder, outcome, kept=kept)
-    except (OSError, ValueError) as error:
-        return Failure(error=f"the results could not be published: {error}", transient=isinstance(error, OSError))
-    (folder / RESULT).unlink()  # outcome.json says the same, and is what the ledger seals
-    event = _finished(request, ending, "executed", f"executed; {sealed.count} artifacts, {format_bytes(sealed.bytes)}")
+    except (FileNotFoundError, ValueError) as error:
+        return Failure(error=f"the results could not be published: {error}", kind="bug")
+    tally = UnitTally(
+        ran=sum(unit.how == "ran" for unit in outcome.units),
+        reused=sum(unit.how == "reused" for unit in outcome.units),
+        failed=sum(unit.how == "failed" for unit in outcome.units),
+    )
+    reused = f", {tally.reused} of {len(outcome.units)} units reused" if tally.reused else ""
+    failed = f", {tally.failed} units failed as the spec allows" if tally.failed else ""
+    what = f"executed; {sealed.count} artifacts, {format_bytes(sealed.bytes)}{reused}{failed}"
     transition.commit(
-        event.model_copy(
+        finished(request, ending, "executed", what).model_copy(
             update={
                 "artifacts": sealed,
                 "metrics": outcome.metrics,
                 "k_by_method": outcome.k_by_method,
                 "k_shortlist": outcome.k_shortlist,
                 "configurations": outcome.configurations,
+                "units": tally,
             },
         ),
     )
+    (folder / RESULT).unlink(missing_ok=True)  # outcome.json says the same, and is what the ledger seals
     return None
 
 
@@ -119,81 +158,23 @@ def _is_beside(step: str, other: str) -> bool:
     return step != other and split_step(step)[0] == split_step(other)[0]
 
 
-def _commit_failure(
-    transition: Transition,
-    run: RunDirectory,
-    request: StepRequest,
-    ending: WorkerEnding,
-    failure: Failure,
-    *,
-    retrying: bool,
-) -> None:
-    folder = run.attempt(request.attempt, request.step)
-    error = failure.error if len(failure.error) <= ERROR_CHARS else failure.error[:ERROR_CHARS] + "..."
-    event = _finished(request, ending, "failed", f"failed: {error}")
-    trace = folder / TRACEBACK  # the error in full
-    blocked = Blocked(
-        error=error,
-        traceback=trace.relative_to(run.path).as_posix() if trace.exists() else None,
-        last_lines=tail_lines(folder / WORKER_LOG, LAST_LINES),
-        proposals=_proposals(failure, _with_whole_grid(run, request, transition.state), ending, transition.state),
-    )
-    update = {"transient": failure.transient, "will_retry": retrying, "blocked": None if retrying else blocked}
-    transition.commit(event.model_copy(update=update))
-
-
-def _proposals(failure: Failure, request: StepRequest, ending: WorkerEnding, state: RunState) -> tuple[Proposal, ...]:
-    used_s = state.runtime_used_s + ending.elapsed_s
-    short = {
-        "runtime": ending.elapsed_s >= request.limits.runtime_s,
-        "memory": ending.peak_rss_bytes > request.limits.memory_bytes,
-    }
-    more = propose_more_budget(state.effective_limits, used_s, request.caps.runtime_s, request.caps.memory_bytes)
-    needed = [proposal for proposal in more if any(short[name] for name in proposal.adjustments)]
-    return (*needed, *propose(failure, request))
-
-
-def _with_whole_grid(run: RunDirectory, request: StepRequest, state: RunState) -> StepRequest:
-    """Return the request with the grid of all checkpoints: an adjustment holds for those to come as well.
-
-    A smoke run sweeps two K of each method; leaving out one of them must not leave out those that it never tried.
-    """
-    if not run.spec.is_file() or digest_file(run.spec) != state.spec_sha256:
-        return request  # the run does not go on until what was sealed is restored
-    whole = load_spec(run.spec).model_copy(update={"checkpoints": {}})
-    return request.model_copy(update={"study": effective_study(whole, state.adjustments, "C")})
-
-
-def _finished(request: StepRequest, ending: WorkerEnding, outcome: str, what: str) -> AttemptFinished:
-    used = f"in {format_seconds(ending.elapsed_s)}, peak {format_bytes(ending.peak_rss_bytes)}"
-    return AttemptFinished.model_validate(
-        {
-            "message": f"{request.step} attempt {request.attempt} {what} ({used})",
-            "step": request.step,
-            "actor": "supervisor",
-            "attempt": request.attempt,
-            "outcome": outcome,
-            "exit_status": ending.exit_status,
-            "elapsed_s": round(ending.elapsed_s, 3),
-            "peak_rss_bytes": ending.peak_rss_bytes,
-        },
-    )
-
-
 def _open_retry(ledger: Ledger, failed: StepRequest) -> StepRequest | None:
     """Open the next attempt at the same step and return its request; None when the run was stopped meanwhile."""
     with ledger.transition(wait_s=COMMIT_WAIT_S) as transition:
-        if transition.state.status != "running":
+        state = transition.state
+        if state.status != "running":
             return None
-        spent = transition.state.runtime_used_s
-        left = max(1.0, transition.state.effective_limits.runtime_s - spent)
-        limits = failed.limits.model_copy(update={"runtime_s": left})
-        request = failed.model_copy(update={"attempt": failed.attempt + 1, "limits": limits})
+        left = max(1.0, state.effective_limits.runtime_s - state.runtime_used_s)
+        # Results do not depend on the number of workers, memory does.
+        workers = max(1, failed.workers // 2) if state.failed_as[-1:] == ("out_of_memory",) else failed.workers
+        limits = failed.limits.model_copy(update={"runtime_s": min(left, failed.caps.runtime_s)})
+        request = failed.model_copy(update={"attempt": failed.attempt + 1, "limits": limits, "workers": workers})
         folder, digest = open_attempt(ledger.run, request)
         hold_alive(folder / "alive.lock")  # held until this process ends
+        fewer = "" if workers == failed.workers else f", {workers} units side by side instead of {failed.workers}"
         transition.commit(
             AttemptStarted(
-                message=f"{request.step} attempt {request.attempt} started (a retry)",
+                message=f"{request.step} attempt {request.attempt} started (a retry{fewer})",
                 step=request.step,
                 actor="supervisor",
                 attempt=request.attempt,
@@ -212,4 +193,6 @@ def _failure_of(folder: Path, ending: WorkerEnding) -> Failure:
         status = ending.exit_status
         if status is not None and status < 0:
             return killed(signal.Signals(-status).name)
-        return Failure(error=f"the worker ended with status {status} and left no report", transient=True)
+        if status == NO_REPORT:
+            return Failure(error="the disk took neither the worker's results nor its report", kind="disk_full")
+        return Failure(error=f"the worker ended with status {status} and left no report", kind="killed")

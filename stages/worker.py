@@ -6,15 +6,19 @@ that happens, the pipe closes and the worker ends itself and what it started.
 
 import math
 import shutil
+import sys
 import traceback
 from pathlib import Path
 
 from stagewright.stages.catalogue import count_units, load_stage
 from stagewright.stages.failure import describe_failure
+from stagewright.stages.process_tree import adopt_orphans
 from stagewright.stages.progress import Progress
 from stagewright.stages.protocol import StageContext
-from stagewright.state.artifacts import ArtifactWriter, Outcome
-from stagewright.state.attempts import FAILURE, PROGRESS, REQUEST, RESULT, TRACEBACK
+from stagewright.stages.worker_command import NO_REPORT
+from stagewright.stages.worker_limits import limit_myself
+from stagewright.state.artifacts import ArtifactWriter, Outcome, UnitRecord
+from stagewright.state.attempts import FAILURE, PROGRESS, RESULT, TRACEBACK, read_request
 from stagewright.state.snapshot import write_atomically
 from stagewright.state.step_request import StepRequest
 
@@ -22,25 +26,39 @@ __all__ = ["work"]
 
 
 def work(attempt: Path) -> int:
-    """Do the work that `request.json` of an attempt asks for and return the exit status: 0 done, 1 failed.
+    """Do the work that `request.json` of an attempt asks for and return the exit status.
+
+    That is 0 when it is done, 1 when it failed, and `NO_REPORT` when the disk did not take the report of that.
 
     Parameters
     ----------
     attempt
         The attempt's folder, ``<run>/attempts/NNNN_<checkpoint>_<stage>``.
     """
+    adopt_orphans()
     try:
-        outcome = _run_stage(attempt)
+        request = read_request(attempt)
+        limit_myself(request.limits.memory_bytes)
+        outcome = _run_stage(attempt, request)
+        write_atomically(attempt / RESULT, outcome.model_dump_json(exclude_none=True) + "\n")
     except Exception as error:  # noqa: BLE001 - the rim: whatever it was becomes the attempt's recorded failure
-        (attempt / TRACEBACK).write_text(traceback.format_exc(), encoding="utf-8")
-        write_atomically(attempt / FAILURE, describe_failure(error).model_dump_json(indent=1) + "\n")
-        return 1
-    write_atomically(attempt / RESULT, outcome.model_dump_json(exclude_none=True) + "\n")
+        return _report(attempt, error, traceback.format_exc())
     return 0
 
 
-def _run_stage(attempt: Path) -> Outcome:
-    request = StepRequest.model_validate_json((attempt / REQUEST).read_bytes())
+def _report(attempt: Path, error: Exception, trace: str) -> int:
+    """Write the failure down and return the exit status; a disk that does not take the report has one of its own."""
+    failure = describe_failure(error)
+    try:
+        (attempt / TRACEBACK).write_text(trace, encoding="utf-8")
+        write_atomically(attempt / FAILURE, failure.model_dump_json(indent=1) + "\n")
+    except OSError:
+        sys.stderr.write(trace)
+        return NO_REPORT
+    return 1
+
+
+def _run_stage(attempt: Path, request: StepRequest) -> Outcome:
     staging = attempt / "staging"
     if staging.exists():
         shutil.rmtree(staging)
@@ -62,7 +80,9 @@ def _run_stage(attempt: Path) -> Outcome:
         configurations=result.configurations,
         skipped=result.skipped,
         notes=result.notes,
-        units=context.progress.elapsed,
+        units=tuple(
+            UnitRecord(name=name, how="ran", elapsed_s=seconds) for name, seconds in context.progress.elapsed.items()
+        ),
         n_cells=result.n_cells,
         trials=result.trials,
     )

@@ -6,7 +6,10 @@ from pathlib import Path
 
 from stagewright.state.threads import PINNED_THREADS
 
-__all__ = ["pinned_environment", "worker_command"]
+__all__ = ["NO_REPORT", "pinned_environment", "worker_command"]
+
+NO_REPORT = 74
+"""A worker's exit status when the disk took neither its results nor its report (EX_IOERR of sysexits.h)."""
 
 
 def worker_command(attempt: Path) -> list[str]:

@@ -1,16 +1,19 @@
 """The worker's process: started in a session of its own, watched, and ended with everything that it started."""
 
 import os
-import signal
 import subprocess
+import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 
+from stagewright.stages.capped_log import CappedLog
 from stagewright.stages.failure import Failure
+from stagewright.stages.process_tree import ATTEMPT_VARIABLE, adopt_orphans, end_tree, memory_of, reap_orphans, tree_of
 from stagewright.stages.worker_command import pinned_environment, worker_command
 from stagewright.state.attempts import CANCEL, FAILURE, RESULT, TRACEBACK, WORKER_LOG
 from stagewright.state.lifeline import VARIABLE, lifeline
@@ -23,6 +26,9 @@ POLL_S = 0.05
 LATER_POLL_S = 0.25
 SIGN_OF_LIFE_S = 1.0
 GRACE_S = 2.0
+DRAIN_S = 5.0
+NEAR = 0.5
+"""From this share of the memory limit on, the tree is measured as often as at the start."""
 
 
 @dataclass(slots=True)
@@ -33,6 +39,8 @@ class WorkerEnding:
     ----------
     exit_status
         As `subprocess` has it: minus the signal's number when a signal ended it.
+    output_bytes
+        What it and its children printed.
     over
         Which limit was passed, when the worker was ended for it.
     seen
@@ -42,6 +50,7 @@ class WorkerEnding:
     exit_status: int | None = None
     elapsed_s: float = 0.0
     peak_rss_bytes: int = 0
+    output_bytes: int = 0
     over: Failure | None = None
     seen: set[psutil.Process] = field(default_factory=set)
 
@@ -50,87 +59,90 @@ def run_worker(folder: Path, request: StepRequest) -> WorkerEnding:
     """Run the worker of an attempt to its end, or to its limits, and leave no process of it."""
     started = time.monotonic()
     ending = WorkerEnding()
+    adopt_orphans()
     for stale in (RESULT, FAILURE, TRACEBACK):
         (folder / stale).unlink(missing_ok=True)
-    with lifeline() as reading, (folder / WORKER_LOG).open("ab") as log:
+    log = CappedLog(folder / WORKER_LOG)
+    with lifeline() as reading:
         worker = subprocess.Popen(  # noqa: S603 - our own module, no shell
             worker_command(folder),
             stdin=subprocess.DEVNULL,
-            stdout=log,
+            stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            bufsize=0,
             pass_fds=(reading,),
             start_new_session=True,
-            env=pinned_environment() | {VARIABLE: str(reading)},
+            env=pinned_environment() | {VARIABLE: str(reading), ATTEMPT_VARIABLE: str(folder)},
             cwd=folder,
         )
-        try:
-            _watch(worker, folder, request, started, ending)
-        finally:
-            _end_tree(worker, ending.seen)
+        with _drained(worker, log):
+            try:
+                _watch(worker, folder, request, log, started, ending)
+            finally:
+                end_tree(worker, ending.seen, folder, GRACE_S)
     ending.exit_status = worker.returncode
+    ending.output_bytes = log.total
     ending.elapsed_s = time.monotonic() - started
     return ending
+
+
+@contextmanager
+def _drained(worker: subprocess.Popen[bytes], log: CappedLog) -> Iterator[None]:
+    """Take what the worker prints on another thread: a full pipe would hold it up."""
+    if worker.stdout is None:
+        raise RuntimeError("the pipe was asked for")
+    drain = threading.Thread(target=log.drain, args=(worker.stdout,), daemon=True)
+    drain.start()
+    try:
+        yield
+    finally:
+        drain.join(DRAIN_S)
+        if not drain.is_alive():
+            worker.stdout.close()
 
 
 def _watch(
     worker: subprocess.Popen[bytes],
     folder: Path,
     request: StepRequest,
+    log: CappedLog,
     started: float,
     ending: WorkerEnding,
 ) -> None:
     """Return when the worker has ended by itself, or has to be ended."""
     signs_of_life = 0
+    limit = request.limits.memory_bytes
     while worker.poll() is None:
-        tree = _tree(worker.pid)
+        tree = tree_of(worker.pid)
         ending.seen.update(tree)
-        ending.peak_rss_bytes = max(ending.peak_rss_bytes, _rss(tree))
+        used = memory_of(tree, limit)
+        ending.peak_rss_bytes = max(ending.peak_rss_bytes, used)
         elapsed_s = time.monotonic() - started
         if elapsed_s // SIGN_OF_LIFE_S > signs_of_life:
             signs_of_life += 1
             os.utime(folder / "alive.lock")  # tells how long an attempt lived whose supervisor was killed
+            ending.seen = {process for process in ending.seen if process.is_running()}
+            reap_orphans(worker.pid)
         if (folder / CANCEL).exists():
             return
-        if elapsed_s > request.limits.runtime_s:
-            limit = format_seconds(request.limits.runtime_s)
-            ending.over = Failure(error=f"the run-time budget is used up: {limit} were left for it", transient=False)
-            return
-        if ending.peak_rss_bytes > request.limits.memory_bytes:
-            used, limit = format_bytes(ending.peak_rss_bytes), format_bytes(request.limits.memory_bytes)
-            ending.over = Failure(error=f"the memory budget was passed: {used} of {limit}", transient=False)
+        ending.over = _over(request, elapsed_s, used, log.total)
+        if ending.over is not None:
             return
         with suppress(subprocess.TimeoutExpired):
-            # Walking the process tree costs more the more processes the machine has: often only at the start.
-            worker.wait(POLL_S if elapsed_s < GRACE_S else LATER_POLL_S)
+            # Walking the process tree costs more the more processes the machine has: often only where it matters.
+            worker.wait(POLL_S if elapsed_s < GRACE_S or used > NEAR * limit else LATER_POLL_S)
 
 
-def _tree(pid: int) -> list[psutil.Process]:
-    """Return a process and its descendants."""
-    try:
-        parent = psutil.Process(pid)
-        return [parent, *parent.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return []
-
-
-def _rss(tree: list[psutil.Process]) -> int:
-    """Return the resident bytes of some processes."""
-    total = 0
-    for process in tree:
-        with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-            total += process.memory_info().rss
-    return total
-
-
-def _end_tree(worker: subprocess.Popen[bytes], seen: set[psutil.Process]) -> None:
-    """End the worker's process group, and what was seen to leave it: ask first, then kill."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(worker.pid, signal.SIGTERM)
-    with suppress(subprocess.TimeoutExpired):
-        worker.wait(GRACE_S)
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(worker.pid, signal.SIGKILL)
-    for process in seen:
-        with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-            process.kill()  # only if it is still the process that was seen
-    worker.wait()
+def _over(request: StepRequest, elapsed_s: float, used: int, printed: int) -> Failure | None:
+    """Return which limit was passed, if one was."""
+    limits = request.limits
+    if elapsed_s > limits.runtime_s:
+        left = format_seconds(limits.runtime_s)
+        return Failure(error=f"the run-time budget is used up: {left} were left for it", kind="runtime_budget")
+    if used > limits.memory_bytes:
+        what = f"{format_bytes(used)} of {format_bytes(limits.memory_bytes)}"
+        return Failure(error=f"the memory budget was passed: {what}", kind="memory_budget")
+    if printed > request.output_bytes:
+        what = f"{format_bytes(printed)} of {format_bytes(request.output_bytes)}; worker.log has the beginning and end"
+        return Failure(error=f"it printed more than an attempt may: {what}", kind="output_limit")
+    return None

@@ -6,7 +6,6 @@ new files are moved to their places, and `outcome.json` lists them. The ledger s
 """
 
 import json
-import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
@@ -15,9 +14,20 @@ from typing import Literal
 from pydantic import Field, JsonValue
 
 from stagewright.state.canonical import digest_file
-from stagewright.state.records import ArtifactSeal, Record, Sha256
+from stagewright.state.durable import sync_file, sync_tree, write_durably
+from stagewright.state.records import ArtifactSeal, FailureKind, Record, Sha256
 
-__all__ = ["Artifact", "ArtifactFormat", "ArtifactWriter", "Outcome", "Skipped", "publish", "read_outcome", "seal"]
+__all__ = [
+    "Artifact",
+    "ArtifactFormat",
+    "ArtifactWriter",
+    "Outcome",
+    "Skipped",
+    "UnitRecord",
+    "publish",
+    "read_outcome",
+    "seal",
+]
 
 ArtifactFormat = Literal["npy", "csv", "parquet", "h5ad", "json", "other"]
 OUTCOME = "outcome.json"
@@ -57,6 +67,34 @@ class Skipped(Record):
     where: str = ""
 
 
+class UnitRecord(Record):
+    """What became of one unit of work, and why it ran or did not.
+
+    Attributes
+    ----------
+    how
+        It ran, its result was taken from the run's cache, or it failed where the spec allows that.
+    why
+        In words, naming the changed input where an earlier result could not be used.
+    key
+        The digest of everything that the result depends on; None for a unit that is never cached.
+    artifacts
+        The artifacts that it wrote.
+    """
+
+    name: str
+    how: Literal["ran", "reused", "failed"]
+    why: str = ""
+    elapsed_s: float = 0.0
+    key: Sha256 | None = None
+    method: str | None = None
+    k: int | None = None
+    preprocess: str | None = None
+    error: str | None = None
+    kind: FailureKind | None = None
+    artifacts: tuple[str, ...] = ()
+
+
 class Outcome(Record):
     """What a worker reports when it has ended well: `outcome.json` once its artifacts are published.
 
@@ -67,7 +105,7 @@ class Outcome(Record):
     configurations
         The configurations that were scored, e.g. ``hvg_3000/nmf/k_20``.
     units
-        Elapsed seconds of each unit of work by name.
+        What became of each unit of work.
     """
 
     step: str
@@ -78,7 +116,7 @@ class Outcome(Record):
     k_shortlist: dict[str, tuple[int, ...]] = Field(default_factory=dict)
     configurations: tuple[str, ...] = ()
     skipped: tuple[Skipped, ...] = ()
-    units: dict[str, float] = Field(default_factory=dict)
+    units: tuple[UnitRecord, ...] = ()
     notes: tuple[str, ...] = ()
     n_cells: int | None = None
     trials: tuple[dict[str, JsonValue], ...] = ()
@@ -144,7 +182,9 @@ class ArtifactWriter:
 
 
 def publish(run: Path, attempt: Path, outcome: Outcome, *, kept: Iterable[str]) -> ArtifactSeal:
-    """Move the staged artifacts of an attempt to their places and write its `outcome.json`.
+    """Move the staged artifacts of an attempt to their places and write its `outcome.json`, all of it on the disk.
+
+    Called again after a disk has refused, it goes on where it was.
 
     Parameters
     ----------
@@ -161,20 +201,30 @@ def publish(run: Path, attempt: Path, outcome: Outcome, *, kept: Iterable[str]) 
     ------
     OSError
         When a file cannot be moved; nothing is sealed then.
+    ValueError
+        When a file that the worker reported is neither staged nor in its place.
     """
-    checkpoint = outcome.step.partition("/")[0]
-    _set_aside(run, checkpoint, attempt / "superseded", set(kept))
+    checkpoint, staging = outcome.step.partition("/")[0], attempt / "staging"
+    moved = {artifact.path for artifact in outcome.artifacts if not (staging / artifact.path).is_file()}
+    _set_aside(run, checkpoint, attempt / "superseded", {*kept, *moved})
     for artifact in outcome.artifacts:
         place = run / artifact.path
+        if artifact.path in moved:
+            _check_moved(place, artifact)
+            continue
+        sync_file(staging / artifact.path)
         place.parent.mkdir(parents=True, exist_ok=True)
-        (attempt / "staging" / artifact.path).replace(place)
-    shutil.rmtree(attempt / "staging")  # only empty folders are left of it
+        (staging / artifact.path).replace(place)
+    sync_tree([run / artifact.path for artifact in outcome.artifacts], run)
+    shutil.rmtree(staging, ignore_errors=True)  # only empty folders are left of it
     listing = attempt / OUTCOME
-    with listing.open("w", encoding="utf-8") as file:
-        file.write(outcome.model_dump_json(indent=1, exclude_none=True) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    write_durably(listing, outcome.model_dump_json(indent=1, exclude_none=True) + "\n")
     return seal(run, listing, outcome)
+
+
+def _check_moved(place: Path, artifact: Artifact) -> None:
+    if place.is_symlink() or not place.is_file() or digest_file(place) != artifact.sha256:
+        raise ValueError(f"{artifact.path} was reported by the worker and is not there")
 
 
 def seal(run: Path, listing: Path, outcome: Outcome) -> ArtifactSeal:

@@ -3,12 +3,14 @@
 from pathlib import Path
 
 from stagewright.state.canonical import digest_file
+from stagewright.state.durable import sync_folder, write_durably
 from stagewright.state.refusals import LedgerCorrupt
 from stagewright.state.run_directory import RunDirectory
 from stagewright.state.step_request import StepRequest
 
 __all__ = [
     "CANCEL",
+    "CONTEXT",
     "FAILURE",
     "PROGRESS",
     "REQUEST",
@@ -26,6 +28,7 @@ RESULT = "result.json"
 FAILURE = "failure.json"
 TRACEBACK = "traceback.txt"
 WORKER_LOG = "worker.log"
+CONTEXT = "context.json"
 CANCEL = "cancel"
 TAIL_BYTES = 16_384
 LINE_CHARS = 120
@@ -42,7 +45,8 @@ def open_attempt(run: RunDirectory, request: StepRequest) -> tuple[Path, str]:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CANCEL).unlink(missing_ok=True)
     path = folder / REQUEST
-    path.write_text(request.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    write_durably(path, request.model_dump_json(indent=1) + "\n")
+    sync_folder(folder.parent)
     return folder, digest_file(path)
 
 

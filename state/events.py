@@ -8,11 +8,13 @@ from stagewright.state.records import (
     ArtifactSeal,
     Blocked,
     Decision,
+    FailureKind,
     GateTally,
     Limits,
     Record,
     SealedData,
     Sha256,
+    UnitTally,
     Verdict,
 )
 from stagewright.state.spec.adjustments import FieldChange
@@ -43,7 +45,13 @@ class _Event(Record):
 
 
 class RunPlanned(_Event):
-    """The spec was sealed and the run directory made. Always the first entry."""
+    """The spec was sealed and the run directory made. Always the first entry.
+
+    Attributes
+    ----------
+    spec
+        What spec.yaml declares, so that a change of that file can be told and undone.
+    """
 
     event: Literal["run_planned"] = "run_planned"
     run_id: str
@@ -56,6 +64,7 @@ class RunPlanned(_Event):
     limits: Limits
     approvals: tuple[Checkpoint, ...] = ()
     parent_run_id: str | None = None
+    spec: dict[str, JsonValue] = Field(default_factory=dict)
 
 
 class AttemptStarted(_Event):
@@ -69,7 +78,7 @@ class AttemptStarted(_Event):
 
 
 class AttemptFinished(_Event):
-    """An attempt ended. `will_retry` says that its supervisor goes on with a new attempt."""
+    """An attempt ended. `will_retry` says that its supervisor goes on with a new attempt, after `retry_in_s`."""
 
     event: Literal["attempt_finished"] = "attempt_finished"
     attempt: int
@@ -82,8 +91,11 @@ class AttemptFinished(_Event):
     k_by_method: dict[str, int] = Field(default_factory=dict)
     k_shortlist: dict[str, tuple[int, ...]] = Field(default_factory=dict)
     configurations: tuple[str, ...] = ()
+    units: UnitTally | None = None
+    failure: FailureKind | None = None
     transient: bool = False
     will_retry: bool = False
+    retry_in_s: float | None = None
     blocked: Blocked | None = None
 
 

@@ -136,6 +136,11 @@ class Transition:
         self.at = at
 
     @property
+    def run(self) -> RunDirectory:
+        """The run directory."""
+        return self._ledger.run
+
+    @property
     def state(self) -> RunState:
         """The state as of the last commit."""
         if self._state is None:

@@ -18,10 +18,11 @@ __all__ = ["Caps", "Policy", "parse_policy"]
 
 
 class Caps(Strict):
-    """Upper bounds on what any run may use, whatever its spec says."""
+    """Upper bounds on what any run may use, whatever its spec says; `output` is what one attempt may print."""
 
     runtime: Seconds = 7 * 86400.0
     memory: Bytes = 2**40
+    output: Bytes = 256 * 2**20
     workers: Annotated[int, Field(ge=1)] = Field(default_factory=lambda: os.cpu_count() or 1)
     retries: Annotated[int, Field(ge=0, le=10)] = 5
     runs: Annotated[int, Field(ge=1)] = 10_000

@@ -8,17 +8,40 @@ __all__ = [
     "ArtifactSeal",
     "Blocked",
     "Decision",
+    "FailureKind",
     "FindingSummary",
     "GateTally",
     "Limits",
     "Proposal",
     "Record",
+    "Resources",
     "SealedData",
+    "UnitTally",
     "Verdict",
 ]
 
 Verdict = Literal["pass", "warn", "fail", "error"]
 Decision = Literal["continue", "adjust", "stop"]
+
+FailureKind = Literal[
+    "disk_full",
+    "storage",
+    "environment",
+    "out_of_memory",
+    "killed",
+    "lost",
+    "runtime_budget",
+    "memory_budget",
+    "output_limit",
+    "data",
+    "spec",
+    "numerical",
+    "package",
+    "permission",
+    "command",
+    "bug",
+]
+"""Why an attempt failed. Which of them may be tried again, and why, is the failure table's (`stages.failure_table`)."""
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -76,17 +99,75 @@ class GateTally(Record):
     would_pass: str | None = None
 
 
+class UnitTally(Record):
+    """How many units of an attempt ran, were taken from the run's cache, and failed where the spec allows it."""
+
+    ran: int
+    reused: int
+    failed: int
+
+
+class Resources(Record):
+    """What an attempt had used when it failed, and what there was.
+
+    Attributes
+    ----------
+    peak_rss_bytes
+        Of the whole process tree.
+    runtime_left_s, memory_limit_bytes
+        What the attempt was allowed.
+    disk_free_bytes
+        Where the run directory lies.
+    """
+
+    elapsed_s: float
+    peak_rss_bytes: int
+    runtime_left_s: float
+    memory_limit_bytes: int
+    memory_available_bytes: int
+    disk_free_bytes: int
+    output_bytes: int = 0
+    exit_status: int | None = None
+
+
 class Proposal(Record):
-    """A minimal next action for a blocked step, in a form that `decide(adjust, proposal=n)` applies."""
+    """A minimal next action for a blocked step, in a form that `decide(adjust, proposal=n)` applies.
+
+    Attributes
+    ----------
+    adjustments
+        The changes; empty when the step is to be opened again as it is.
+    handler
+        Which error handler proposes it.
+    first
+        What a person has to mend before the proposal is applied; None when nothing.
+    estimated_memory_bytes
+        The peak that the step is expected to reach with the change, where that can be estimated.
+    """
 
     what: str
     adjustments: dict[str, JsonValue]
+    handler: str = ""
+    first: str | None = None
+    estimated_memory_bytes: int | None = None
 
 
 class Blocked(Record):
-    """Why a step cannot go on, where to look, and what could be done."""
+    """Why a step cannot go on, where to look, and what could be done.
+
+    Attributes
+    ----------
+    unit
+        The unit of work that failed, where the failure belongs to one.
+    traceback, context
+        Files of the attempt, relative to the run directory: the error in full; the machine, packages and limits.
+    """
 
     error: str
+    kind: FailureKind | None = None
+    unit: str | None = None
     traceback: str | None = None
+    context: str | None = None
+    resources: Resources | None = None
     last_lines: tuple[str, ...] = ()
     proposals: tuple[Proposal, ...] = ()

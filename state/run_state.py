@@ -8,6 +8,7 @@ from stagewright.state.records import (
     ArtifactSeal,
     Blocked,
     Decision,
+    FailureKind,
     GateTally,
     Limits,
     Record,
@@ -44,7 +45,15 @@ class SealedStep(Record):
 
 
 class RunState(Record):
-    """Everything that decides what may happen next to a run. Made by `transitions.advance` and by nothing else."""
+    """Everything that decides what may happen next to a run. Made by `transitions.advance` and by nothing else.
+
+    Attributes
+    ----------
+    tries, failed_as
+        Attempts of the present step that failed since the last decision, and as what.
+    decisions
+        Decisions so far: what belongs to one decision is told by it from what belongs to the next.
+    """
 
     run_id: str
     objective: str
@@ -60,6 +69,8 @@ class RunState(Record):
     attempt: int = 0
     attempt_open: bool = False
     tries: int = 0
+    failed_as: tuple[FailureKind, ...] = ()
+    decisions: int = 0
     last_completed_step: str | None = None
     sealed: dict[str, SealedStep] = Field(default_factory=dict)
     verdict: Verdict | None = None

@@ -14,7 +14,7 @@ from pydantic import BaseModel, JsonValue, ValidationError
 from stagewright.state.chain import Head
 from stagewright.state.run_state import RunState, next_call
 
-__all__ = ["read_snapshot", "snapshot_document", "write_atomically", "write_snapshot"]
+__all__ = ["read_snapshot", "snapshot_document", "write_atomically", "write_json_atomically", "write_snapshot"]
 
 SCHEMA_VERSION = 1
 
@@ -48,8 +48,7 @@ def snapshot_document(state: RunState, head: Head, timestamp: str) -> dict[str, 
 
 def write_snapshot(path: Path, state: RunState, head: Head, timestamp: str) -> None:
     """Replace RUN_STATE.json by the state after the entry `head`."""
-    text = json.dumps(snapshot_document(state, head, timestamp), indent=2, ensure_ascii=False, allow_nan=False)
-    write_atomically(path, text + "\n")
+    write_json_atomically(path, snapshot_document(state, head, timestamp))
 
 
 def read_snapshot(path: Path, head: Head) -> RunState | None:
@@ -61,6 +60,11 @@ def read_snapshot(path: Path, head: Head) -> RunState | None:
         return RunState.model_validate(document["fold"])
     except (OSError, ValueError, KeyError, TypeError, ValidationError, RecursionError):
         return None  # missing, torn or of another version: the ledger has it all
+
+
+def write_json_atomically(path: Path, value: JsonValue) -> None:
+    """Replace a file by a value as indented JSON."""
+    write_atomically(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def write_atomically(path: Path, text: str) -> None:

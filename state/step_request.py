@@ -38,6 +38,12 @@ class StepRequest(Record):
         What is left of the run's budget: seconds for this attempt, bytes for its process tree.
     caps
         The operator's bounds, within which a proposal may ask for more.
+    output_bytes
+        How much the attempt may print before it is ended as a runaway.
+    failed_units
+        The share of the units that may fail for good with the step still executed.
+    decisions
+        Decisions of the run so far. A command's result is used again for the same decision only.
     """
 
     run_id: str
@@ -51,6 +57,9 @@ class StepRequest(Record):
     limits: Limits
     caps: Limits
     workers: int
+    output_bytes: int = 256 * 2**20
+    failed_units: float = 0.0
+    decisions: int = 0
     gates: dict[str, dict[str, float]] = Field(default_factory=dict)
     command: CommandStage | None = None
 

@@ -10,7 +10,8 @@ The law of the machine
 - `adjust` opens the same step again with a changed effective spec. A finished attempt is never opened again: a retry is
   a new attempt, and attempts are numbered through the whole run.
 - An attempt ends once: finished or lost. Another may begin only after that.
-- Attempts of a step may fail `retries` times; then the step is `blocked`, until an adjustment or a stop.
+- Attempts of a step may fail `retries` times, or less often where the failure cannot pass or an operator's cap is
+  lower; then the step is `blocked`, until an adjustment or a stop.
 - `stop` is always possible. After it, or after `completed`, nothing may happen but the end of a cancelled attempt.
 """
 
@@ -154,6 +155,7 @@ def _attempt_finished(state: RunState, event: AttemptFinished) -> RunState:
     _need(not event.will_retry or tries <= state.effective_limits.retries, "a retry beyond the bound")
     _need(event.will_retry or event.blocked is not None, "a failure that is not retried says why the step is blocked")
     failed = used | {"tries": tries, "failures": state.failures + 1, "blocked": event.blocked}
+    failed |= {"failed_as": (*state.failed_as, event.failure or "bug")}
     return state.model_copy(update=failed | {"status": "running" if event.will_retry else "blocked"})
 
 
@@ -188,12 +190,14 @@ def _attempt_lost(state: RunState, event: AttemptLost) -> RunState:
     # A supervisor that dies between two tries loses no attempt: the one before ended and was counted.
     tries = state.tries + state.attempt_open
     exhausted = tries > state.effective_limits.retries
-    _need(exhausted == (event.blocked is not None), "a lost attempt blocks the step exactly when no retry is left")
+    blocks = event.blocked is not None
+    _need(blocks or not exhausted, "a lost attempt blocks the step when no retry is left")
     return state.model_copy(
         update={
-            "status": "blocked" if exhausted else "planned",
+            "status": "blocked" if blocks else "planned",
             "attempt_open": False,
             "tries": tries,
+            "failed_as": (*state.failed_as, *(("lost",) if state.attempt_open else ())),
             "failures": state.failures + state.attempt_open,
             "runtime_used_s": state.runtime_used_s + event.elapsed_s,
             "blocked": event.blocked,
@@ -225,9 +229,10 @@ def _decided(state: RunState, event: Decided) -> RunState:
     _need(not state.finished, f"decided at status {state.status}")
     _need(event.step == state.step, f"decided at {event.step} where {state.step} is the step")
     common: dict[str, object] = {"last_decision": event.call_digest, "recommended": None, "recommended_why": None}
+    common |= {"decisions": state.decisions + 1}
     if event.decision == "stop":
         return state.model_copy(update=common | {"status": "stopped"})
-    common |= {"tries": 0, "blocked": None, "k_by_method": state.k_by_method | event.k_by_method}
+    common |= {"tries": 0, "failed_as": (), "blocked": None, "k_by_method": state.k_by_method | event.k_by_method}
     if event.decision == "adjust":
         _need(state.status in ("planned", "validated", "blocked"), f"adjust at status {state.status}")
         newer = Adjustments.model_validate(event.adjustments)

@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stagewright.stages.failure import Failure
-from stagewright.stages.proposals import propose
+from stagewright.stages.handlers import FailedCase, propose
+from stagewright.stages.process_tree import end_leftovers
 from stagewright.state.attempts import PROGRESS, REQUEST, WORKER_LOG, read_request, tail_lines
 from stagewright.state.events import AttemptLost
 from stagewright.state.lock import is_alive
-from stagewright.state.records import Blocked
+from stagewright.state.records import Blocked, Limits
 from stagewright.state.refusals import NextCall
 from stagewright.state.run_directory import RunDirectory
 from stagewright.state.run_state import RunState
+from stagewright.state.sealed_spec import declared_spec
 
 __all__ = ["AttemptView", "after_loss", "is_lost", "look_at_attempt", "lost_event"]
 
@@ -59,18 +61,37 @@ def after_loss(state: RunState) -> NextCall:
     return NextCall(tool="execute_stage", arguments={"run_id": state.run_id}, why=why)
 
 
-def lost_event(run: RunDirectory, state: RunState) -> AttemptLost:
-    """Return the event that records a lost attempt; it blocks the step when no retry is left."""
+def lost_event(run: RunDirectory, state: RunState, caps: Limits) -> AttemptLost:
+    """Return the event that records a lost attempt; it blocks the step when no retry is left.
+
+    What the attempt left running, on this machine, is ended first: the next one must be alone.
+
+    Parameters
+    ----------
+    caps
+        The operator's bounds.
+    """
     folder = _folder(run, state)
+    end_leftovers(folder)
     elapsed_s = (_age(folder, _last_sign(folder)) or 0.0) if state.attempt_open else 0.0
     error = f"attempt {state.attempt} was lost: its supervisor ended without an outcome (a kill, or loss of power)"
     blocked = None
-    if state.tries + state.attempt_open > state.effective_limits.retries:
-        failure = Failure(error=error, transient=True)
+    if state.tries + state.attempt_open > min(state.effective_limits.retries, caps.retries):
+        failure = Failure(error=error, kind="lost")
+        case = FailedCase(
+            failure=failure,
+            state=state,
+            spec=state.adjustments.applied_to(declared_spec(run)),
+            workers=read_request(folder).workers,
+            limits=state.effective_limits,
+            caps=caps,
+            folder=folder,
+        )
         blocked = Blocked(
             error=error,
+            kind="lost",
             last_lines=tail_lines(folder / WORKER_LOG, LAST_LINES),
-            proposals=propose(failure, read_request(folder)),
+            proposals=propose(case),
         )
     return AttemptLost(
         message=error,

@@ -16,10 +16,11 @@ from stagewright.state.refusals import Refusal
 from stagewright.state.run_state import RunState, next_call, split_step
 from stagewright.state.spec import GoalSpec
 from stagewright.tools.adjusting import Adjustment, adjustment_of
+from stagewright.tools.budget import budget_of
 from stagewright.tools.refresh_manifest import refresh_manifest
 from stagewright.tools.replies import DecideReply, Tick
 from stagewright.tools.step_requests import sealed_spec
-from stagewright.tools.workspace import Workspace, budget_of, not_allowed
+from stagewright.tools.workspace import Workspace, not_allowed
 
 __all__ = ["decide"]
 
@@ -101,13 +102,13 @@ def decide(
     with ledger.transition() as transition:
         before = transition.state
         if before.last_decision == asked.digest():
-            yield _reply(before, asked, repeated=True)
+            yield _reply(workspace, before, asked, repeated=True)
             return
         spec = sealed_spec(ledger.run, before)
         event = _event(workspace, before, spec, asked)
         after = _commit(ledger, transition, event)
         refresh_manifest(ledger.run, after, spec, stamp(utc_now()))
-    yield _reply(after, asked, event=event, was_running=before.status == "running")
+    yield _reply(workspace, after, asked, event=event, was_running=before.status == "running")
 
 
 def _check_words(asked: _Asked) -> None:
@@ -214,6 +215,7 @@ def _commit(ledger: Ledger, transition: Transition, event: Decided) -> RunState:
 
 
 def _reply(
+    workspace: Workspace,
     state: RunState,
     asked: _Asked,
     *,
@@ -239,5 +241,5 @@ def _reply(
         label=None if event is None else event.label,
         before_first_look=not state.looked,
         k_by_method=state.k_by_method,
-        budget=budget_of(state),
+        budget=budget_of(workspace, state),
     )

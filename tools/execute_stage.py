@@ -6,7 +6,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from stagewright.stages.proposals import propose_more_budget
+from stagewright.stages.failure import Failure
+from stagewright.stages.handlers import FailedCase, propose
 from stagewright.stages.worker_command import worker_command
 from stagewright.state.artifacts import read_outcome
 from stagewright.state.attempts import open_attempt
@@ -16,13 +17,15 @@ from stagewright.state.lock import hold_alive
 from stagewright.state.records import Blocked, Limits
 from stagewright.state.run_directory import RunDirectory
 from stagewright.state.run_state import RunState, next_call
+from stagewright.state.sealed_spec import declared_spec
 from stagewright.state.units import format_bytes, format_seconds
 from stagewright.tools.attempt_view import AttemptView, after_loss, is_lost, look_at_attempt, lost_event
+from stagewright.tools.budget import budget_of, caps_of, limits_left
 from stagewright.tools.children import start_supervisor
 from stagewright.tools.close_fd import closing_fd
 from stagewright.tools.replies import ExecuteReply, Tick
 from stagewright.tools.step_requests import request_for
-from stagewright.tools.workspace import Workspace, budget_of, not_allowed
+from stagewright.tools.workspace import Workspace, not_allowed
 
 __all__ = ["execute_stage"]
 
@@ -68,7 +71,7 @@ def execute_stage(
         view = look_at_attempt(ledger.run, state)
         lost = is_lost(ledger.run, state)
         if state.status != "running" or lost or time.monotonic() >= deadline:
-            yield _reply(ledger.run, state, view, notes, lost=lost)
+            yield _reply(workspace, ledger.run, state, view, notes, lost=lost)
             return
         yield Tick(
             done=float(view.done), total=float(view.total) if view.total else None, message=view.said(state.step)
@@ -82,14 +85,14 @@ def _start_or_attach(workspace: Workspace, ledger: Ledger) -> list[str]:
         if transition.state.status == "running":
             if not is_lost(ledger.run, transition.state):
                 return ["attached to the running attempt; nothing was started"]
-            lost = lost_event(ledger.run, transition.state)
+            lost = lost_event(ledger.run, transition.state, caps_of(workspace))
             transition.commit(lost)
             notes.append(lost.message)
         if transition.state.status == "blocked" and notes:
             return notes
         if transition.state.status != "planned":
             raise not_allowed(transition.state, _why_not(transition.state))
-        left = _limits_left(transition.state)
+        left = limits_left(workspace, transition.state)
         if left.runtime_s <= 0:
             _block_for_budget(workspace, transition)
             return notes
@@ -112,21 +115,22 @@ def _why_not(state: RunState) -> str:
             return f"the run is {state.status}; its record is closed and nothing can be executed."
 
 
-def _limits_left(state: RunState) -> Limits:
-    limits = state.effective_limits
-    return limits.model_copy(update={"runtime_s": limits.runtime_s - state.runtime_used_s})
-
-
 def _block_for_budget(workspace: Workspace, transition: Transition) -> None:
-    state, caps = transition.state, workspace.policy.caps
+    state, caps = transition.state, caps_of(workspace)
     limits = state.effective_limits
     error = (
         f"the run-time budget is used up: {format_seconds(state.runtime_used_s)} used of "
-        f"{format_seconds(limits.runtime_s)}"
+        f"{format_seconds(min(limits.runtime_s, caps.runtime_s))}"
     )
-    proposals = propose_more_budget(limits, state.runtime_used_s, caps.runtime, caps.memory)
-    runtime_only = tuple(proposal for proposal in proposals if "runtime" in proposal.adjustments)
-    blocked = Blocked(error=error, proposals=runtime_only)
+    case = FailedCase(
+        failure=Failure(error=error, kind="runtime_budget"),
+        state=state,
+        spec=state.adjustments.applied_to(declared_spec(transition.run)),
+        workers=1,
+        limits=limits,
+        caps=caps,
+    )
+    blocked = Blocked(error=error, kind="runtime_budget", proposals=propose(case))
     transition.commit(StepBlocked(message=f"{state.step} cannot start: {error}", step=state.step, blocked=blocked))
 
 
@@ -148,7 +152,9 @@ def _start(workspace: Workspace, ledger: Ledger, transition: Transition, left: L
         start_supervisor(folder, alive)
 
 
-def _reply(run: RunDirectory, state: RunState, view: AttemptView, notes: list[str], *, lost: bool) -> ExecuteReply:
+def _reply(
+    workspace: Workspace, run: RunDirectory, state: RunState, view: AttemptView, notes: list[str], *, lost: bool
+) -> ExecuteReply:
     reply = ExecuteReply(
         run_id=state.run_id,
         step=state.step,
@@ -162,7 +168,7 @@ def _reply(run: RunDirectory, state: RunState, view: AttemptView, notes: list[st
         elapsed_s=view.elapsed_s,
         notes=notes,
         blocked=state.blocked,
-        budget=budget_of(state),
+        budget=budget_of(workspace, state),
     )
     if lost:
         summary = f"{state.step}: the supervisor of attempt {state.attempt} is gone; call execute_stage to go on."

@@ -139,6 +139,7 @@ def _fill(run: RunDirectory, workspace: Workspace, new: NewRun, moment: datetime
             limits=limits,
             approvals=spec.approvals,
             parent_run_id=new.parent,
+            spec=spec.model_dump(mode="json", exclude_none=True),
         ),
         moment,
     )

@@ -12,9 +12,10 @@ from stagewright.state.ledger import Ledger
 from stagewright.state.refusals import NextCall, Refusal
 from stagewright.state.run_state import RunState, next_call
 from stagewright.tools.attempt_view import after_loss, is_lost, look_at_attempt
+from stagewright.tools.budget import budget_of
 from stagewright.tools.replies import ReadReply, Tick
 from stagewright.tools.views import View, list_of_runs, view_items
-from stagewright.tools.workspace import Workspace, budget_of
+from stagewright.tools.workspace import Workspace
 
 __all__ = ["read_state"]
 
@@ -82,7 +83,7 @@ def read_state(
         view=view,
         items=items,
         next_cursor=more,
-        budget=budget_of(state) if view == "summary" else None,
+        budget=budget_of(workspace, state) if view == "summary" else None,
     )
 
 

@@ -36,7 +36,7 @@ class Tick(_Part):
 
 
 class Budget(_Part):
-    """What the run has used and what is left."""
+    """What the run has used and what is left; `note` says so in words when a limit is near."""
 
     runtime_used_s: float
     runtime_left_s: float
@@ -44,6 +44,7 @@ class Budget(_Part):
     peak_rss_bytes: int
     failures: int
     retries_left_in_step: int
+    note: str | None = None
 
 
 class Reply(_Part):

@@ -2,11 +2,11 @@
 
 import os
 
-from stagewright.state.canonical import digest_file
 from stagewright.state.records import Limits
 from stagewright.state.refusals import Refusal
 from stagewright.state.run_directory import RunDirectory
 from stagewright.state.run_state import RunState, split_step
+from stagewright.state.sealed_spec import spec_change
 from stagewright.state.spec import GoalSpec, effective_study, load_spec
 from stagewright.state.step_request import StepRequest
 from stagewright.tools.workspace import Workspace
@@ -22,11 +22,12 @@ def sealed_spec(run: RunDirectory, state: RunState) -> GoalSpec:
     Refusal
         `sealed` when spec.yaml is no longer the file that was sealed.
     """
-    if not run.spec.is_file() or digest_file(run.spec) != state.spec_sha256:
+    change = spec_change(run, state.spec_sha256)
+    if change is not None:
         raise Refusal(
             "sealed",
-            "spec.yaml was changed after it was sealed, and the run does not follow it. Restore it, or plan a new run "
-            f"from the changed spec with plan_run(parent_run_id={run.run_id!r}).",
+            f"{change}. The run does not follow it. Restore it, or plan a new run from the changed spec with "
+            f"plan_run(parent_run_id={run.run_id!r}).",
             run_id=run.run_id,
             status=state.status,
         )
@@ -52,9 +53,12 @@ def request_for(workspace: Workspace, run: RunDirectory, state: RunState, left: 
         study=study,
         k_by_method=state.k_by_method,
         upstream=upstream,
-        limits=left.model_copy(update={"memory_bytes": min(left.memory_bytes, caps.memory)}),
+        limits=left,
         caps=Limits(runtime_s=caps.runtime, memory_bytes=caps.memory, retries=caps.retries),
         workers=min(study.workers or os.cpu_count() or 1, caps.workers),
+        output_bytes=caps.output,
+        failed_units=spec.budget.failed_units,
+        decisions=state.decisions,
         gates={name: bounds.model_dump(exclude_none=True) for name, bounds in spec.gates.items()},
         command=workspace.policy.commands.get(state.stage),
     )

@@ -19,11 +19,12 @@ from stagewright.state.run_directory import RunDirectory
 from stagewright.state.run_state import RunState, next_call, split_step
 from stagewright.state.stop_criteria import recommend
 from stagewright.state.units import format_seconds
+from stagewright.tools.budget import budget_of
 from stagewright.tools.children import ChildFailed, ask_child
 from stagewright.tools.refresh_manifest import refresh_manifest
 from stagewright.tools.replies import Tick, ValidateReply
 from stagewright.tools.step_requests import sealed_spec
-from stagewright.tools.workspace import Workspace, budget_of, not_allowed
+from stagewright.tools.workspace import Workspace, not_allowed
 
 __all__ = ["validate_stage"]
 
@@ -61,7 +62,7 @@ def validate_stage(
     with ledger.transition() as transition:
         state = transition.state
     if state.status == "validated" and not again:
-        yield _reply(state, "as recorded; pass again=true to run the gates again")
+        yield _reply(workspace, state, "as recorded; pass again=true to run the gates again")
         return
     if state.status not in ("executed", "validated"):
         raise not_allowed(state, _why_not(state))
@@ -141,7 +142,7 @@ def _commit(
     with ledger.transition() as transition:
         state = transition.state
         if state.status == "validated" and state.attempt == judged.attempt and not again:
-            return _reply(state, "as recorded by another call at the same time")
+            return _reply(workspace, state, "as recorded by another call at the same time")
         if (state.status, state.attempt) != (judged.status, judged.attempt):
             raise not_allowed(
                 state, f"the run moved on to {state.status} while the gates ran; their findings are void."
@@ -181,7 +182,7 @@ def _commit(
             ),
         )
         refresh_manifest(ledger.run, after, spec, stamp(utc_now()))
-    return _reply(after, counts)
+    return _reply(workspace, after, counts)
 
 
 def _metrics(state: RunState) -> dict[str, float]:
@@ -193,7 +194,7 @@ def _metrics(state: RunState) -> dict[str, float]:
     return merged
 
 
-def _reply(state: RunState, how: str) -> ValidateReply:
+def _reply(workspace: Workspace, state: RunState, how: str) -> ValidateReply:
     gates, verdict = state.gates, state.verdict
     if gates is None or verdict is None:
         raise not_allowed(state, f"{state.step} has no verdict.")
@@ -216,5 +217,5 @@ def _reply(state: RunState, how: str) -> ValidateReply:
         recommended=state.recommended or "stop",
         recommended_why=state.recommended_why or "",
         metrics=dict(list(best.items())[:SHOWN_METRICS]),
-        budget=budget_of(state),
+        budget=budget_of(workspace, state),
     )

@@ -8,9 +8,8 @@ from stagewright.state.policy import Policy
 from stagewright.state.refusals import LedgerCorrupt, Refusal
 from stagewright.state.run_directory import RunDirectory, find_run
 from stagewright.state.run_state import RunState, next_call
-from stagewright.tools.replies import Budget
 
-__all__ = ["Workspace", "budget_of", "damaged", "not_allowed"]
+__all__ = ["Workspace", "damaged", "not_allowed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,19 +79,6 @@ class Workspace:
             f"{what} {text!r} lies outside what this server may read; allowed: paths under {places}. "
             "The operator can add data_roots in stagewright.toml.",
         )
-
-
-def budget_of(state: RunState) -> Budget:
-    """Return what a run has used of its budget."""
-    limits = state.effective_limits
-    return Budget(
-        runtime_used_s=round(state.runtime_used_s, 2),
-        runtime_left_s=round(max(0.0, limits.runtime_s - state.runtime_used_s), 2),
-        memory_limit_bytes=limits.memory_bytes,
-        peak_rss_bytes=state.peak_rss_bytes,
-        failures=state.failures,
-        retries_left_in_step=max(0, limits.retries - state.tries),
-    )
 
 
 def not_allowed(state: RunState, message: str) -> Refusal:

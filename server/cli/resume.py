@@ -4,18 +4,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import JsonValue
-
 from stagewright.state.ledger import Ledger
 from stagewright.state.refusals import LedgerCorrupt, Refusal
 from stagewright.state.run_directory import RunDirectory, list_runs
 from stagewright.state.run_state import RunState
 from stagewright.state.spec import GoalSpec, load_spec
+from stagewright.state.spec.differences import spec_differences
 
 __all__ = ["Relative", "find_begun", "find_relative", "find_unfinished"]
 
 SHOWN = 6
-SHOWN_CHARS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +46,7 @@ def find_begun(root: Path, spec: GoalSpec) -> list[RunDirectory]:
             sealed = load_spec(run.spec)
         except Refusal:
             continue
-        if not _content_differs(sealed, spec):
+        if not spec_differences(sealed, spec):
             found.append(run)
     return found
 
@@ -62,7 +60,7 @@ def find_relative(root: Path, spec: GoalSpec) -> Relative | None:
             continue
         if sealed.objective != spec.objective and Path(sealed.data.path).name != Path(spec.data.path).name:
             continue
-        differences = _content_differs(sealed, spec)
+        differences = spec_differences(sealed, spec)
         if not differences:  # the declarations agree, so the digests differ by the data
             differences.append("the content of the data file (its sha256)")
         more = [] if len(differences) <= SHOWN else [f"and {len(differences) - SHOWN} more"]
@@ -78,20 +76,3 @@ def _unfinished(root: Path) -> Iterator[tuple[RunDirectory, RunState]]:
             continue  # `verify` says what is wrong with it; a damaged run is not taken up
         if not state.finished:
             yield run, state
-
-
-def _content_differs(sealed: GoalSpec, spec: GoalSpec) -> list[str]:
-    return list(_differences(sealed.model_dump(mode="json"), spec.model_dump(mode="json"), ""))
-
-
-def _differences(before: JsonValue, after: JsonValue, place: str) -> Iterator[str]:
-    if isinstance(before, dict) and isinstance(after, dict):
-        for key in dict.fromkeys([*before, *after]):
-            yield from _differences(before.get(key), after.get(key), f"{place}.{key}" if place else key)
-    elif before != after:
-        yield f"{place}: {_shown(before)} -> {_shown(after)}"
-
-
-def _shown(value: JsonValue) -> str:
-    text = "not set" if value is None else str(value)
-    return text if len(text) <= SHOWN_CHARS else text[:SHOWN_CHARS] + "..."

@@ -5,6 +5,10 @@ import numpy.typing as npt
 from scipy import sparse
 
 
+class CountsUnusable(ValueError):  # noqa: N818 - names the state of the data, as Refusal names the reply
+    """The matrix does not hold raw counts; the message says how many entries are wrong, and how."""
+
+
 def check_counts(counts: sparse.csr_matrix) -> None:
     """Check that a matrix holds raw counts.
 
@@ -17,13 +21,13 @@ def check_counts(counts: sparse.csr_matrix) -> None:
     ------
     TypeError
         The matrix is not CSR.
-    ValueError
+    CountsUnusable
         Some entries are not finite, are negative, or are not whole numbers. The text says how many.
     """
     _check_finite_and_non_negative(counts)
     fractional = int(np.count_nonzero(counts.data != np.rint(counts.data)))
     if fractional:
-        raise ValueError(
+        raise CountsUnusable(
             f"{fractional:,} of {counts.nnz:,} stored counts are not whole numbers: this is not a raw count matrix. "
             "Point `data.counts` at the raw counts (X, layers/<name> or raw)."
         )
@@ -48,8 +52,10 @@ def log_normalise(counts: sparse.csr_matrix, target_sum: float = 1e4) -> sparse.
     ------
     TypeError
         The matrix is not CSR.
+    CountsUnusable
+        Some counts are negative or not finite; the text says how many.
     ValueError
-        Some counts are negative or not finite (the text says how many), or `target_sum` is not positive.
+        `target_sum` is not positive.
     """
     if not target_sum > 0:
         raise ValueError(f"target_sum is {target_sum}; it must be positive (1e4 is the custom).")
@@ -68,7 +74,7 @@ def _check_finite_and_non_negative(counts: sparse.csr_matrix) -> None:
     not_finite = counts.nnz - int(np.count_nonzero(np.isfinite(counts.data)))
     negative = int(np.count_nonzero(counts.data < 0))
     if not_finite or negative:
-        raise ValueError(
+        raise CountsUnusable(
             f"Of {counts.nnz:,} stored counts {not_finite:,} are NaN or infinite and {negative:,} are negative; "
             "counts must be finite and >= 0. Point `data.counts` at the raw counts."
         )

@@ -68,6 +68,7 @@ class Adjustments(Strict):
                     memory=spec.budget.memory if self.memory is None else self.memory,
                     retries=spec.budget.retries if self.retries is None else self.retries,
                     workers=spec.budget.workers if self.workers is None else self.workers,
+                    failed_units=spec.budget.failed_units,
                 ),
             },
         )

@@ -58,12 +58,24 @@ class StopCriteria(Strict):
 
 
 class Budget(Strict):
-    """What the whole run may use. `retries` is for each step; `workers` is the number of units run side by side."""
+    """What the whole run may use, and how much of a step may fail.
+
+    Attributes
+    ----------
+    retries
+        How often a step is tried again after a failure that may pass.
+    workers
+        The number of units run side by side.
+    failed_units
+        The share of a step's units that may fail for good with the step still executed, rounded up to whole units.
+        At 0 the first unit that fails blocks the step.
+    """
 
     runtime: Seconds = 6 * 3600.0
     memory: Bytes = 16 * 2**30
     retries: Annotated[int, Field(ge=0, le=10)] = 2
     workers: Annotated[int, Field(ge=1, le=1024)] | None = None
+    failed_units: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
 
 class Scale(Strict):

@@ -5,6 +5,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+import errno
 from stagewright.state.artifacts import Artifact, ArtifactWriter, Outcome, publish, read_outcome
 from stagewright.state.canonical import digest_file
 from stagewright.state.records import ArtifactSeal
@@ -106,9 +107,30 @@ def test_a_missing_staged_file_seals_nothing(tmp_path: Path) -> None:
     """An outcome that lists what is not there is an error, not a shorter list."""
     folder, outcome = attempt(tmp_path, 1, {"A/x.csv": "1"})
     (folder / "staging/A/x.csv").unlink()
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(ValueError, match=r"A/x\.csv was reported by the worker and is not there"):
         publish(tmp_path, folder, outcome, kept=())
     assert not (folder / "outcome.json").exists()
+
+
+def test_publishing_goes_on_where_a_disk_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was moved already stays and counts; what lies there from an earlier attempt is still put aside."""
+    published(tmp_path, 1, {"A/x.csv": "old", "A/z.csv": "old"})
+    folder, outcome = attempt(tmp_path, 2, {"A/x.csv": "1", "A/y.csv": "2"})
+    with monkeypatch.context() as broken:
+        broken.setattr("stagewright.state.artifacts.sync_tree", refuse)
+        with pytest.raises(OSError, match="No space"):
+            publish(tmp_path, folder, outcome, kept=())
+    assert not (folder / "outcome.json").exists()
+    sealed = publish(tmp_path, folder, outcome, kept=())
+    assert read_outcome(tmp_path, sealed) == outcome
+    assert [(tmp_path / "A" / name).read_text() for name in ("x.csv", "y.csv")] == ["1", "2"]
+    assert not (tmp_path / "A/z.csv").exists()
+    assert sorted(path.name for path in (folder / "superseded/A").iterdir()) == ["x.csv", "z.csv"]
+
+
+def refuse(*_: object) -> None:
+    """Be a disk that is full."""
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 @pytest.mark.parametrize("edit", ["changed", "missing"])

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from stagewright.stages.failed_attempt import blocked_by
 from stagewright.stages.failure import Failure
-from stagewright.stages.supervisor import _proposals, _with_whole_grid
 from stagewright.stages.worker_process import WorkerEnding
+from stagewright.state.attempts import open_attempt
 from stagewright.state.ledger import Ledger
 from stagewright.state.records import Limits, Proposal
 from stagewright.state.run_directory import RunDirectory
@@ -20,14 +21,15 @@ GRID = {
     "preprocess": [{"method": "hvg", "n_top_genes": genes} for genes in (10, 20, 30)],
     "reduction": {"methods": ["pca", "fa"], "k": [5, 10, 20], "seeds": [1, 2, 3]},
 }
-FAILED = Failure(error="it did not converge", transient=False, unit="u", method="fa", k=10, preprocess="hvg_20")
+FAILED = Failure(error="it did not converge", kind="numerical", unit="fa/k_10", method="fa", k=10, preprocess="hvg_20")
 
 
 def proposed(workspace: Workspace, run: RunDirectory) -> list[Proposal]:
     """Return what a supervisor proposes when a unit of the run's present step failed."""
     state = Ledger(run).fold()
     request = request_for(workspace, run, state, Limits(runtime_s=9, memory_bytes=2**40, retries=0))
-    return [*_proposals(FAILED, _with_whole_grid(run, request, state), WorkerEnding(exit_status=1), state)]
+    open_attempt(run, request)
+    return [*blocked_by(FAILED, run, request, WorkerEnding(exit_status=1), state).proposals]
 
 
 def test_what_was_not_tried_yet_stays(
@@ -44,10 +46,9 @@ def test_what_was_not_tried_yet_stays(
     assert proposed(workspace, run)[0].adjustments == {"k": {"pca": [5, 10, 40], "fa": [5, 40]}}
 
 
-def test_without_the_sealed_spec_a_failure_is_still_recorded(workspace: Workspace, plan: Callable[..., str]) -> None:
-    """An edited spec.yaml stops the run, but not the supervisor's report of what happened."""
+def test_an_edited_spec_changes_no_proposal(workspace: Workspace, plan: Callable[..., str]) -> None:
+    """The spec that counts is the one that the ledger sealed."""
     run = workspace.run(plan("plan0", **GRID))
-    state = Ledger(run).fold()
-    request = request_for(workspace, run, state, Limits(runtime_s=9, memory_bytes=2**40, retries=0))
+    before = proposed(workspace, run)
     run.spec.write_text("not: [a spec")
-    assert _with_whole_grid(run, request, state) == request
+    assert proposed(workspace, run) == before

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from stagewright.tools import TOOLS, Workspace
+from stagewright.tools.budget import budget_of
 from stagewright.tools.replies import ReadReply
-from stagewright.tools.workspace import budget_of
 
 pytestmark = pytest.mark.usefixtures("look_here")
 
@@ -134,4 +134,4 @@ def test_what_is_left_of_the_budget(call: Call, at: Callable[[str], str], worksp
     assert budget["runtime_used_s"] + budget["runtime_left_s"] == pytest.approx(6 * 3600, abs=0.02)
     assert budget["peak_rss_bytes"] > 10_000_000
     state = workspace.ledger(run_id).read()
-    assert budget_of(state).retries_left_in_step == 2
+    assert budget_of(workspace, state).retries_left_in_step == 2

@@ -81,7 +81,7 @@ def test_a_spec_survives_being_written_and_read() -> None:
     """What is dumped is itself a spec, with units written out."""
     spec = parse_spec(EXAMPLE)
     dumped = spec.model_dump(mode="json", exclude_none=True)
-    assert dumped["budget"] == {"runtime": "6h", "memory": "16GiB", "retries": 2}
+    assert dumped["budget"] == {"runtime": "6h", "memory": "16GiB", "retries": 2, "failed_units": 0.0}
     assert parse_spec(json.dumps(dumped)) == spec
 
 

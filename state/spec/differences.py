@@ -1,0 +1,29 @@
+"""Say in which places two goal specs differ."""
+
+from collections.abc import Iterator
+
+from pydantic import JsonValue
+
+from stagewright.state.spec.goal import GoalSpec
+
+__all__ = ["spec_differences"]
+
+SHOWN_CHARS = 60
+
+
+def spec_differences(sealed: GoalSpec, other: GoalSpec) -> list[str]:
+    """Return a line for each place, e.g. ``budget.runtime: 6h -> 12h``; empty when they declare the same."""
+    return list(_differences(sealed.model_dump(mode="json"), other.model_dump(mode="json"), ""))
+
+
+def _differences(before: JsonValue, after: JsonValue, place: str) -> Iterator[str]:
+    if isinstance(before, dict) and isinstance(after, dict):
+        for key in dict.fromkeys([*before, *after]):
+            yield from _differences(before.get(key), after.get(key), f"{place}.{key}" if place else key)
+    elif before != after:
+        yield f"{place}: {_shown(before)} -> {_shown(after)}"
+
+
+def _shown(value: JsonValue) -> str:
+    text = "not set" if value is None else str(value)
+    return text if len(text) <= SHOWN_CHARS else text[:SHOWN_CHARS] + "..."
