@@ -30,10 +30,10 @@ class PreparedCaller:
     Parameters
     ----------
     survey
-        The answer of planning's look into the data file, as JSON.
+        The answer of planning's look into the data file, as JSON; None to look in earnest.
     """
 
-    def __init__(self, survey: str) -> None:
+    def __init__(self, survey: str | None) -> None:
         self._survey = survey
         self._process = subprocess.Popen(
             [sys.executable, "-P", str(BENCH / "prepared_caller.py")],

@@ -113,7 +113,7 @@ class Case:
         while not self.marker().exists() and self.processes() and time.monotonic() < deadline:
             time.sleep(0.02)
 
-    def processes_left(self, within_s: float = 10.0) -> list[str]:
+    def processes_left(self, within_s: float = 6.0) -> list[str]:
         """Return the command lines of the processes that have not ended in time."""
         deadline = time.monotonic() + within_s
         while (left := self.processes()) and time.monotonic() < deadline:

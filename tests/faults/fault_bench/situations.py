@@ -48,7 +48,9 @@ class Situation:
     killed_before
         Whether every process is killed after those.
     torn
-        Whether each log then ends with a write that was cut short.
+        Whether the logs that the call appends to then end with a write that was cut short.
+    beyond
+        Another situation: only the points that its call does not have are taken here.
     at_start
         Calls to be made in each case before the call, for what cannot be copied: a running attempt.
     """
@@ -62,18 +64,37 @@ class Situation:
     before: tuple[Call, ...] = ()
     killed_before: bool = False
     torn: bool = False
+    beyond: str | None = None
     at_start: tuple[Call, ...] = field(default=())
 
 
 SITUATIONS = [
     Situation("plan", PLAN, "planned", {"run_planned": 1}),
     Situation("execute", EXECUTE, "executed", {"executed": 1}, before=(PLAN,)),
-    Situation("execute-retried", EXECUTE, "executed", {"executed": 1}, stages=("flaky",), before=(PLAN,)),
     Situation(
-        "execute-lost", EXECUTE, "executed", {"executed": 1}, stages=("late",), before=(PLAN, START), killed_before=True
+        "execute-retried", EXECUTE, "executed", {"executed": 1}, stages=("flaky",), before=(PLAN,), beyond="execute"
     ),
-    Situation("execute-again", EXECUTE, "executed", {"executed": 1}, before=(PLAN, EXECUTE, VALIDATE, ADJUST)),
-    Situation("execute-blocked", EXECUTE, "blocked", {"executed": 0}, stages=("crashes",), before=(PLAN,)),
+    Situation(
+        "execute-lost",
+        EXECUTE,
+        "executed",
+        {"executed": 1},
+        stages=("late",),
+        before=(PLAN, START),
+        killed_before=True,
+        beyond="execute",
+    ),
+    Situation(
+        "execute-again",
+        EXECUTE,
+        "executed",
+        {"executed": 1},
+        before=(PLAN, EXECUTE, VALIDATE, ADJUST),
+        beyond="execute",
+    ),
+    Situation(
+        "execute-blocked", EXECUTE, "blocked", {"executed": 0}, stages=("crashes",), before=(PLAN,), beyond="execute"
+    ),
     Situation("validate", VALIDATE, "validated", {"step_validated": 1}, before=(PLAN, EXECUTE)),
     Situation(
         "continue",
@@ -87,7 +108,16 @@ SITUATIONS = [
     Situation("adjust", ADJUST, "planned", {"decided": 1}, before=(PLAN, EXECUTE, VALIDATE)),
     Situation("proposal", PROPOSAL, "planned", {"decided": 1}, stages=("crashes",), before=(PLAN, EXECUTE)),
     Situation("stop", STOP, "stopped", {"decided": 1}, before=(PLAN, EXECUTE, VALIDATE)),
-    Situation("stop-running", STOP, "stopped", {"decided": 1}, stages=("sleeps",), before=(PLAN,), at_start=(START,)),
+    Situation(
+        "stop-running",
+        STOP,
+        "stopped",
+        {"decided": 1},
+        stages=("sleeps",),
+        before=(PLAN,),
+        at_start=(START,),
+        beyond="execute",
+    ),
     Situation("complete", CONTINUE, "completed", {"decided": 1}, before=(PLAN, *STEP, *STEP, EXECUTE, VALIDATE)),
     Situation("torn", CONTINUE, "planned", {"decided": 1}, before=(PLAN, EXECUTE, VALIDATE), torn=True),
     Situation("read", READ, "planned", {"run_planned": 0}, before=(PLAN,)),
@@ -106,8 +136,8 @@ def lead_to(situation: Situation, case: Case, caller: PreparedCaller, spec: Mapp
             process.kill()
     assert case.processes_left() == []
     if situation.torn:
-        for log in (case.run.path / "logs").glob("*.log"):
-            with log.open("ab") as file:
+        for name in ("agent_run", "decision", "tool_calls"):  # those that the call appends to
+            with case.run.log(name).open("ab") as file:
                 file.write(b'{"at": "2026-11-22T13:41:56.120Z", "seq": 9')
 
 
