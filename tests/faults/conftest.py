@@ -12,8 +12,11 @@ from stagewright.state.spec.data import DataScope
 from stagewright.state.survey import Survey, SurveyRequest
 from stagewright.tools.children import ask_child
 
-FIRED = "kill_points_fired"
-LEAST_KILL_POINTS = 300
+COUNTED = {
+    "kill_points_fired": "crash matrix: {} kill points fired",
+    "random_kills": "random kills: {} runs survived one",
+    "contended_calls": "contention: {} calls made",
+}
 
 
 @pytest.fixture(scope="session")
@@ -56,12 +59,12 @@ def _is_survey(item: object) -> bool:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how many kill points of the crash matrix fired, over all processes of the test run."""
-    fired = _fired(terminalreporter)
-    if fired:
-        terminalreporter.write_line(f"crash matrix: {fired} kill points fired")
+    """Say how many kills came, over all processes of the test run."""
+    for counted, said in COUNTED.items():
+        if total := _total(terminalreporter, counted):
+            terminalreporter.write_line(said.format(total))
 
 
-def _fired(reporter: pytest.TerminalReporter) -> int:
+def _total(reporter: pytest.TerminalReporter, counted: str) -> int:
     reports = [report for found in reporter.stats.values() for report in found if getattr(report, "when", "") == "call"]
-    return sum(int(value) for report in reports for name, value in report.user_properties if name == FIRED)
+    return sum(int(value) for report in reports for name, value in report.user_properties if name == counted)

@@ -95,7 +95,7 @@ def test_a_run_survives_a_random_kill(
         broken += [f"{number}, {said}: {fault}" for fault in _finished_faults(case, study)]
         case.remove()
     record_property("random_kills", sum(killed.values()))
-    assert broken == []
+    assert not broken, "\n".join(broken)
 
 
 def _disturbed(case: Case, study: Study, kind: str, rng: random.Random) -> str | None:
