@@ -54,6 +54,24 @@ def caller(cohort_spec: dict[str, Any]) -> Iterator[PreparedCaller]:
     prepared.close()
 
 
+@pytest.fixture(scope="session")
+def planner() -> Iterator[PreparedCaller]:
+    """Start a prepared caller that looks into data files in earnest."""
+    prepared = PreparedCaller(None)
+    yield prepared
+    prepared.close()
+
+
+@pytest.fixture(scope="session")
+def tiny_cohort(small_cohort: Path) -> Path:
+    """Write a cohort on which the built-in stages pass their gates, beside the small one."""
+    from stagewright.stages.cohort.generate import generate_cohort  # noqa: PLC0415 - loads numerical libraries
+
+    path = small_cohort.parent / "tiny.h5ad"
+    generate_cohort(path, n_patients=8, cells_per_patient=40, n_genes=300)
+    return path
+
+
 def _is_survey(item: object) -> bool:
     return isinstance(item, Survey)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from fault_bench.case import Case
 
-__all__ = ["INJECTION", "Call", "PreparedCaller", "armed_environment"]
+__all__ = ["BENCH", "INJECTION", "Call", "PreparedCaller", "armed_environment"]
 
 BENCH = Path(__file__).resolve().parent
 INJECTION = BENCH.parent / "injection"

@@ -41,8 +41,8 @@ class Case:
         self.folder = folder
         self.root = folder / "root"
         self._template = template
-        folder.mkdir(parents=True)
-        shutil.copytree(template, self.root, symlinks=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(template, self.root, symlinks=True, dirs_exist_ok=True)
 
     @property
     def run(self) -> RunDirectory:
@@ -79,8 +79,17 @@ class Case:
 
     def plan_full(self, point: str) -> Path:
         """Return a plan by which the disk is full from a point on until `freed`."""
-        since, freed = str(self.folder / "full"), str(self.folder / "freed")
-        return self.plan(full={"point": point, "since": since, "freed": freed})
+        return self.plan(full={"point": point, "since": str(self.full), "freed": str(self.freed)})
+
+    @property
+    def full(self) -> Path:
+        """The file that shows that the disk is full, under a plan that fills it."""
+        return self.folder / "full"
+
+    @property
+    def freed(self) -> Path:
+        """The file that ends that."""
+        return self.folder / "freed"
 
     def marker(self, number: int = 0) -> Path:
         """Return the file that shows that a kill of the plan fired."""

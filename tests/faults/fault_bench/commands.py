@@ -27,6 +27,7 @@ COMMANDS = {
     ),
     "late": "if not (root / 'tried').exists(): (root / 'tried').touch(); time.sleep(600)\n" + WELL,
     "sleeps": "time.sleep(600)\n",
+    "waits": "while not (root.parent / 'go').exists(): time.sleep(0.02)\n" + WELL,
     "steady": "time.sleep(0.1)\n" + WELL,
 }
 

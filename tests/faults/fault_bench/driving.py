@@ -9,7 +9,7 @@ from fault_bench.caller import armed_environment
 from fault_bench.case import Case
 from mcp import Client, MCPError, StdioServerParameters
 
-__all__ = ["finish", "serve_to_the_end", "start_driver"]
+__all__ = ["ARGV", "finish", "serve_to_the_end", "start_driver"]
 
 ARGV = [sys.executable, "-P", "-m", "stagewright.server"]
 PATIENCE_S = 120

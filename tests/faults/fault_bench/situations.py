@@ -143,12 +143,16 @@ def lead_to(situation: Situation, case: Case, caller: PreparedCaller, spec: Mapp
 
 def make_call(
     situation: Situation, case: Case, caller: PreparedCaller, spec: Mapping[str, Any], plan: Path | None
-) -> None:
-    """Make the situation's call under a plan, and before it, in the case itself, what cannot be copied."""
+) -> dict[str, Any] | None:
+    """Make the situation's call under a plan, and before it, in the case itself, what cannot be copied.
+
+    Returns what came of it, or None if the caller was killed.
+    """
     for call in situation.at_start:
         caller.make(case, [_named(call, case, spec)], plan, arm=False)
         _wait_for(case.root / "ran.txt", unless=case)
-    caller.make(case, [_named(situation.call, case, spec)], plan)
+    answers = caller.make(case, [_named(situation.call, case, spec)], plan)
+    return None if answers is None else answers[0]
 
 
 def recover(situation: Situation, case: Case, caller: PreparedCaller, spec: Mapping[str, Any]) -> list[str]:
