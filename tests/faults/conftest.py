@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from fault_bench.caller import PreparedCaller
 from fault_bench.commands import policy_text
+from fault_bench.studies import Study, make_plans
 
 from stagewright.state.spec.data import DataScope
 from stagewright.state.survey import Survey, SurveyRequest
@@ -70,6 +71,14 @@ def tiny_cohort(small_cohort: Path) -> Path:
     path = small_cohort.parent / "tiny.h5ad"
     generate_cohort(path, n_patients=8, cells_per_patient=40, n_genes=300)
     return path
+
+
+@pytest.fixture(scope="session")
+def plan_studies(
+    tmp_path_factory: pytest.TempPathFactory, tiny_cohort: Path, planner: PreparedCaller
+) -> dict[str, Study]:
+    """Return the study of the built-in plans as it is before each of them."""
+    return make_plans(tmp_path_factory.mktemp("plans"), tiny_cohort, planner)
 
 
 def _is_survey(item: object) -> bool:

@@ -82,7 +82,7 @@ def test_eight_processes_make_two_hundred_calls_each_on_one_run(
 
 
 def test_eight_processes_drive_eight_runs_under_one_root(
-    tmp_path: Path, empty_root: Path, caller: PreparedCaller, spec_of: Callable[..., dict[str, Any]]
+    tmp_path: Path, empty_root: Path, spec_of: Callable[..., dict[str, Any]]
 ) -> None:
     """Each plans its own study and drives it to its end beside the others."""
     case = Case(tmp_path / "case", empty_root)

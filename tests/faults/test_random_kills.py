@@ -5,22 +5,19 @@ that is a command and takes a moment; twenty have the built-in Plans 0, 1A and 1
 """
 
 import random
-import shutil
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import pytest
-import yaml
-from fault_bench.caller import Call, PreparedCaller
+from fault_bench.caller import PreparedCaller
 from fault_bench.case import Case
-from fault_bench.commands import policy_text
 from fault_bench.driving import finish, serve_to_the_end, start_driver
-from fault_bench.results import Results, differences, results_of
+from fault_bench.results import differences, results_of
+from fault_bench.studies import Study, root_with
 from fault_bench.whole_record import record_faults
 
 from stagewright.state.ledger import Ledger
@@ -32,47 +29,27 @@ KNOWN_GATES = True
 does, the test asks for it."""
 
 ROLES = {"serve": "server", "run": "driver", "supervise": "supervisor", "work": "worker", "stagewright.gates": "gates"}
-COMMAND_RUNS = [pytest.param("command", part, 5, id=f"command-{part}") for part in range(10)]
-SERVER_RUNS = [pytest.param("served", part, 5, id=f"served-{part}") for part in range(6)]
+COMMAND_RUNS = [pytest.param("command", part, 5, id=f"command-{part}") for part in range(6)]
+SERVER_RUNS = [pytest.param("served", part, 5, id=f"served-{part}") for part in range(10)]
 PLAN_RUNS = [
     pytest.param(kind, part, 2, id=f"{kind}-{part}")
-    for kind, parts in (("plan0", 2), ("plan1a", 4), ("plan1b", 4))
+    for kind, parts in (("plan0", 1), ("plan1a", 3), ("plan1b", 6))
     for part in range(parts)
 ]
-STEP: tuple[Call, ...] = (
-    ("execute_stage", {"wait_s": 200}),
-    ("validate_stage", {}),
-    ("decide", {"decision": "continue", "rationale": "the gates passed"}),
-)
-
-
-@dataclass
-class Study:
-    """A study: a root in which it may start, how long it takes from there, and what comes of it undisturbed."""
-
-    root: Path
-    length_s: float
-    expected: Results
 
 
 @pytest.fixture(scope="session")
-def studies(tmp_path_factory: pytest.TempPathFactory, small_cohort: Path, tiny_cohort: Path) -> Callable[[str], Study]:
-    """Return a function that gives a study by its name; each is run once undisturbed."""
-    made: dict[str, Study] = {}
-    folder = tmp_path_factory.mktemp("studies")
-
-    def study(name: str) -> Study:
-        if name not in made:
-            plans = name.startswith("plan")
-            made.update(_make_plans(folder, tiny_cohort) if plans else _make_commands(folder, small_cohort))
-        return made[name]
-
-    return study
+def command_studies(
+    tmp_path_factory: pytest.TempPathFactory, small_cohort: Path, planner: PreparedCaller
+) -> dict[str, Study]:
+    """Return the study of a command, not planned yet and planned; it is run once undisturbed in both ways."""
+    return _make_commands(tmp_path_factory.mktemp("studies"), small_cohort, planner)
 
 
 @pytest.mark.parametrize(("kind", "part", "runs"), [*COMMAND_RUNS, *SERVER_RUNS, *PLAN_RUNS])
 def test_a_run_survives_a_random_kill(
-    studies: Callable[[str], Study],
+    request: pytest.FixtureRequest,
+    planner: PreparedCaller,
     tmp_path: Path,
     record_property: Callable[[str, object], None],
     kind: str,
@@ -81,7 +58,8 @@ def test_a_run_survives_a_random_kill(
 ) -> None:
     """Whichever process it was, `--resume-from-state` ends the run with the same results, and the record holds."""
     rng = random.Random(f"{kind} {part}")  # noqa: S311 - repeatable on purpose
-    study = studies(kind)
+    kept = "plan_studies" if kind.startswith("plan") else "command_studies"  # only what is needed is made
+    study: Study = request.getfixturevalue(kept)[kind]
     killed: Counter[str] = Counter()
     broken: list[str] = []
     for number in range(runs):
@@ -92,7 +70,7 @@ def test_a_run_survives_a_random_kill(
             case = Case(tmp_path / str(number), study.root)
             said = _disturbed(case, study, kind, rng)
         killed[said.partition(" ")[0]] += 1
-        broken += [f"{number}, {said}: {fault}" for fault in _finished_faults(case, study)]
+        broken += [f"{number}, {said}: {fault}" for fault in _finished_faults(case, study, planner)]
         case.remove()
     record_property("random_kills", sum(killed.values()))
     assert not broken, "\n".join(broken)
@@ -135,13 +113,11 @@ def _role(process: psutil.Process) -> str | None:
     return next((role for word, role in ROLES.items() if word in words[:6]), None)
 
 
-def _finished_faults(case: Case, study: Study) -> list[str]:
+def _finished_faults(case: Case, study: Study, planner: PreparedCaller) -> list[str]:
     acknowledged = case.acknowledged()
     done = finish(case)
     if KNOWN_GATES and case.runs and Ledger(case.run).fold().verdict == "error":
-        caller = PreparedCaller(None)
-        caller.make(case, [("validate_stage", {"run_id": case.run.run_id, "again": True})])
-        caller.close()
+        planner.make(case, [("validate_stage", {"run_id": case.run.run_id, "again": True})])
         done = finish(case)
     if done.returncode != 4:  # it waits for a person, as an undisturbed run does
         return [f"taken up, it ended with {done.returncode}: {done.stdout[-600:]}{done.stderr[-600:]}"]
@@ -150,7 +126,7 @@ def _finished_faults(case: Case, study: Study) -> list[str]:
     return [*differences(results_of(case.run), study.expected), *record_faults(case, acknowledged)]
 
 
-def _make_commands(folder: Path, cohort: Path) -> dict[str, Study]:
+def _make_commands(folder: Path, cohort: Path, caller: PreparedCaller) -> dict[str, Study]:
     spec = {
         "objective": "Does a moment pass?",
         "data": {
@@ -162,58 +138,17 @@ def _make_commands(folder: Path, cohort: Path) -> dict[str, Study]:
         "approvals": ["B"],
         "budget": {"retries": 5},
     }
-    root = _root(folder / "command", cohort, spec)
+    root = root_with(folder / "command", cohort, spec)
     whole = Case(folder / "command-whole", root)
     length_s = _undisturbed(whole)
     served = Case(folder / "served", root)
-    caller = PreparedCaller(None)
     caller.make(served, [("plan_run", {"spec": "spec.yaml"})])
     again = Case(folder / "served-whole", served.root)
     started = time.monotonic()
     serve_to_the_end(again)
     served_s = time.monotonic() - started
-    caller.close()
     expected = results_of(whole.run)
     return {"command": Study(root, length_s, expected), "served": Study(served.root, served_s, expected)}
-
-
-def _make_plans(folder: Path, cohort: Path) -> dict[str, Study]:
-    spec = {
-        "objective": "Do the same numbers come out?",
-        "data": {
-            "path": "cohort.h5ad",
-            "patient": "patient",
-            "label": {"column": "CN.label", "positive": "cancer", "negative": "normal"},
-        },
-        "stages": ["plan0", "plan1a", "plan1b"],
-        "approvals": ["B"],
-        "preprocess": [{"method": "hvg", "n_top_genes": 60}],
-        "reduction": {"methods": ["pca", "fa"], "k": [2, 3], "seeds": [1, 2]},
-        "classifier": {"alphas": {"logspace": [-3, 1, 4]}, "cv": {"folds": 2, "repeats": 1}},
-        "budget": {"retries": 5},
-    }
-    whole = Case(folder / "plans-whole", _root(folder / "plans", cohort, spec))
-    caller = PreparedCaller(None)
-    roots: dict[str, tuple[Path, float]] = {}
-    caller.make(whole, [("plan_run", {"spec": "spec.yaml"})])
-    for stage in ("plan0", "plan1a", "plan1b"):
-        before = Case(folder / f"before-{stage}", whole.root)
-        roots[stage] = before.root, time.monotonic()
-        for tool, arguments in STEP:
-            answers = caller.make(whole, [(tool, {"run_id": whole.run.run_id, **arguments})])
-            assert answers is not None
-            assert "refused" not in answers[0], answers[0]
-    caller.close()
-    ended, expected = time.monotonic(), results_of(whole.run)
-    return {stage: Study(root, ended - started, expected) for stage, (root, started) in roots.items()}
-
-
-def _root(root: Path, cohort: Path, spec: dict[str, object]) -> Path:
-    root.mkdir()
-    shutil.copy(cohort, root / "cohort.h5ad")
-    (root / "stagewright.toml").write_text(policy_text(str(root)))
-    (root / "spec.yaml").write_text(yaml.safe_dump(spec, sort_keys=False))
-    return root
 
 
 def _undisturbed(case: Case) -> float:

@@ -49,9 +49,10 @@ def _mixed(workspace: Workspace, run_id: str, who: str, calls: int) -> dict[str,
             )
             tally["decided"] += tool == "decide" and not getattr(reply, "repeated", False)
         except Refusal as refusal:
-            tally[refusal.code] += 1
-            assert refusal.code == "not_allowed_now", refusal
-    return {"decided": tally["decided"], "refused": tally["not_allowed_now"]}
+            if refusal.code not in ("not_allowed_now", "run_locked"):
+                raise
+            tally["refused"] += 1
+    return {"decided": tally["decided"], "refused": tally["refused"]}
 
 
 def _drive(workspace: Workspace, spec: dict[str, Any]) -> dict[str, Any]:
