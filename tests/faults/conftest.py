@@ -15,7 +15,7 @@ from stagewright.tools.children import ask_child
 
 COUNTED = {
     "kill_points_fired": "crash matrix: {} kill points fired",
-    "random_kills": "random kills: {} runs survived one",
+    "random_kills": "random kills: {} runs were hit by one",
     "contended_calls": "contention: {} calls made",
 }
 
