@@ -11,13 +11,14 @@ INPUTS := pyproject.toml requirements/runtime.txt .ci/venv
 PYTEST ?=
 export PYTHON
 
-.PHONY: help setup setup-dev demo test slow bench lint types imports doctests ci clean
+.PHONY: help setup setup-dev demo test slow faults bench lint types imports doctests ci clean
 
 help:
 	@echo "make setup     a virtual environment with stagewright in .venv/"
 	@echo "make demo      setup, then a whole study on the built-in cohort"
 	@echo "make test      setup with the development tools, then the tests"
 	@echo "make slow      the slower tests"
+	@echo "make faults    kills at every write, random kills, full disks, damage, contention; about 15 minutes"
 	@echo "make bench     the benchmarks; writes benchmarks.json"
 	@echo "make lint | types | imports | doctests    one check each"
 	@echo "make ci        everything that CI runs"
@@ -38,11 +39,14 @@ demo: setup
 	$(BIN)/stagewright demo
 
 test: setup-dev
-	$(BIN)/python -m pytest -m "not slow" $(PYTEST)
+	$(BIN)/python -m pytest -m "not slow and not faults" $(PYTEST)
 
 # pytest leaves with 5 when it finds no test at all; there being no slow test is no failure.
 slow: setup-dev
-	$(BIN)/python -m pytest -m slow $(PYTEST) || test $$? -eq 5
+	$(BIN)/python -m pytest -m "slow and not faults" $(PYTEST) || test $$? -eq 5
+
+faults: setup-dev
+	$(BIN)/python -m pytest -m faults -n 2 $(PYTEST) tests/faults
 
 bench: setup-dev
 	$(BIN)/python tests/benchmarks/run_benchmarks.py
