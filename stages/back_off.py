@@ -2,7 +2,7 @@
 
 import random
 import time
-from pathlib import Path
+from collections.abc import Callable
 
 __all__ = ["wait_until_stopped", "with_jitter"]
 
@@ -15,19 +15,17 @@ def with_jitter(wait_s: float) -> float:
     return wait_s * (1 + random.uniform(0, JITTER))  # noqa: S311 - no secret, and no result depends on it
 
 
-def wait_until_stopped(cancel: Path, wait_s: float) -> bool:
-    """Wait, and return early with True when `cancel` appears.
+def wait_until_stopped(stopped: Callable[[], bool], wait_s: float) -> bool:
+    """Wait, and return early with True when the run is stopped.
 
     Parameters
     ----------
-    cancel
-        The file that `decide(stop)` leaves in the attempt's folder.
     wait_s
         In seconds.
     """
     deadline = time.monotonic() + wait_s
     while time.monotonic() < deadline:
-        if cancel.exists():
+        if stopped():
             return True
         time.sleep(min(POLL_S, max(0.0, deadline - time.monotonic())))
-    return cancel.exists()
+    return stopped()

@@ -130,6 +130,7 @@ FAILURES: Mapping[FailureKind, FailureRule] = MappingProxyType(
 """In the order in which an error is compared with them; a number says more than a type, so all numbers come first."""
 
 NUMBER_IN_TEXT = re.compile(r"errno ?= ?(\d+)")
+SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")
 
 
 def kind_of(error: BaseException) -> FailureKind:
@@ -160,11 +161,13 @@ def _with_causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _number(error: BaseException) -> int | None:
-    """Return the errno of an error; HDF5 has it in the text only."""
+    """Return the errno of an error; HDF5 has it in the text only, and numpy says how much a full disk took."""
     if not isinstance(error, OSError):
         return None
     if error.errno is not None:
         return error.errno
+    if SHORT_WRITE.search(str(error)):
+        return errno.ENOSPC
     found = NUMBER_IN_TEXT.search(str(error))
     return None if found is None else int(found[1])
 

@@ -5,7 +5,9 @@ and the memory of the whole process tree, ends the tree when a limit is passed o
 artifacts and commits the outcome. A failure that may pass is tried again with back-off while the step has retries left.
 """
 
+import os
 import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import stamina
@@ -14,16 +16,17 @@ from stagewright.stages.back_off import wait_until_stopped, with_jitter
 from stagewright.stages.failed_attempt import blocked_by, finished
 from stagewright.stages.failure import Failure, killed
 from stagewright.stages.failure_table import kind_of
+from stagewright.stages.stop_heard import StopHeard
 from stagewright.stages.worker_command import NO_REPORT, worker_command
 from stagewright.stages.worker_process import WorkerEnding, run_worker
 from stagewright.state.artifacts import Outcome, publish, read_outcome
-from stagewright.state.attempts import CANCEL, FAILURE, RESULT, discard_staging, open_attempt
+from stagewright.state.attempts import FAILURE, RESULT, discard_staging, open_attempt
 from stagewright.state.events import AttemptStarted
 from stagewright.state.ledger import Ledger, Transition
 from stagewright.state.lock import hold_alive
 from stagewright.state.records import UnitTally
 from stagewright.state.run_directory import RunDirectory
-from stagewright.state.run_state import split_step
+from stagewright.state.run_state import RunState, split_step
 from stagewright.state.step_request import StepRequest
 from stagewright.state.units import format_bytes, format_seconds
 
@@ -43,7 +46,7 @@ def supervise(run: RunDirectory, request: StepRequest) -> None:
 
     The caller has committed `attempt_started` and holds the attempt's `alive.lock` for this process.
     """
-    ledger = Ledger(run)
+    ledger, stopped = Ledger(run), StopHeard(Ledger(run))
     current = request
     tries = stamina.retry_context(
         on=lambda error: 0.0 if isinstance(error, _TryAgain) else False,  # waited already, where a stop is heard
@@ -55,11 +58,8 @@ def supervise(run: RunDirectory, request: StepRequest) -> None:
     )
     for one in tries:
         with one:
-            retry_in_s = _attempt(ledger, current, with_jitter(one.next_wait))
-            if retry_in_s is None:
-                return
-            cancel = ledger.run.attempt(current.attempt, current.step) / CANCEL
-            if wait_until_stopped(cancel, retry_in_s):
+            retry_in_s = _attempt(ledger, current, with_jitter(one.next_wait), stopped)
+            if retry_in_s is None or wait_until_stopped(stopped, retry_in_s):
                 return
             retry = _open_retry(ledger, current)
             if retry is None:
@@ -68,21 +68,27 @@ def supervise(run: RunDirectory, request: StepRequest) -> None:
             raise _TryAgain
 
 
-def _attempt(ledger: Ledger, request: StepRequest, back_off_s: float) -> float | None:
+def _attempt(ledger: Ledger, request: StepRequest, back_off_s: float, stopped: Callable[[], bool]) -> float | None:
     """Run one attempt and commit how it ended; return the seconds to the next one, None when there is none."""
     folder = ledger.run.attempt(request.attempt, request.step)
-    ending = run_worker(folder, request)
-    patience = stamina.retry_context(
-        on=lambda error: isinstance(error, OSError) and kind_of(error) in ("disk_full", "storage"),
-        attempts=None,
-        timeout=DISK_PATIENCE_S,
-        wait_initial=0.2,
-        wait_max=10.0,
-    )
-    for one in patience:
+    ending = run_worker(folder, request, stopped)
+    for one in _while_the_disk_refuses():
         with one, ledger.transition(wait_s=COMMIT_WAIT_S) as transition:
             return _settle(transition, ledger.run, request, ending, back_off_s)
     raise RuntimeError("stamina gives at least one try")
+
+
+def _while_the_disk_refuses() -> Iterator[stamina.Attempt]:
+    """Give tries until a disk takes what it is given, or for as long as patience lasts."""
+    return iter(
+        stamina.retry_context(
+            on=lambda error: isinstance(error, OSError) and kind_of(error) in ("disk_full", "storage"),
+            attempts=None,
+            timeout=DISK_PATIENCE_S,
+            wait_initial=0.2,
+            wait_max=10.0,
+        ),
+    )
 
 
 def _settle(
@@ -161,30 +167,42 @@ def _is_beside(step: str, other: str) -> bool:
 
 def _open_retry(ledger: Ledger, failed: StepRequest) -> StepRequest | None:
     """Open the next attempt at the same step and return its request; None when the run was stopped meanwhile."""
-    with ledger.transition(wait_s=COMMIT_WAIT_S) as transition:
-        state = transition.state
-        if state.status != "running":
-            return None
-        left = max(1.0, state.effective_limits.runtime_s - state.runtime_used_s)
-        # Results do not depend on the number of workers, memory does.
-        workers = max(1, failed.workers // 2) if state.failed_as[-1:] == ("out_of_memory",) else failed.workers
-        limits = failed.limits.model_copy(update={"runtime_s": min(left, failed.caps.runtime_s)})
-        request = failed.model_copy(update={"attempt": failed.attempt + 1, "limits": limits, "workers": workers})
-        folder, digest = open_attempt(ledger.run, request)
-        hold_alive(folder / "alive.lock")  # held until this process ends
-        fewer = "" if workers == failed.workers else f", {workers} units side by side instead of {failed.workers}"
-        transition.commit(
-            AttemptStarted(
-                message=f"{request.step} attempt {request.attempt} started (a retry{fewer})",
-                step=request.step,
-                actor="supervisor",
-                attempt=request.attempt,
-                directory=folder.relative_to(ledger.run.path).as_posix(),
-                command=tuple(worker_command(folder)),
-                request_sha256=digest,
-            ),
-        )
-    return request
+    for one in _while_the_disk_refuses():
+        with one, ledger.transition(wait_s=COMMIT_WAIT_S) as transition:
+            if transition.state.status != "running":
+                return None
+            request = _retry_of(failed, transition.state)
+            folder, digest = open_attempt(ledger.run, request)
+            alive = hold_alive(folder / "alive.lock")  # held until this process ends
+            try:
+                transition.commit(_started(ledger.run, request, failed, digest))
+            except OSError:
+                os.close(alive)
+                raise
+            return request
+    raise RuntimeError("stamina gives at least one try")
+
+
+def _retry_of(failed: StepRequest, state: RunState) -> StepRequest:
+    left_s = max(1.0, state.effective_limits.runtime_s - state.runtime_used_s)
+    # Results do not depend on the number of workers, memory does.
+    workers = max(1, failed.workers // 2) if state.failed_as[-1:] == ("out_of_memory",) else failed.workers
+    limits = failed.limits.model_copy(update={"runtime_s": min(left_s, failed.caps.runtime_s)})
+    return failed.model_copy(update={"attempt": failed.attempt + 1, "limits": limits, "workers": workers})
+
+
+def _started(run: RunDirectory, request: StepRequest, failed: StepRequest, digest: str) -> AttemptStarted:
+    folder = run.attempt(request.attempt, request.step)
+    fewer = "" if request.workers == failed.workers else f", {request.workers} units side by side, not {failed.workers}"
+    return AttemptStarted(
+        message=f"{request.step} attempt {request.attempt} started (a retry{fewer})",
+        step=request.step,
+        actor="supervisor",
+        attempt=request.attempt,
+        directory=folder.relative_to(run.path).as_posix(),
+        command=tuple(worker_command(folder)),
+        request_sha256=digest,
+    )
 
 
 def _failure_of(folder: Path, ending: WorkerEnding) -> Failure:

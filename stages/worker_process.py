@@ -4,7 +4,7 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +15,7 @@ from stagewright.stages.capped_log import CappedLog
 from stagewright.stages.failure import Failure
 from stagewright.stages.process_tree import ATTEMPT_VARIABLE, adopt_orphans, end_tree, memory_of, reap_orphans, tree_of
 from stagewright.stages.worker_command import pinned_environment, worker_command
-from stagewright.state.attempts import CANCEL, FAILURE, RESULT, TRACEBACK, WORKER_LOG
+from stagewright.state.attempts import FAILURE, RESULT, TRACEBACK, WORKER_LOG
 from stagewright.state.lifeline import VARIABLE, lifeline
 from stagewright.state.step_request import StepRequest
 from stagewright.state.units import format_bytes, format_seconds
@@ -55,8 +55,16 @@ class WorkerEnding:
     seen: set[psutil.Process] = field(default_factory=set)
 
 
-def run_worker(folder: Path, request: StepRequest) -> WorkerEnding:
-    """Run the worker of an attempt to its end, or to its limits, and leave no process of it."""
+def run_worker(folder: Path, request: StepRequest, stopped: Callable[[], bool]) -> WorkerEnding:
+    """Run the worker of an attempt to its end, or to its limits, and leave no process of it.
+
+    Parameters
+    ----------
+    folder
+        Of the attempt.
+    stopped
+        Tells whether the run was stopped meanwhile.
+    """
     started = time.monotonic()
     ending = WorkerEnding()
     adopt_orphans()
@@ -77,7 +85,7 @@ def run_worker(folder: Path, request: StepRequest) -> WorkerEnding:
         )
         with _drained(worker, log):
             try:
-                _watch(worker, folder, request, log, started, ending)
+                _watch(worker, folder, request, log, started, stopped, ending)
             finally:
                 end_tree(worker, ending.seen, folder, GRACE_S)
     ending.exit_status = worker.returncode
@@ -107,6 +115,7 @@ def _watch(
     request: StepRequest,
     log: CappedLog,
     started: float,
+    stopped: Callable[[], bool],
     ending: WorkerEnding,
 ) -> None:
     """Return when the worker has ended by itself, or has to be ended."""
@@ -123,7 +132,7 @@ def _watch(
             os.utime(folder / "alive.lock")  # tells how long an attempt lived whose supervisor was killed
             ending.seen = {process for process in ending.seen if process.is_running()}
             reap_orphans(worker.pid)
-        if (folder / CANCEL).exists():
+        if stopped():
             return
         ending.over = _over(request, elapsed_s, used, log.total)
         if ending.over is not None:

@@ -10,7 +10,6 @@ from stagewright.state.run_directory import RunDirectory
 from stagewright.state.step_request import StepRequest
 
 __all__ = [
-    "CANCEL",
     "CONTEXT",
     "FAILURE",
     "PROGRESS",
@@ -33,7 +32,6 @@ TRACEBACK = "traceback.txt"
 UNITS = "units.json"
 WORKER_LOG = "worker.log"
 CONTEXT = "context.json"
-CANCEL = "cancel"
 TAIL_BYTES = 16_384
 LINE_CHARS = 120
 
@@ -47,7 +45,6 @@ def open_attempt(run: RunDirectory, request: StepRequest) -> tuple[Path, str]:
     if folder.is_symlink() or folder.parent.is_symlink() or folder.parent.parent.is_symlink():
         raise LedgerCorrupt(f"{folder} goes through a link, which no run of ours has: work there could leave the run")
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / CANCEL).unlink(missing_ok=True)
     path = folder / REQUEST
     write_durably(path, request.model_dump_json(indent=1) + "\n")
     sync_folder(folder.parent)

@@ -99,6 +99,37 @@ class ChainedLog:
         finally:
             os.close(fd)
 
+    def mend(self, at: str) -> None:
+        """Move aside a write that a crash cut short, and say so in an entry; without one nothing is written.
+
+        Raises
+        ------
+        OSError
+            When the disk does not take it.
+        """
+        try:
+            fd = os.open(self.path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return
+        try:
+            hold_log(fd, self.path.name, exclusive=True)
+            self._move_torn_tail(fd, at)
+        finally:
+            os.close(fd)
+
+    def last(self) -> Entry | None:
+        """Return the last acknowledged entry, reading only the end of the file; None when there is none."""
+        try:
+            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return None
+        try:
+            hold_log(fd, self.path.name, exclusive=False)
+            line = _last_line(fd)
+        finally:
+            os.close(fd)
+        return self._parse(0, line) if line else None
+
     def entries(self) -> Iterator[Entry]:
         """Yield every acknowledged entry from the first, without verifying the chain.
 
@@ -164,17 +195,20 @@ class ChainedLog:
     def _move_torn_tail(self, fd: int, at: str) -> None:
         size = os.fstat(fd).st_size
         keep = _acknowledged_size(fd, size)
-        if keep == size:
-            return
+        # Named by the place: while nothing was appended there, the entry that tells of it is still to be written.
         aside = self.path.with_name(f"{self.path.name}.torn-{keep}")
-        torn = os.pread(fd, size - keep, keep)
-        with aside.open("wb") as file:
-            file.write(torn)
-            file.flush()
-            os.fsync(file.fileno())
-        os.ftruncate(fd, keep)
-        message = f"a write of {len(torn)} bytes was cut short by a crash; it was moved to {aside.name}"
-        _append_locked(fd, at, {"step": None, "event": "torn_tail_moved", "message": message, "bytes": len(torn)})
+        if keep < size:
+            torn = os.pread(fd, size - keep, keep)
+            with aside.open("ab") as file:
+                file.write(torn)
+                file.flush()
+                os.fsync(file.fileno())
+            os.ftruncate(fd, keep)
+        elif not aside.exists():
+            return
+        n_bytes = aside.stat().st_size
+        message = f"a write of {n_bytes} bytes was cut short by a crash; it was moved to {aside.name}"
+        _append_locked(fd, at, {"step": None, "event": "torn_tail_moved", "message": message, "bytes": n_bytes})
 
 
 def _append_locked(fd: int, at: str, fields: Mapping[str, JsonValue]) -> Entry:

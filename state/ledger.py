@@ -85,6 +85,9 @@ class Ledger:
     def transition(self, *, wait_s: float = WAIT_S) -> Iterator["Transition"]:
         """Hold the run's lock and give the present state, with the means to commit to it.
 
+        What a crash left behind is mended first: a write that was cut short is moved aside, a snapshot that lags is
+        written again.
+
         Raises
         ------
         Refusal
@@ -93,11 +96,32 @@ class Ledger:
             When the record does not hold together; nothing is written to such a run.
         """
         with run_lock(self.run.lock, run_id=self.run.run_id, wait_s=wait_s):
-            yield Transition(self, self.fold(), utc_now())
+            at = utc_now()
+            for name in LOG_NAMES:
+                ChainedLog(self.run.log(name)).mend(stamp(at))
+            state = self.fold()
+            self._mend_snapshot(state, stamp(at))
+            yield Transition(self, state, at)
+
+    def _mend_snapshot(self, state: RunState, at: str) -> None:
+        """Write RUN_STATE.json again where whoever made the last entry died before it could."""
+        head = self.log.head()
+        if read_snapshot(self.run.snapshot, head) is None:
+            with suppress(OSError):
+                write_snapshot(self.run.snapshot, state, head, at)
 
     def first(self, event: Event, at: datetime) -> RunState:
         """Write the first entry of a run that nobody else knows yet."""
         return Transition(self, None, at).commit(event)
+
+    def anchored(self, name: str) -> int:
+        """Return the number of the last entry of a log beside the ledger that an event has anchored."""
+        for entry in reversed([*self.log.entries()]):
+            anchors = entry.get("anchors")
+            anchor = anchors.get(name) if isinstance(anchors, dict) else None
+            if isinstance(anchor, dict):
+                return _integer(anchor.get("seq"))
+        return 0
 
     def heads(self) -> dict[str, Head]:
         """Return the heads of the logs beside the ledger."""
@@ -150,6 +174,14 @@ class Transition:
     def detail(self, log: str, fields: Mapping[str, JsonValue]) -> Entry:
         """Append to a log beside the ledger; the next commit anchors it."""
         return self._ledger.detail(log).append(stamp(self.at), fields)
+
+    def detail_once(self, log: str, fields: Mapping[str, JsonValue]) -> Entry:
+        """Append to a log beside the ledger, unless the same act wrote it there and died before its commit."""
+        last = self._ledger.detail(log).last()
+        same = last is not None and all(last.get(key) == value for key, value in fields.items())
+        if last is not None and same and last["seq"] != self._ledger.anchored(log):
+            return last
+        return self.detail(log, fields)
 
     def commit(self, event: Event) -> RunState:
         """Append an event to the ledger and return the state after it.

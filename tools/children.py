@@ -29,7 +29,17 @@ ERROR_CHARS = 1500
 
 
 class ChildFailed(Exception):  # noqa: N818 - names what happened
-    """A child process ended without an answer; the text is the end of what it said."""
+    """A child process ended without an answer; the text is the end of what it said.
+
+    Attributes
+    ----------
+    killed
+        Whether a signal ended it, so that another may well answer.
+    """
+
+    def __init__(self, text: str, *, killed: bool = False) -> None:
+        super().__init__(text)
+        self.killed = killed
 
     @property
     def last_line(self) -> str:
@@ -122,7 +132,8 @@ def ask_child(
             yield kind.model_validate_json(answer.read_bytes())
         except (OSError, ValueError) as error:
             end = said.read_text(encoding="utf-8", errors="replace")[-ERROR_CHARS:]
-            raise ChildFailed(f"{module} ended with status {process.returncode} and no answer:\n{end}") from error
+            said_so = f"{module} ended with status {process.returncode} and no answer:\n{end}"
+            raise ChildFailed(said_so, killed=process.returncode < 0) from error
 
 
 @contextmanager

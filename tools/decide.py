@@ -1,16 +1,16 @@
 """Decide on a step: continue, adjust or stop, with a rationale, on a verdict."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
-from stagewright.state.attempts import CANCEL
 from stagewright.state.canonical import digest_json
 from stagewright.state.clock import stamp, utc_now
 from stagewright.state.events import Decided
-from stagewright.state.ledger import Ledger, Transition
+from stagewright.state.ledger import Transition
 from stagewright.state.records import Decision
 from stagewright.state.refusals import Refusal
 from stagewright.state.run_state import RunState, next_call, split_step
@@ -102,11 +102,13 @@ def decide(
     with ledger.transition() as transition:
         before = transition.state
         if before.last_decision == asked.digest():
+            with suppress(Refusal):  # whoever made it may have died before the manifest followed
+                refresh_manifest(ledger.run, before, sealed_spec(ledger.run, before), stamp(utc_now()))
             yield _reply(workspace, before, asked, repeated=True)
             return
         spec = sealed_spec(ledger.run, before)
         event = _event(workspace, before, spec, asked)
-        after = _commit(ledger, transition, event)
+        after = _commit(transition, event)
         refresh_manifest(ledger.run, after, spec, stamp(utc_now()))
     yield _reply(workspace, after, asked, event=event, was_running=before.status == "running")
 
@@ -200,7 +202,7 @@ def _prepares_embeddings(state: RunState, decision: Decision) -> bool:
     return "plan0" in here and not here & {"plan1a", "plan1b"}
 
 
-def _commit(ledger: Ledger, transition: Transition, event: Decided) -> RunState:
+def _commit(transition: Transition, event: Decided) -> RunState:
     state = transition.state
     evidence: dict[str, JsonValue] = {
         "verdict": state.verdict,
@@ -210,12 +212,8 @@ def _commit(ledger: Ledger, transition: Transition, event: Decided) -> RunState:
         "error": None if state.blocked is None else state.blocked.error,
     }
     fields = event.model_dump(mode="json", exclude={"call_digest"}) | {"evidence": evidence}
-    transition.detail("decision", fields)
-    after = transition.commit(event)
-    if state.status == "running" and event.decision == "stop":
-        # The supervisor looks for this file many times a second; after the commit, so that it finds the run stopped.
-        (ledger.run.attempt(state.attempt, state.step) / CANCEL).touch()
-    return after
+    transition.detail_once("decision", fields)
+    return transition.commit(event)  # a supervisor at work looks at the ledger many times a second
 
 
 def _reply(

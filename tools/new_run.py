@@ -27,6 +27,7 @@ from stagewright.tools.workspace import Workspace
 __all__ = ["NewRun", "earlier_runs", "make_or_find"]
 
 LOOKBACK = 20
+BUILDING = ".new-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,8 @@ def make_or_find(workspace: Workspace, new: NewRun) -> tuple[RunDirectory, RunSt
     experiments = workspace.root / EXPERIMENTS
     experiments.mkdir(parents=True, exist_ok=True)
     with run_lock(experiments / ".lock", run_id=None):  # two planners would each not find the other's run
+        for left in experiments.glob(f"{BUILDING}*"):  # by a planner that died: no other plans while this lock is held
+            shutil.rmtree(left, ignore_errors=True)
         runs = list(list_runs(workspace.root))
         for run in runs[:LOOKBACK]:
             if (state := _unstarted(run, new)) is not None:
@@ -107,7 +110,7 @@ def _make(workspace: Workspace, experiments: Path, new: NewRun) -> tuple[RunDire
     while (experiments / name).exists():
         again += 1
         name = name_run(new.spec.objective, new.digest, moment, again=again)
-    building = Path(tempfile.mkdtemp(prefix=".new-", dir=experiments))
+    building = Path(tempfile.mkdtemp(prefix=BUILDING, dir=experiments))
     try:
         state = _fill(RunDirectory(building / name), workspace, new, moment)
         (building / name).rename(experiments / name)

@@ -2,6 +2,8 @@
 
 from contextlib import suppress
 
+from pydantic import JsonValue
+
 from stagewright.state.artifacts import Artifact, read_outcome
 from stagewright.state.manifest import manifest_text, read_manifest, updated_manifest
 from stagewright.state.run_directory import RunDirectory
@@ -20,6 +22,12 @@ def refresh_manifest(run: RunDirectory, state: RunState, spec: GoalSpec, now: st
             artifacts[step] = read_outcome(run.path, sealed.artifacts).artifacts
     with suppress(OSError):
         before = read_manifest(run.manifest.read_text(encoding="utf-8")) if run.manifest.is_file() else {}
-        finished = now if state.finished else None
+        finished = (_finished_before(before) or now) if state.finished else None
         document = updated_manifest(before, state, spec, finished_at=finished, artifacts=artifacts)
         write_atomically(run.manifest, manifest_text(document))
+
+
+def _finished_before(manifest: dict[str, JsonValue]) -> str | None:
+    run = manifest.get("run")
+    finished = run.get("finished_at_utc") if isinstance(run, dict) else None
+    return finished if isinstance(finished, str) else None

@@ -29,6 +29,9 @@ from stagewright.tools.workspace import Workspace, not_allowed
 __all__ = ["validate_stage"]
 
 TIMEOUT_S = 1800.0
+CHILDREN = 3
+"""How many are asked when they are killed one after the other, for want of memory perhaps."""
+
 SHOWN_METRICS = 10
 
 
@@ -68,16 +71,29 @@ def validate_stage(
         raise not_allowed(state, _why_not(state))
     started = time.monotonic()
     findings: tuple[Finding, ...] = ()
-    question = _question(ledger.run, state)
-    try:
-        for tick in ask_child("stagewright.gates", None, question, GateReport, TIMEOUT_S):
-            if isinstance(tick, Tick):
-                yield tick.model_copy(update={"message": f"the gates of {state.step} are at work"})
-            else:
-                findings = tick.findings
-    except ChildFailed as error:
-        findings = (_could_not_judge(str(error)),)
+    for item in _judged(_question(ledger.run, state)):
+        if isinstance(item, Tick):
+            yield item.model_copy(update={"message": f"the gates of {state.step} are at work"})
+        else:
+            findings = item
     yield _commit(workspace, ledger, state, findings, time.monotonic() - started, again=again)
+
+
+def _judged(question: GateRequest) -> Iterator[Tick | tuple[Finding, ...]]:
+    """Ask the gates' child and yield signs of life, then its findings.
+
+    A child that somebody killed has not judged, so another is asked: an error is a verdict, and goes into the record.
+    """
+    for left in reversed(range(CHILDREN)):
+        try:
+            for item in ask_child("stagewright.gates", None, question, GateReport, TIMEOUT_S):
+                yield item.findings if isinstance(item, GateReport) else item
+        except ChildFailed as error:
+            if not error.killed or not left:
+                yield (_could_not_judge(str(error)),)
+                return
+        else:
+            return
 
 
 def _why_not(state: RunState) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pydantic import JsonValue
 
 from stagewright.state.ledger import Ledger
+from stagewright.state.refusals import Refusal
 from stagewright.state.run_state import RunState
 from stagewright.tools.replies import Reply
 
@@ -43,21 +44,35 @@ def drive_loop(ledger: Ledger, call: CallTool) -> RunState:
     """
     while True:
         state = ledger.fold()  # never a snapshot, however long the ledger: anybody can edit that file
-        match state.status:
-            case "planned" | "running":
-                call("execute_stage", {"run_id": state.run_id, "wait_s": WAIT_S})
-            case "executed":
-                call("validate_stage", {"run_id": state.run_id})
-            case "validated" if state.verdict in ("pass", "warn"):
-                call("decide", _after_verdict(state))
-            case "blocked" if state.blocked is not None and state.blocked.proposals and not _tried(ledger, state):
-                rationale = PROPOSAL_RATIONALE + state.blocked.proposals[0].what
-                call(
-                    "decide",
-                    {"run_id": state.run_id, "decision": "adjust", "proposal": 0, "rationale": rationale},
-                )
-            case _:
-                return state
+        try:
+            over = _step(ledger, state, call)
+        except Refusal as refusal:
+            # Between the fold and the call a supervisor, or somebody else, may have taken the run on.
+            if refusal.code != "not_allowed_now" or ledger.fold() == state:
+                raise
+            continue
+        if over:
+            return state
+
+
+def _step(ledger: Ledger, state: RunState, call: CallTool) -> bool:
+    """Make the one call that takes a run on from a state; return whether it is over or needs somebody instead."""
+    match state.status:
+        case "planned" | "running":
+            call("execute_stage", {"run_id": state.run_id, "wait_s": WAIT_S})
+        case "executed":
+            call("validate_stage", {"run_id": state.run_id})
+        case "validated" if state.verdict in ("pass", "warn"):
+            call("decide", _after_verdict(state))
+        case "blocked" if state.blocked is not None and state.blocked.proposals and not _tried(ledger, state):
+            rationale = PROPOSAL_RATIONALE + state.blocked.proposals[0].what
+            call(
+                "decide",
+                {"run_id": state.run_id, "decision": "adjust", "proposal": 0, "rationale": rationale},
+            )
+        case _:
+            return True
+    return False
 
 
 def _after_verdict(state: RunState) -> dict[str, JsonValue]:

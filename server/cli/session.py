@@ -106,6 +106,16 @@ def open_session(root: Path, policy: Path | None, *, as_json: bool) -> Iterator[
         )
         _say_refused(damaged, typed, as_json=as_json)
         raise typer.Exit(ExitStatus.REFUSED) from error
+    except BrokenPipeError:
+        raise  # whoever read the output has gone
+    except OSError as error:
+        full = Refusal(
+            "storage",
+            f"the disk did not take or give what it was asked for: {error}. Nothing was acknowledged; free space or "
+            "mend the permissions, then give the same command again.",
+        )
+        _say_refused(full, typed, as_json=as_json)
+        raise typer.Exit(ExitStatus.REFUSED) from error
     except KeyboardInterrupt as interrupt:
         said = "Nothing was changed." if session is None else session.if_interrupted
         sys.stderr.write(f"\nInterrupted. {said}\n")

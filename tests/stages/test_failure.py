@@ -17,6 +17,7 @@ CASES = [
     (OSError(errno.ENOMEM, "cannot fork"), "out_of_memory"),
     (OSError(errno.ENOSPC, "no space left"), "disk_full"),
     (OSError("Can't write data (file write failed: errno = 28, error message = 'No space left')"), "disk_full"),
+    (OSError("6400 requested and 3200 written"), "disk_full"),
     (OSError(errno.EIO, "input/output error"), "storage"),
     (OSError(errno.EMFILE, "too many open files"), "environment"),
     (BlockingIOError(errno.EAGAIN, "try again"), "environment"),
