@@ -19,19 +19,6 @@ from fault_bench.whole_record import event_counts, record_faults
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(280)]
 
-KNOWN = {
-    r"^(complete|stop|stop-running): .*(is behind the ledger|RUN_STATE.json says)": (
-        "the last transition of a run was cut short after its entry: nothing writes snapshot and manifest again"
-    ),
-    r"^torn: (before|torn) caller:pwrite:logs/.* torn tails lie aside": (
-        "killed between cutting off a torn tail, which lies aside, and the entry that says so"
-    ),
-    r"^stop-running: (after|before|torn) caller:.*left running": (
-        "killed between the decision and the cancel file: the attempt runs on, and the same decision does not end it"
-    ),
-}
-"""Faults of the product that are known and not mended yet: a pattern of situation, point and fault, and the cause."""
-
 CHUNKS = {"plan": 2, "execute": 5, "execute-retried": 3, "stop-running": 3}
 PARTS = [
     pytest.param(situation, part, CHUNKS.get(situation.name, 1), id=f"{situation.name}-{part}")
@@ -120,15 +107,10 @@ def test_a_kill_at_any_write_loses_nothing(
         fired += came
         if not came and not MAY_NOT_COME.search(point.name):
             missed.append(str(point))
-        broken += [f"{point}: {fault}" for fault in faults if not _is_known(situation, point, fault)]
+        broken += [f"{point}: {fault}" for fault in faults]
     record_property("kill_points_fired", fired)
     assert not broken, "\n".join(broken)
     assert len(missed) <= 0.05 * (fired + len(missed)), missed
-
-
-def _is_known(situation: Situation, point: Point, fault: str) -> bool:
-    said = f"{situation.name}: {point}: {fault}"
-    return any(re.search(pattern, said) for pattern in KNOWN)
 
 
 def _points(recorded: Path) -> Iterator[Point]:
