@@ -29,6 +29,11 @@ GATES: tuple[GateEntry, ...] = (
         "no more units of work failed than the spec allows, and each that did is named",
     ),
     GateEntry(
+        "reused_units",
+        "stagewright.gates.reused_units",
+        "every result taken from the cache was made by an earlier attempt, by the record that the ledger seals",
+    ),
+    GateEntry(
         "promised_files",
         "stagewright.gates.promised_files",
         "every file that the request asks for exists, opens, and has the promised shape and columns",
@@ -162,7 +167,7 @@ def gates_for(stage: str) -> tuple[GateEntry, ...]:
     """Return the gates that judge a stage, in the order in which they run.
 
     >>> [entry.name for entry in gates_for("my_command")]
-    ['artifact_integrity', 'failed_units', 'promised_files', 'budget']
+    ['artifact_integrity', 'failed_units', 'reused_units', 'promised_files', 'budget']
     """
     return tuple(entry for entry in GATES if not entry.stages or stage in entry.stages)
 

@@ -7,13 +7,13 @@ It runs in a child process that changes nothing, and believes nothing that it ca
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from stagewright.state.artifacts import Outcome
-from stagewright.state.records import ArtifactSeal, Limits, Record, Verdict
+from stagewright.state.records import ArtifactSeal, Limits, Record, Sha256, Verdict
 from stagewright.state.step_request import StepRequest
 
-__all__ = ["Finding", "Gate", "GateContext", "GateReport", "GateRequest"]
+__all__ = ["EarlierAttempt", "Finding", "Gate", "GateContext", "GateReport", "GateRequest"]
 
 
 class Finding(Record):
@@ -41,6 +41,23 @@ class Finding(Record):
     reason: str
 
 
+class EarlierAttempt(Record):
+    """An attempt before the one that is judged, and what of it the ledger seals.
+
+    Attributes
+    ----------
+    ended
+        How it ended; ``lost`` when its supervisor went without an outcome.
+    record, record_sha256
+        The file that says what became of its units, relative to the run directory; None where the ledger seals none.
+    """
+
+    attempt: int
+    ended: Literal["executed", "failed", "cancelled", "lost", "running"]
+    record: str | None = None
+    record_sha256: Sha256 | None = None
+
+
 class GateRequest(Record):
     """What the child process is asked to judge.
 
@@ -54,6 +71,8 @@ class GateRequest(Record):
         The budget of the whole run and what was used of it, from the ledger.
     sealed_elsewhere
         Artifacts that other steps of the checkpoint have sealed: they are not undeclared.
+    earlier
+        The attempts before this one, in their order.
     """
 
     run: str
@@ -66,6 +85,7 @@ class GateRequest(Record):
     peak_rss_bytes: int
     limits: Limits
     sealed_elsewhere: tuple[str, ...] = ()
+    earlier: tuple[EarlierAttempt, ...] = ()
 
 
 class GateReport(Record):

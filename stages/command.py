@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from pydantic import JsonValue, TypeAdapter
 
+from stagewright.stages.cohort.sealed_file import check_sealed
 from stagewright.stages.protocol import Killed, StageContext, StageResult, Unit, UnitFailed
 from stagewright.stages.unit_cache import UnitInputs
 from stagewright.state.artifacts import ArtifactFormat, ArtifactWriter
@@ -58,6 +59,7 @@ def run(context: StageContext) -> StageResult:
             f"under [commands.{request.stage}]",
         )
     argv = request.command.argv
+    check_sealed(request.data)  # the command gets the whole file, and nobody looks at what it reads of it
     with context.unit(unit, _inputs(context, argv)) as work:
         if not work.reused:
             output = work.folder

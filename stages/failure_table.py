@@ -99,8 +99,8 @@ FAILURES: Mapping[FailureKind, FailureRule] = MappingProxyType(
             why="the data are the same on the next try",
             errnos=_errnos("ENOENT", "EISDIR", "ENOTDIR", "ELOOP", "ENAMETOOLONG"),
             types=(
-                "stagewright.stages.cohort.open_h5ad.CohortUnreadable",
-                "stagewright.stages.cohort.open_h5ad.CohortMismatch",
+                "stagewright.stages.cohort.unreadable.CohortUnreadable",
+                "stagewright.stages.cohort.unreadable.CohortMismatch",
                 "stagewright.stages.preprocess.normalise.CountsUnusable",
                 "builtins.OSError",  # without a number it is a file format's own: a file that is damaged
             ),

@@ -20,6 +20,7 @@ __all__ = ["ATTEMPT_VARIABLE", "adopt_orphans", "end_leftovers", "end_tree", "me
 
 ATTEMPT_VARIABLE = "STAGEWRIGHT_ATTEMPT"
 PR_SET_CHILD_SUBREAPER = 36
+SWEEPS = 20
 GONE = (psutil.NoSuchProcess, psutil.AccessDenied)
 
 
@@ -78,15 +79,20 @@ def end_tree(worker: subprocess.Popen[bytes], seen: Iterable[psutil.Process], fo
         worker.wait(grace_s)
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(worker.pid, signal.SIGKILL)
-    for process in {*seen, *tree_of(worker.pid)}:
+    for process in seen:
         _kill(process)  # psutil does so only if it is still the process that was seen
     worker.wait()
-    end_leftovers(folder)
+    for _ in range(SWEEPS):  # what goes on forking may be a step ahead of one sweep
+        adopted = psutil.Process().children(recursive=True)
+        for process in adopted:
+            _kill(process)
+        if not end_leftovers(folder) and not any(_runs(process) for process in adopted):
+            break
 
 
 def end_leftovers(folder: Path) -> int:
     """Kill every process that carries the folder of an attempt in its environment; return how many there were."""
-    found = [process for process in _working_in(str(folder)) if process.pid != os.getpid()]
+    found = [process for process in _working_in(str(folder)) if process.pid != os.getpid() and _runs(process)]
     for process in found:
         _kill(process)
     return len(found)
@@ -97,6 +103,12 @@ def _working_in(folder: str) -> Iterator[psutil.Process]:
         with suppress(*GONE, OSError):
             if process.environ().get(ATTEMPT_VARIABLE) == folder:
                 yield process
+
+
+def _runs(process: psutil.Process) -> bool:
+    with suppress(*GONE):
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    return False
 
 
 def _kill(process: psutil.Process) -> None:

@@ -18,7 +18,7 @@ from pydantic import JsonValue
 
 from stagewright.stages.failure_table import FAILURES, kind_of
 from stagewright.stages.progress import Progress
-from stagewright.stages.unit_cache import Entry, Found, UnitCache, UnitInputs, UnitWork
+from stagewright.stages.unit_cache import FILES, Entry, Found, UnitCache, UnitInputs, UnitWork
 from stagewright.stages.unit_journal import UnitJournal
 from stagewright.stages.workload import Workload
 from stagewright.state.artifacts import ArtifactWriter, Skipped, UnitRecord
@@ -115,16 +115,18 @@ class StageContext:
                 found = UNCACHED if inputs is None else self.cache.find(unit.name, inputs)
                 work = self._work(found)
                 yield work
-                why = found.why if work.reused or inputs is None else self._keep(unit, inputs, work, found.why)
+                entry, why = found.entry, found.why
+                if not work.reused and inputs is not None:
+                    entry, why = self._keep(unit, inputs, work, why)
             how = "reused" if work.reused else "ran"
-            self.journal.add(_record(unit, inputs, work, started, how=how, why=why))
+            self.journal.add(_record(unit, inputs, work, started, entry, how=how, why=why))
         except Exception as error:
             what = {"error": f"{type(error).__name__}: {error}", "kind": kind_of(error)}
-            self.journal.add(_record(unit, inputs, None, started, how="failed", why=found.why, **what))
+            self.journal.add(_record(unit, inputs, None, started, None, how="failed", why=found.why, **what))
             raise UnitFailed(unit) from error
         finally:
             if work is not None and not work.reused:
-                shutil.rmtree(work.folder, ignore_errors=True)
+                shutil.rmtree(work.folder.parent, ignore_errors=True)
 
     def tolerate(self, failed: UnitFailed) -> None:
         """Go on without a unit that failed, where the spec allows that.
@@ -143,10 +145,10 @@ class StageContext:
         if found.entry is not None and found.folder is not None:
             entry = found.entry
             return UnitWork(found.folder, reused=True, value=entry.value, artifacts=entry.artifacts)
-        return UnitWork(self.artifacts.staging.with_name("units") / f"{next(self._numbers):05d}")
+        return UnitWork(self.artifacts.staging.with_name("units") / f"{next(self._numbers):05d}" / FILES)
 
-    def _keep(self, unit: Unit, inputs: UnitInputs, work: UnitWork, why: str) -> str:
-        """Keep the result of a unit for later ones, and return why it ran, and whether it could not be kept."""
+    def _keep(self, unit: Unit, inputs: UnitInputs, work: UnitWork, why: str) -> tuple[Entry | None, str]:
+        """Keep the result of a unit for later ones; return the entry, and why the unit ran or could not be kept."""
         request = self.request
         entry = Entry(
             kind=inputs.kind,
@@ -163,20 +165,26 @@ class StageContext:
             if work.refused is not None:
                 raise work.refused
             work.folder.mkdir(parents=True, exist_ok=True)
-            self.cache.keep(work.folder, entry)
+            return self.cache.keep(work.folder.parent, entry), why
         except OSError as error:  # a cache that cannot take it costs a later attempt some time, and this one nothing
-            return f"{why}; not kept: {error.strerror or error}"
-        return why
+            return None, f"{why}; not kept: {error.strerror or error}"
 
 
 def _record(
-    unit: Unit, inputs: UnitInputs | None, work: UnitWork | None, started: float, **what: str | None
+    unit: Unit,
+    inputs: UnitInputs | None,
+    work: UnitWork | None,
+    started: float,
+    entry: Entry | None,
+    **what: str | None,
 ) -> UnitRecord:
     return UnitRecord.model_validate(
         {
             "name": unit.name,
             "elapsed_s": round(time.perf_counter() - started, 4),
             "key": None if inputs is None else inputs.key,
+            "entry": None if entry is None else entry.digest,
+            "made_by": None if entry is None else entry.attempt,
             "method": unit.method,
             "k": unit.k,
             "preprocess": unit.preprocess,

@@ -15,15 +15,17 @@ import stamina
 from stagewright.stages.back_off import wait_until_stopped, with_jitter
 from stagewright.stages.failed_attempt import blocked_by, finished
 from stagewright.stages.failure import Failure, killed
-from stagewright.stages.failure_table import kind_of
+from stagewright.stages.failure_table import FAILURES, kind_of
 from stagewright.stages.stop_heard import StopHeard
 from stagewright.stages.worker_command import NO_REPORT, worker_command
 from stagewright.stages.worker_process import WorkerEnding, run_worker
-from stagewright.state.artifacts import Outcome, publish, read_outcome
-from stagewright.state.attempts import FAILURE, RESULT, discard_staging, open_attempt
+from stagewright.state.artifacts import Outcome, read_outcome
+from stagewright.state.attempts import FAILURE, RESULT, UNITS, discard_staging, open_attempt
+from stagewright.state.canonical import digest_file
 from stagewright.state.events import AttemptStarted
 from stagewright.state.ledger import Ledger, Transition
 from stagewright.state.lock import hold_alive
+from stagewright.state.publishing import publish, withdraw
 from stagewright.state.records import UnitTally
 from stagewright.state.run_directory import RunDirectory
 from stagewright.state.run_state import RunState, split_step
@@ -79,10 +81,10 @@ def _attempt(ledger: Ledger, request: StepRequest, back_off_s: float, stopped: C
 
 
 def _while_the_disk_refuses() -> Iterator[stamina.Attempt]:
-    """Give tries until a disk takes what it is given, or for as long as patience lasts."""
+    """Give tries until the disk, or whoever holds a log, lets the act through, or for as long as patience lasts."""
     return iter(
         stamina.retry_context(
-            on=lambda error: isinstance(error, OSError) and kind_of(error) in ("disk_full", "storage"),
+            on=lambda error: isinstance(error, OSError) and FAILURES[kind_of(error)].transient,
             attempts=None,
             timeout=DISK_PATIENCE_S,
             wait_initial=0.2,
@@ -96,6 +98,7 @@ def _settle(
 ) -> float | None:
     state, folder = transition.state, run.attempt(request.attempt, request.step)
     if state.status == "stopped":
+        withdraw(run.path, folder)
         transition.commit(finished(request, ending, "cancelled", "cancelled: the run was stopped"))
         return None
     if ending.exit_status == 0 and ending.over is None:
@@ -105,13 +108,14 @@ def _settle(
     else:
         failure = ending.over or _failure_of(folder, ending)
     retrying = failure.may_retry(state.failed_as, request.limits.retries)
-    retrying = retrying and ending.elapsed_s < request.limits.runtime_s
+    retrying = retrying and _left_s(request, state) > ending.elapsed_s
     blocked = blocked_by(failure, run, request, ending, state)
     again = f"; tried again in {format_seconds(back_off_s)}" if retrying else ""
     event = finished(request, ending, "failed", f"failed: {blocked.error} [{failure.kind}]{again}")
     then = {"retry_in_s": round(back_off_s, 3)} if retrying else {"blocked": blocked}
     update = {"failure": failure.kind, "transient": failure.transient, "will_retry": retrying, **then}
-    transition.commit(event.model_copy(update=update))
+    sealed = {"units_sha256": digest_file(folder / UNITS)} if (folder / UNITS).is_file() else {}
+    transition.commit(event.model_copy(update=update | sealed))
     discard_staging(folder)
     return back_off_s if retrying else None
 
@@ -183,11 +187,15 @@ def _open_retry(ledger: Ledger, failed: StepRequest) -> StepRequest | None:
     raise RuntimeError("stamina gives at least one try")
 
 
+def _left_s(request: StepRequest, state: RunState) -> float:
+    """Return the seconds that the run may still use, under its budget and the operator's cap."""
+    return min(state.effective_limits.runtime_s, request.caps.runtime_s) - state.runtime_used_s
+
+
 def _retry_of(failed: StepRequest, state: RunState) -> StepRequest:
-    left_s = max(1.0, state.effective_limits.runtime_s - state.runtime_used_s)
     # Results do not depend on the number of workers, memory does.
     workers = max(1, failed.workers // 2) if state.failed_as[-1:] == ("out_of_memory",) else failed.workers
-    limits = failed.limits.model_copy(update={"runtime_s": min(left_s, failed.caps.runtime_s)})
+    limits = failed.limits.model_copy(update={"runtime_s": _left_s(failed, state)})
     return failed.model_copy(update={"attempt": failed.attempt + 1, "limits": limits, "workers": workers})
 
 

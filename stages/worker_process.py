@@ -129,7 +129,8 @@ def _watch(
         elapsed_s = time.monotonic() - started
         if elapsed_s // SIGN_OF_LIFE_S > signs_of_life:
             signs_of_life += 1
-            os.utime(folder / "alive.lock")  # tells how long an attempt lived whose supervisor was killed
+            with suppress(OSError):
+                os.utime(folder / "alive.lock")  # tells how long an attempt lived whose supervisor was killed
             ending.seen = {process for process in ending.seen if process.is_running()}
             reap_orphans(worker.pid)
         if stopped():

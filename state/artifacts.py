@@ -1,8 +1,8 @@
 """Artifacts: the files that a stage writes, each with what it promises, its bytes and its sha256.
 
 A stage writes into its attempt's staging folder through an `ArtifactWriter` and through nothing else. When the worker
-has ended well, its supervisor publishes them: what an earlier attempt of the step left in the way is moved aside, the
-new files are moved to their places, and `outcome.json` lists them. The ledger seals the digest of `outcome.json`.
+has ended well, its supervisor publishes them (`state.publishing`), and `outcome.json` lists them. The ledger seals the
+digest of `outcome.json`.
 """
 
 import json
@@ -15,17 +15,16 @@ from typing import Literal
 from pydantic import Field, JsonValue
 
 from stagewright.state.canonical import digest_file
-from stagewright.state.durable import sync_file, sync_tree, write_durably
 from stagewright.state.records import ArtifactSeal, FailureKind, Record, Sha256
 
 __all__ = [
+    "OUTCOME",
     "Artifact",
     "ArtifactFormat",
     "ArtifactWriter",
     "Outcome",
     "Skipped",
     "UnitRecord",
-    "publish",
     "read_outcome",
     "seal",
 ]
@@ -79,6 +78,8 @@ class UnitRecord(Record):
         In words, naming the changed input where an earlier result could not be used.
     key
         The digest of everything that the result depends on; None for a unit that is never cached.
+    entry, made_by
+        The digest of its entry in the cache, and the attempt that made that; None where there is none.
     artifacts
         The artifacts that it wrote.
     """
@@ -88,6 +89,8 @@ class UnitRecord(Record):
     why: str = ""
     elapsed_s: float = 0.0
     key: Sha256 | None = None
+    entry: Sha256 | None = None
+    made_by: int | None = None
     method: str | None = None
     k: int | None = None
     preprocess: str | None = None
@@ -215,52 +218,6 @@ def _link_or_copy(source: Path, place: Path) -> None:
         shutil.copyfile(source, place, follow_symlinks=False)
 
 
-def publish(run: Path, attempt: Path, outcome: Outcome, *, kept: Iterable[str]) -> ArtifactSeal:
-    """Move the staged artifacts of an attempt to their places and write its `outcome.json`, all of it on the disk.
-
-    Called again after a disk has refused, it goes on where it was.
-
-    Parameters
-    ----------
-    run, attempt
-        The run directory and the attempt's folder in it.
-    outcome
-        What the worker reports.
-    kept
-        The paths, relative to `run`, of the artifacts that other steps have sealed. Everything else that lies in this
-        checkpoint's folder is moved to ``superseded/`` of the attempt: it belongs to an earlier attempt of this step,
-        or to one that died while it published.
-
-    Raises
-    ------
-    OSError
-        When a file cannot be moved; nothing is sealed then.
-    ValueError
-        When a file that the worker reported is neither staged nor in its place.
-    """
-    checkpoint, staging = outcome.step.partition("/")[0], attempt / "staging"
-    moved = {artifact.path for artifact in outcome.artifacts if not (staging / artifact.path).is_file()}
-    _set_aside(run, checkpoint, attempt / "superseded", {*kept, *moved})
-    for artifact in outcome.artifacts:
-        place = run / artifact.path
-        if artifact.path in moved:
-            _check_moved(place, artifact)
-            continue
-        sync_file(staging / artifact.path)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        (staging / artifact.path).replace(place)
-    sync_tree([run / artifact.path for artifact in outcome.artifacts], run)
-    shutil.rmtree(staging, ignore_errors=True)  # only empty folders are left of it
-    listing = attempt / OUTCOME
-    write_durably(listing, outcome.model_dump_json(indent=1, exclude_none=True) + "\n")
-    return seal(run, listing, outcome)
-
-
-def _check_moved(place: Path, artifact: Artifact) -> None:
-    if place.is_symlink() or not place.is_file() or digest_file(place) != artifact.sha256:
-        raise ValueError(f"{artifact.path} was reported by the worker and is not there")
-
-
 def seal(run: Path, listing: Path, outcome: Outcome) -> ArtifactSeal:
     """Return what the ledger says about an outcome."""
     return ArtifactSeal(
@@ -285,14 +242,3 @@ def read_outcome(run: Path, sealed: ArtifactSeal) -> Outcome:
     if digest_file(path) != sealed.outcome_sha256:
         raise ValueError(f"{sealed.outcome} was changed after it was sealed (its sha256 differs from the ledger's)")
     return Outcome.model_validate_json(path.read_bytes())
-
-
-def _set_aside(run: Path, checkpoint: str, aside: Path, kept: set[str]) -> None:
-    folder = run / checkpoint
-    # A link is moved like a file and never followed: it may lead out of the run.
-    for path in [folder] if folder.is_symlink() else sorted(folder.rglob("*")):
-        relative = path.relative_to(run)
-        if (path.is_dir() and not path.is_symlink()) or relative.as_posix() in kept:
-            continue
-        (aside / relative).parent.mkdir(parents=True, exist_ok=True)
-        path.replace(aside / relative)

@@ -53,7 +53,8 @@ def open_attempt(run: RunDirectory, request: StepRequest) -> tuple[Path, str]:
 
 def discard_staging(folder: Path) -> None:
     """Remove what an attempt that failed had staged, to give the space back; its finished units are in the cache."""
-    shutil.rmtree(folder / "staging", ignore_errors=True)
+    for left in ("staging", "units"):
+        shutil.rmtree(folder / left, ignore_errors=True)
 
 
 def read_request(folder: Path) -> StepRequest:

@@ -79,7 +79,10 @@ class AttemptStarted(_Event):
 
 
 class AttemptFinished(_Event):
-    """An attempt ended. `will_retry` says that its supervisor goes on with a new attempt, after `retry_in_s`."""
+    """An attempt ended. `will_retry` says that its supervisor goes on with a new attempt, after `retry_in_s`.
+
+    Of an attempt that failed, `units_sha256` seals `units.json`, which vouches for what it left in the cache.
+    """
 
     event: Literal["attempt_finished"] = "attempt_finished"
     attempt: int
@@ -93,6 +96,7 @@ class AttemptFinished(_Event):
     k_shortlist: dict[str, tuple[int, ...]] = Field(default_factory=dict)
     configurations: tuple[str, ...] = ()
     units: UnitTally | None = None
+    units_sha256: Sha256 | None = None
     failure: FailureKind | None = None
     transient: bool = False
     will_retry: bool = False

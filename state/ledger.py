@@ -100,15 +100,15 @@ class Ledger:
             for name in LOG_NAMES:
                 ChainedLog(self.run.log(name)).mend(stamp(at))
             state = self.fold()
-            self._mend_snapshot(state, stamp(at))
+            self._mend_snapshot(state)
             yield Transition(self, state, at)
 
-    def _mend_snapshot(self, state: RunState, at: str) -> None:
+    def _mend_snapshot(self, state: RunState) -> None:
         """Write RUN_STATE.json again where whoever made the last entry died before it could."""
-        head = self.log.head()
-        if read_snapshot(self.run.snapshot, head) is None:
+        head, last = self.log.head(), self.log.last()
+        if last is not None and read_snapshot(self.run.snapshot, head) is None:
             with suppress(OSError):
-                write_snapshot(self.run.snapshot, state, head, at)
+                write_snapshot(self.run.snapshot, state, head, str(last["at"]))
 
     def first(self, event: Event, at: datetime) -> RunState:
         """Write the first entry of a run that nobody else knows yet."""

@@ -4,6 +4,7 @@ Whoever appends holds it while the line is written and flushed, which takes mill
 hangs on a dead network disk, in just that moment must not hang everybody else.
 """
 
+import errno
 import fcntl
 import os
 import time
@@ -17,7 +18,14 @@ MOST_POLL_S = 0.02
 
 
 class LogHeld(TimeoutError):  # noqa: N818 - names the state of the log, as Refusal names the reply
-    """Another process holds a log for longer than any write takes; nothing was written."""
+    """Another process holds a log for longer than any write takes; nothing was written. It may let go of it."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(errno.EAGAIN, text)
+
+    def __str__(self) -> str:
+        """Return what is held, by whom, and what to do."""
+        return str(self.strerror)
 
 
 def hold_log(fd: int, name: str, *, exclusive: bool, wait_s: float = WAIT_S) -> None:

@@ -173,8 +173,9 @@ def _executed(state: RunState, event: AttemptFinished) -> RunState:
         update={
             "status": "executed",
             "sealed": state.sealed | {state.step: sealed},
-            "k_by_method": state.k_by_method | event.k_by_method,
-            "k_shortlist": state.k_shortlist | event.k_shortlist,
+            # A stage that chooses K chooses anew: what it chose for a method that was left out since is void.
+            "k_by_method": event.k_by_method or state.k_by_method,
+            "k_shortlist": event.k_shortlist or state.k_shortlist,
             "configurations": tuple(dict.fromkeys([*state.configurations, *event.configurations])),
             "looked": state.looked or (state.checkpoint != "A" and bool(event.configurations)),
             "blocked": None,

@@ -88,14 +88,14 @@ def call_tool(
         record.write_if_possible(broken)
         raise broken from error
     except LogHeld as error:
-        held = Refusal("run_locked", f"{error}. Nothing was acknowledged; then make the same call again.")
+        held = Refusal("run_locked", f"{error}. Then make the same call again: nothing is done twice.")
         record.write_if_possible(held)
         raise held from error
     except OSError as error:
         full = Refusal(
             "storage",
-            f"the run directory could not be read or written: {error}. Nothing was acknowledged; free space or mend "
-            "the permissions, then make the same call again.",
+            f"the run directory could not be read or written: {error}. Free space or mend the permissions, then make "
+            "the same call again: if this one took effect before that, it is not done twice.",
         )
         record.write_if_possible(full)
         raise full from error

@@ -1,7 +1,6 @@
 """Decide on a step: continue, adjust or stop, with a rationale, on a verdict."""
 
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -13,10 +12,12 @@ from stagewright.state.events import Decided
 from stagewright.state.ledger import Transition
 from stagewright.state.records import Decision
 from stagewright.state.refusals import Refusal
+from stagewright.state.run_directory import RunDirectory
 from stagewright.state.run_state import RunState, next_call, split_step
-from stagewright.state.spec import GoalSpec
 from stagewright.tools.adjusting import Adjustment, adjustment_of
+from stagewright.tools.attempt_view import is_lost
 from stagewright.tools.budget import budget_of
+from stagewright.tools.lost_attempt import record_loss
 from stagewright.tools.refresh_manifest import refresh_manifest
 from stagewright.tools.replies import DecideReply, Tick
 from stagewright.tools.step_requests import sealed_spec
@@ -101,16 +102,18 @@ def decide(
     ledger = workspace.ledger(run_id)
     with ledger.transition() as transition:
         before = transition.state
+        if before.finished:  # whoever ended it may have died before the manifest followed
+            refresh_manifest(ledger.run, before, stamp(utc_now()))
         if before.last_decision == asked.digest():
-            with suppress(Refusal):  # whoever made it may have died before the manifest followed
-                refresh_manifest(ledger.run, before, sealed_spec(ledger.run, before), stamp(utc_now()))
             yield _reply(workspace, before, asked, repeated=True)
             return
-        spec = sealed_spec(ledger.run, before)
-        event = _event(workspace, before, spec, asked)
+        if asked.decision == "stop" and is_lost(ledger.run, before):
+            record_loss(workspace, transition)  # or nobody would end what it left, and count what it used
+        running = transition.state.status == "running"
+        event = _event(workspace, ledger.run, transition.state, asked)
         after = _commit(transition, event)
-        refresh_manifest(ledger.run, after, spec, stamp(utc_now()))
-    yield _reply(workspace, after, asked, event=event, was_running=before.status == "running")
+        refresh_manifest(ledger.run, after, stamp(utc_now()))
+    yield _reply(workspace, after, asked, event=event, was_running=running)
 
 
 def _check_words(asked: _Asked) -> None:
@@ -126,9 +129,11 @@ def _check_words(asked: _Asked) -> None:
         raise Refusal("invalid_argument", "k_by_method goes with decision='continue' or 'adjust'")
 
 
-def _event(workspace: Workspace, state: RunState, spec: GoalSpec, asked: _Asked) -> Decided:
+def _event(workspace: Workspace, run: RunDirectory, state: RunState, asked: _Asked) -> Decided:
     if state.finished:
         raise not_allowed(state, f"the run is {state.status}; its record is closed and nothing can be decided.")
+    if asked.decision != "stop":  # which is always possible
+        spec = sealed_spec(run, state)
     adjusted = Adjustment({}, (), None)
     if asked.decision == "continue":
         _check_continue(state)
@@ -142,6 +147,8 @@ def _event(workspace: Workspace, state: RunState, spec: GoalSpec, asked: _Asked)
             k_by_method=asked.k_by_method,
         )
     proposed_k = {} if adjusted.proposal is None else adjusted.proposal.k_by_method
+    if proposed_k and asked.k_by_method:
+        raise Refusal("invalid_argument", f"proposal {asked.proposal} chooses K itself; leave k_by_method out")
     chosen = _check_k(state, asked.k_by_method or proposed_k, asked.decision)
     message = {"continue": f"continue after {state.step}", "adjust": f"adjust {state.step}", "stop": "stop the run"}
     if adjusted.proposal is not None:

@@ -19,11 +19,12 @@ from stagewright.state.run_directory import RunDirectory
 from stagewright.state.run_state import RunState, next_call
 from stagewright.state.sealed_spec import declared_spec
 from stagewright.state.units import format_bytes, format_seconds
-from stagewright.tools.attempt_view import AttemptView, after_loss, is_lost, look_at_attempt, lost_event
+from stagewright.tools.attempt_view import AttemptView, after_loss, is_lost, look_at_attempt
 from stagewright.tools.blocked_view import shown_blocked
 from stagewright.tools.budget import budget_of, caps_of, limits_left
 from stagewright.tools.children import start_supervisor
 from stagewright.tools.close_fd import closing_fd
+from stagewright.tools.lost_attempt import record_loss
 from stagewright.tools.replies import ExecuteReply, Tick
 from stagewright.tools.step_requests import request_for
 from stagewright.tools.workspace import Workspace, not_allowed
@@ -68,9 +69,11 @@ def execute_stage(
     notes = _start_or_attach(workspace, ledger)
     deadline = time.monotonic() + wait_s
     while True:
-        state = ledger.read()
+        head, state = ledger.log.head(), ledger.read()
         view = look_at_attempt(ledger.run, state)
         lost = is_lost(ledger.run, state)
+        if lost and ledger.log.head() != head:
+            continue  # it committed and ended between the two looks
         if state.status != "running" or lost or time.monotonic() >= deadline:
             yield _reply(workspace, ledger.run, state, view, notes, lost=lost)
             return
@@ -86,9 +89,7 @@ def _start_or_attach(workspace: Workspace, ledger: Ledger) -> list[str]:
         if transition.state.status == "running":
             if not is_lost(ledger.run, transition.state):
                 return ["attached to the running attempt; nothing was started"]
-            lost = lost_event(ledger.run, transition.state, caps_of(workspace))
-            transition.commit(lost)
-            notes.append(lost.message)
+            notes.append(record_loss(workspace, transition).message)
         if transition.state.status == "blocked" and notes:
             return notes
         if transition.state.status != "planned":
@@ -154,10 +155,7 @@ def _start(workspace: Workspace, ledger: Ledger, transition: Transition, left: L
         try:
             start_supervisor(folder, alive)
         except OSError as error:  # no process to be had: the attempt is over before it began, and the record says so
-            lost = lost_event(
-                ledger.run, transition.state, caps_of(workspace), why=f"its supervisor did not start: {error}"
-            )
-            transition.commit(lost)
+            lost = record_loss(workspace, transition, f"its supervisor did not start: {error}")
             return [lost.message]
     return []
 

@@ -8,13 +8,13 @@ from stagewright.state.artifacts import Artifact, read_outcome
 from stagewright.state.manifest import manifest_text, read_manifest, updated_manifest
 from stagewright.state.run_directory import RunDirectory
 from stagewright.state.run_state import RunState
+from stagewright.state.sealed_spec import declared_spec
 from stagewright.state.snapshot import write_atomically
-from stagewright.state.spec import GoalSpec
 
 __all__ = ["refresh_manifest"]
 
 
-def refresh_manifest(run: RunDirectory, state: RunState, spec: GoalSpec, now: str) -> None:
+def refresh_manifest(run: RunDirectory, state: RunState, now: str) -> None:
     """Write the manifest anew. It follows the ledger, so a disk that does not take it does not undo the step."""
     artifacts: dict[str, tuple[Artifact, ...]] = {}
     for step, sealed in state.sealed.items():
@@ -23,7 +23,7 @@ def refresh_manifest(run: RunDirectory, state: RunState, spec: GoalSpec, now: st
     with suppress(OSError):
         before = read_manifest(run.manifest.read_text(encoding="utf-8")) if run.manifest.is_file() else {}
         finished = (_finished_before(before) or now) if state.finished else None
-        document = updated_manifest(before, state, spec, finished_at=finished, artifacts=artifacts)
+        document = updated_manifest(before, state, declared_spec(run), finished_at=finished, artifacts=artifacts)
         write_atomically(run.manifest, manifest_text(document))
 
 

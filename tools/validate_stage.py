@@ -21,6 +21,7 @@ from stagewright.state.stop_criteria import recommend
 from stagewright.state.units import format_seconds
 from stagewright.tools.budget import budget_of
 from stagewright.tools.children import ChildFailed, ask_child
+from stagewright.tools.earlier_attempts import earlier_attempts
 from stagewright.tools.refresh_manifest import refresh_manifest
 from stagewright.tools.replies import Tick, ValidateReply
 from stagewright.tools.step_requests import sealed_spec
@@ -125,6 +126,7 @@ def _question(run: RunDirectory, state: RunState) -> GateRequest:
         peak_rss_bytes=sealed.peak_rss_bytes,
         limits=state.effective_limits,
         sealed_elsewhere=tuple(elsewhere),
+        earlier=earlier_attempts(Ledger(run), sealed.attempt),
     )
 
 
@@ -197,7 +199,7 @@ def _commit(
                 elapsed_s=round(elapsed_s, 3),
             ),
         )
-        refresh_manifest(ledger.run, after, spec, stamp(utc_now()))
+        refresh_manifest(ledger.run, after, stamp(utc_now()))
     return _reply(workspace, after, counts)
 
 

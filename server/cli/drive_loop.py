@@ -85,5 +85,5 @@ def _tried(ledger: Ledger, state: RunState) -> bool:
     """Return whether a loop, this one or an earlier one, applied a proposal at this step."""
     return any(
         entry.get("step") == state.step and str(entry.get("rationale")).startswith(PROPOSAL_RATIONALE)
-        for entry in ledger.detail("decision").entries()
+        for entry in ledger.log.entries()
     )

@@ -2,16 +2,19 @@
 
 import shlex
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from stagewright.server.cli.session import Session
+from stagewright.state.clock import stamp
 from stagewright.state.ledger import Ledger
 from stagewright.state.refusals import LedgerCorrupt, Refusal
 from stagewright.state.run_directory import RunDirectory, list_runs
 from stagewright.state.run_state import RunState
 from stagewright.state.spec import GoalSpec, load_spec
 from stagewright.state.spec.differences import spec_differences
+from stagewright.tools.refresh_manifest import refresh_manifest
 
 __all__ = ["Relative", "find_begun", "find_relative", "find_unfinished", "unfinished_run"]
 
@@ -50,6 +53,8 @@ def unfinished_run(session: Session, spec: Path, digest: str | None) -> RunDirec
     """
     root = session.workspace.root
     found = find_unfinished(root, digest) if digest is not None else None
+    if found is None and digest is not None:
+        _mend_finished(root, digest)
     relative = None if found is not None else find_relative(root, load_spec(spec))
     if relative is None:
         return found
@@ -70,6 +75,17 @@ def unfinished_run(session: Session, spec: Path, digest: str | None) -> RunDirec
         run_id=relative.run.run_id,
         status=where,
     )
+
+
+def _mend_finished(root: Path, digest: str) -> None:
+    """Bring the manifest of a spec's newest finished run up to its end: whoever ended it may have died before that."""
+    for run in list_runs(root):
+        with suppress(LedgerCorrupt):
+            state = Ledger(run).read()
+            if state.spec_digest == digest and state.finished:
+                with Ledger(run).transition() as transition:
+                    refresh_manifest(run, transition.state, stamp(transition.at))
+                return
 
 
 def find_unfinished(root: Path, spec_digest: str) -> RunDirectory | None:

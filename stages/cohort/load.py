@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from stagewright.stages.cohort.draw_cells import draw_cells
 from stagewright.stages.cohort.obs_column import level_texts, read_names, read_obs_column
-from stagewright.stages.cohort.open_h5ad import CohortUnreadable, open_h5ad
+from stagewright.stages.cohort.open_h5ad import open_h5ad
+from stagewright.stages.cohort.sealed_file import check_sealed
 from stagewright.stages.cohort.select_cells import select_cells
 from stagewright.stages.preprocess.normalise import check_counts
-from stagewright.state.canonical import digest_file
 from stagewright.state.step_request import StepRequest
 
 __all__ = ["Cohort", "load_cohort"]
@@ -78,7 +78,7 @@ def load_cohort(request: StepRequest) -> Cohort:
         The counts hold negative, non-integer or missing values.
     """
     path, scope = Path(request.data.path), request.scope
-    _check_sealed(path, request)
+    check_sealed(request.data)
     with open_h5ad(path) as file:
         levels = {name: level_texts(read_obs_column(file, name)) for name in scope.obs_columns}
         selection = select_cells(levels, scope)
@@ -97,13 +97,6 @@ def load_cohort(request: StepRequest) -> Cohort:
     check_counts(counts)
     obs = pd.DataFrame({name: column.iloc[rows].to_numpy() for name, column in levels.items()}, index=names)
     return Cohort(counts, obs, var_names, obs[scope.patient], positive[rows], bound)
-
-
-def _check_sealed(path: Path, request: StepRequest) -> None:
-    if not path.is_file():
-        raise CohortUnreadable(f"{path}: the data file that was sealed at planning is gone; put it back")
-    if path.stat().st_size != request.data.bytes or digest_file(path) != request.data.sha256:
-        raise CohortUnreadable(f"{path}: is not the file that was sealed at planning (its sha256 differs); put it back")
 
 
 def _read_rows(file: h5py.File, location: str, rows: NDArray[np.int64]) -> sp.csr_matrix:

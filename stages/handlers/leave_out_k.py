@@ -42,11 +42,15 @@ def _at_plan0(case: FailedCase, method: str, k: int) -> Iterator[Proposal]:
         left = _fitting(case, left, largest)
         if largest >= SMALLEST and largest < above[0]:
             lowered = _fitting(case, sorted({*(one for one in ks if one not in above), largest}), largest)
-            what = f"lower K={_listed(above)} for {method} to {largest}, the largest that these data allow"
+            also = [one for one in ks if one not in lowered and one not in above]
+            beside = f"; K={_listed(also)} of later checkpoints goes too, or this one would sweep it" if also else ""
+            what = f"lower K={_listed(above)} for {method} to {largest}, the largest that these data allow{beside}"
             yield _with(case, method, lowered, what)
     if left:
         gone = _listed(one for one in ks if one not in left)
-        yield _with(case, method, left, f"leave out K={gone} for {method}")
+        enters = [one for one in left[: scale_of(case.spec, case.state.checkpoint).n_k] if one not in swept]
+        instead = f"; this checkpoint then sweeps K={_listed(enters)} instead" if enters else ""
+        yield _with(case, method, left, f"leave out K={gone} for {method}{instead}")
 
 
 def _listed(ks: Iterable[int]) -> str:

@@ -4,8 +4,8 @@ A cache and nothing more: whatever is wrong with it costs time, and never a resu
 """
 
 from stagewright.stages.unit_cache.cache import Found, UnitCache
-from stagewright.stages.unit_cache.entry import Entry, EntryDamaged
+from stagewright.stages.unit_cache.entry import FILES, Entry, EntryDamaged
 from stagewright.stages.unit_cache.inputs import UnitInputs
 from stagewright.stages.unit_cache.unit_work import UnitWork
 
-__all__ = ["Entry", "EntryDamaged", "Found", "UnitCache", "UnitInputs", "UnitWork"]
+__all__ = ["FILES", "Entry", "EntryDamaged", "Found", "UnitCache", "UnitInputs", "UnitWork"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stagewright.stages.unit_cache.changed_inputs import changed_inputs, nearest
-from stagewright.stages.unit_cache.entry import ENTRY, Entry, EntryDamaged, checked_entry, read_entry
+from stagewright.stages.unit_cache.entry import ENTRY, FILES, Entry, EntryDamaged, checked_entry, read_entry
 from stagewright.stages.unit_cache.inputs import UnitInputs
 from stagewright.state.durable import sync_file, sync_folder, sync_tree, write_durably
 
@@ -25,7 +25,7 @@ class Found:
     Attributes
     ----------
     entry, folder
-        The verified entry and where it lies; None when the unit has to run.
+        The verified entry and where its files lie; None when the unit has to run.
     why
         Why the unit need not run, or has to.
     """
@@ -68,19 +68,19 @@ class UnitCache:
             except EntryDamaged as damage:
                 self._set_aside(folder, inputs.kind)
                 return Found(None, None, f"its cache entry was damaged ({damage})")
-            return Found(entry, folder, f"same inputs as attempt {entry.attempt} of {entry.step}")
+            return Found(entry, folder / FILES, f"same inputs as attempt {entry.attempt} of {entry.step}")
         with self._lock:
             named = [entry for entry in self._entries(inputs.kind).values() if entry.name == name]
             before = nearest(named, inputs)
         return Found(None, None, "no earlier result" if before is None else changed_inputs(before, inputs))
 
-    def keep(self, scratch: Path, entry: Entry) -> None:
-        """Make a folder with a unit's files an entry: whole and on the disk, or not at all.
+    def keep(self, scratch: Path, entry: Entry) -> Entry:
+        """Make a folder with a unit's files an entry, whole and on the disk or not at all, and return it signed.
 
         Parameters
         ----------
         scratch
-            Holds the files that the entry lists; it becomes the entry's folder.
+            Holds, in ``files/``, the files that the entry lists; it becomes the entry's folder.
 
         Raises
         ------
@@ -91,15 +91,17 @@ class UnitCache:
         if self._is_linked(entry.kind):
             raise OSError(f"{CACHE} goes through a link")
         signed = entry.signed()
-        for artifact in entry.artifacts:
-            sync_file(scratch / artifact.path)
-        sync_tree([scratch / artifact.path for artifact in entry.artifacts], scratch)
+        files = [scratch / FILES / artifact.path for artifact in entry.artifacts]
+        for path in files:
+            sync_file(path)
+        sync_tree(files, scratch)
         write_durably(scratch / ENTRY, signed.model_dump_json(indent=1) + "\n")
         folder.parent.mkdir(parents=True, exist_ok=True)
         scratch.rename(folder)
         sync_folder(folder.parent)
         with self._lock:
             self._entries(entry.kind)[entry.key] = signed
+        return signed
 
     def _is_linked(self, kind: str) -> bool:
         return self._root.is_symlink() or (self._root / kind).is_symlink()

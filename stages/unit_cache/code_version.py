@@ -44,11 +44,23 @@ CODE: Mapping[Kind, _Code] = MappingProxyType(
             ("stages/cohort", "stages/preprocess", "stages/reduction", "stages/fits.py", "stages/files.py"), GENES
         ),
         "paths": _Code(
-            ("stages/classify", "stages/plan1a.py", "stages/plan1_tables.py", "stages/plan1_grid.py"),
+            (
+                "stages/classify",
+                "stages/plan1a.py",
+                "stages/plan1_tables.py",
+                "stages/plan1_grid.py",
+                "stages/files.py",
+            ),
             (*NUMERICS, "pandas"),
         ),
         "cv": _Code(
-            ("stages/classify", "stages/plan1b.py", "stages/plan1_tables.py", "stages/plan1_grid.py"),
+            (
+                "stages/classify",
+                "stages/plan1b.py",
+                "stages/plan1_tables.py",
+                "stages/plan1_grid.py",
+                "stages/files.py",
+            ),
             (*NUMERICS, "pandas", "pyarrow"),
         ),
         "command": _Code(("stages/command.py",), ()),

@@ -11,9 +11,11 @@ from stagewright.state.artifacts import Artifact
 from stagewright.state.canonical import digest_file, digest_json
 from stagewright.state.records import Record
 
-__all__ = ["ENTRY", "Entry", "EntryDamaged", "checked_entry", "read_entry"]
+__all__ = ["ENTRY", "FILES", "Entry", "EntryDamaged", "checked_entry", "read_entry"]
 
 ENTRY = "entry.json"
+FILES = "files"
+"""The folder of an entry that holds the unit's files, whatever their names."""
 
 
 class EntryDamaged(Exception):  # noqa: N818 - says what happened
@@ -32,7 +34,7 @@ class Entry(Record):
     value
         What the unit gave beside its files.
     artifacts
-        Its files, with paths relative to the entry's folder.
+        Its files, with paths relative to ``files/`` of the entry's folder.
     digest
         The sha256 over all the other fields.
     """
@@ -92,8 +94,8 @@ def checked_entry(folder: Path, key: str) -> Entry:
     if entry.key != key:
         raise EntryDamaged(f"{ENTRY}: it belongs to another key")
     for artifact in entry.artifacts:
-        _check_file(folder, artifact)
-    owed = {ENTRY, *(artifact.path for artifact in entry.artifacts)}
+        _check_file(folder / FILES, artifact)
+    owed = {ENTRY, *(f"{FILES}/{artifact.path}" for artifact in entry.artifacts)}
     for path in sorted(folder.rglob("*")):
         place = path.relative_to(folder).as_posix()
         if place not in owed and (path.is_symlink() or not path.is_dir()):

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, JsonValue, field_serializer, field_validator, model_validator
 
 from stagewright.state.spec.classifier import Classifier
 from stagewright.state.spec.data import DataScope
@@ -158,6 +158,11 @@ class GoalSpec(Strict):
     def _tags_once(cls, preprocess: tuple[Preprocess, ...]) -> tuple[Preprocess, ...]:
         check_tags(preprocess)
         return preprocess
+
+    @field_serializer("checkpoints")
+    def _as_said(self, checkpoints: dict[Checkpoint, Scale]) -> dict[str, dict[str, JsonValue]]:
+        """Keep what is not said of a checkpoint, which is the default, apart from null, which is all of it."""
+        return {letter: scale.model_dump(mode="json", exclude_unset=True) for letter, scale in checkpoints.items()}
 
     @model_validator(mode="after")
     def _batch_columns_are_named(self) -> Self:

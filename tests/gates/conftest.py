@@ -24,9 +24,10 @@ from scipy import sparse
 from sklearn.metrics import roc_auc_score
 
 from stagewright.gates.protocol import GateContext, GateRequest
-from stagewright.state.artifacts import ArtifactWriter, Outcome, Skipped, publish, seal
+from stagewright.state.artifacts import ArtifactWriter, Outcome, Skipped, seal
 from stagewright.state.canonical import digest_file
 from stagewright.state.layout import analysis, classification_cell, k_folder, preprocess_folder, replicate_folder
+from stagewright.state.publishing import publish
 from stagewright.state.records import ArtifactSeal, Limits, SealedData
 from stagewright.state.spec.data import ColumnFilter, DataScope, Label, Timepoint
 from stagewright.state.spec.effective import EffectiveStudy

@@ -12,9 +12,10 @@ from stagewright.gates.protocol import Finding, GateRequest
 from stagewright.stages.cohort.generate import generate_cohort
 from stagewright.stages.worker import run_stage
 from stagewright.stages.workload import Workload
-from stagewright.state.artifacts import Outcome, UnitRecord, publish, read_outcome, seal
+from stagewright.state.artifacts import Outcome, UnitRecord, read_outcome, seal
 from stagewright.state.attempts import open_attempt
 from stagewright.state.canonical import digest_file
+from stagewright.state.publishing import publish
 from stagewright.state.records import ArtifactSeal, Limits, SealedData
 from stagewright.state.run_directory import RunDirectory
 from stagewright.state.spec import Adjustments, effective_study, parse_spec

@@ -18,8 +18,9 @@ from stagewright.stages.catalogue import metric_names
 from stagewright.stages.cohort.generate import generate_cohort
 from stagewright.stages.progress import Progress
 from stagewright.stages.protocol import StageContext, StageResult
-from stagewright.state.artifacts import ArtifactWriter, Outcome, publish, read_outcome
+from stagewright.state.artifacts import ArtifactWriter, Outcome, read_outcome
 from stagewright.state.canonical import digest_file
+from stagewright.state.publishing import publish
 from stagewright.state.records import ArtifactSeal, Limits, SealedData
 from stagewright.state.spec import Adjustments, GoalSpec, effective_study, parse_spec
 from stagewright.state.step_request import StepRequest

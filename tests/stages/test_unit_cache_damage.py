@@ -21,12 +21,12 @@ CHANGE = {"methods": ["pca"], "k": [3]}
 
 
 def _truncate(entry: Path) -> None:
-    path = entry / "scores.npy"
+    path = entry / "files" / "scores.npy"
     _replace(path, path.read_bytes()[:-1])
 
 
 def _flip(entry: Path) -> None:
-    path = entry / "scores.npy"
+    path = entry / "files" / "scores.npy"
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     _replace(path, bytes(content))
@@ -38,8 +38,8 @@ def _replace(path: Path, content: bytes) -> None:
 
 
 def _link(entry: Path) -> None:
-    (entry / "scores.npy").rename(entry.parent / "elsewhere.npy")
-    (entry / "scores.npy").symlink_to(entry.parent / "elsewhere.npy")
+    (entry / "files" / "scores.npy").rename(entry.parent / "elsewhere.npy")
+    (entry / "files" / "scores.npy").symlink_to(entry.parent / "elsewhere.npy")
 
 
 def _alter(entry: Path) -> None:
@@ -51,9 +51,9 @@ def _alter(entry: Path) -> None:
 DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "truncated": (_truncate, "scores.npy: "),
     "bit-flipped": (_flip, "scores.npy: sha256 differs"),
-    "missing file": (lambda entry: (entry / "scores.npy").unlink(), "scores.npy: missing"),
+    "missing file": (lambda entry: (entry / "files" / "scores.npy").unlink(), "scores.npy: missing"),
     "linked file": (_link, "scores.npy: no regular file"),
-    "stranger": (lambda entry: (entry / "more.npy").touch(), "more.npy: nobody stored it"),
+    "stranger": (lambda entry: (entry / "files" / "more.npy").touch(), "more.npy: nobody stored it"),
     "no listing": (lambda entry: (entry / "entry.json").unlink(), "entry.json: missing"),
     "torn listing": (lambda entry: os.truncate(entry / "entry.json", 40), "entry.json: cannot be read"),
     "not text": (lambda entry: (entry / "entry.json").write_bytes(b"\xff\x00" * 40), "entry.json: cannot be read"),

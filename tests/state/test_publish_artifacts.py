@@ -6,8 +6,9 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from stagewright.state.artifacts import Artifact, ArtifactWriter, Outcome, publish, read_outcome
+from stagewright.state.artifacts import Artifact, ArtifactWriter, Outcome, read_outcome
 from stagewright.state.canonical import digest_file
+from stagewright.state.publishing import publish
 from stagewright.state.records import ArtifactSeal
 
 

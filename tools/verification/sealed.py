@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from stagewright.state.artifacts import Outcome
-from stagewright.state.attempts import REQUEST
+from stagewright.state.attempts import REQUEST, UNITS
 from stagewright.state.canonical import digest_file
 from stagewright.state.chain import Problem
 from stagewright.state.events import AttemptFinished, AttemptStarted, RunPlanned
@@ -26,6 +26,9 @@ def sealed_problems(run: RunDirectory, folded: FoldedLedger, outcomes: Iterable[
                     found += _compare(run.path, run.plan.name, item.event.plan_sha256)
             case AttemptStarted():
                 found += _compare(run.path, f"{item.event.directory}/{REQUEST}", item.event.request_sha256)
+            case AttemptFinished(units_sha256=str(digest)):
+                folder = run.attempt(item.event.attempt, str(item.event.step)).relative_to(run.path).as_posix()
+                found += _compare(run.path, f"{folder}/{UNITS}", digest)
             case _:
                 pass
     for read in outcomes:
