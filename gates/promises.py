@@ -128,7 +128,7 @@ def _methods(request: StepRequest, tag: str, left_out: Container[str]) -> tuple[
 
 def _plan0(request: StepRequest, left_out: Container[str]) -> Iterator[Promise]:
     folder = analysis(request.checkpoint) / "plan0"
-    asked = [(method, k) for method, values in request.study.ks.items() for k in values]
+    asked: list[tuple[Method, int]] = [(method, k) for method, values in request.study.ks.items() for k in values]
     owed = {(method, k): seeds for method, k in asked if (seeds := seeds_left(request, method, k, left_out))}
     rows = len(owed)
     timepoint = () if request.scope.timepoint is None else ("timepoint",)

@@ -51,7 +51,9 @@ def replicate_summary(context: GateContext) -> Iterator[Finding]:
         return
     failed = left_out(context)
     asked: list[tuple[Method, int]] = [(method, k) for method, ks in context.request.study.ks.items() for k in ks]
-    wanted = {(method, k): seeds for method, k in asked if (seeds := seeds_left(context.request, method, k, failed))}
+    wanted: dict[tuple[Method, int], tuple[int, ...]] = {
+        (method, k): seeds for method, k in asked if (seeds := seeds_left(context.request, method, k, failed))
+    }
     rows: dict[tuple[str, str], list[pd.Series]] = {}
     for _, row in table.iterrows():
         rows.setdefault((row["method"], row["k"]), []).append(row)

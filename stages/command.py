@@ -66,7 +66,8 @@ def run(context: StageContext) -> StageResult:
             output.mkdir(parents=True)
             _run_argv(_filled(context, argv, output), output)
             work.write(partial(_record_all, output))
-            work.value = {**_metrics(output / "metrics.json", request.stage)}
+            metrics: dict[str, JsonValue] = {**_metrics(output / "metrics.json", request.stage)}
+            work.value = metrics
         work.put_into(context.artifacts, folder)
         return StageResult(metrics=_METRICS.validate_python(work.value))
 

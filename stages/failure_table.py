@@ -142,7 +142,9 @@ def kind_of(error: BaseException) -> FailureKind:
     chain = [*_with_causes(error)]
     for cause in chain:
         number = _number(cause)
-        found = next((kind for kind, rule in FAILURES.items() if number is not None and number in rule.errnos), None)
+        found: FailureKind | None = next(
+            (kind for kind, rule in FAILURES.items() if number is not None and number in rule.errnos), None
+        )
         if found is not None:
             return found
     for kind, rule in FAILURES.items():

@@ -4,6 +4,7 @@ from pathlib import PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import JsonValue
 
 from stagewright.stages.cohort.load import Cohort
 from stagewright.stages.gene_log import gene_log
@@ -31,7 +32,7 @@ def genes_of(context: StageContext, cohort: Cohort, entry: Preprocess, place: Pu
         if not work.reused:
             selection = select_genes(entry, cohort)
             log = gene_log(entry.tag, selection, cohort.var_names)
-            work.value = [*map(int, np.flatnonzero(selection.mask))]
+            work.value = list[JsonValue](map(int, np.flatnonzero(selection.mask)))
 
             def save(writer: ArtifactWriter) -> None:
                 writer.write_json(PurePosixPath("gene_log.json"), log)

@@ -5,6 +5,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 import psutil
 from filelock import lock_descriptor
@@ -24,6 +25,17 @@ TRY_LOCK = (
 )
 HELD = 7
 MEND = "put the root on a local disk, or on a file system that is mounted with locks (NFS: without nolock, local_lock)"
+
+
+class _Mount(Protocol):
+    """What is read of a partition; psutil keeps its own type in a private module."""
+
+    @property
+    def mountpoint(self) -> str: ...
+    @property
+    def fstype(self) -> str: ...
+    @property
+    def opts(self) -> str: ...
 
 
 def check_locks(root: Path) -> Iterator[Check]:
@@ -64,7 +76,7 @@ def _network(kind: str, options: str, where: str) -> Check:
     return Check("network disk", "warn", found, mend)
 
 
-def _mount_of(root: Path) -> "psutil._ntuples.sdiskpart | None":
+def _mount_of(root: Path) -> _Mount | None:
     """Return the mount on which a folder lies."""
     place = root.resolve()
     mounts = [mount for mount in psutil.disk_partitions(all=True) if place.is_relative_to(mount.mountpoint)]

@@ -22,7 +22,7 @@ def fewer_cells(case: FailedCase) -> Iterator[Proposal]:
     checkpoint = case.state.checkpoint
     for most in _numbers(case):
         what = f"look at no more than {most} cells of each patient at {checkpoint}{extra.said}"
-        yield Proposal(what=what, adjustments={"cells_per_patient": {checkpoint: most}} | extra.adjustments)
+        yield Proposal(what=what, adjustments={"cells_per_patient": {checkpoint: most}, **extra.adjustments})
 
 
 def _numbers(case: FailedCase) -> list[int]:

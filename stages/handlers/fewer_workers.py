@@ -7,7 +7,7 @@ from stagewright.state.records import FailureKind, Proposal
 
 __all__ = ["fewer_workers"]
 
-KINDS: frozenset[FailureKind] = MEMORY_KINDS | {"killed", "lost", "environment"}
+KINDS: frozenset[FailureKind] = frozenset({*MEMORY_KINDS, "killed", "lost", "environment"})
 
 
 def fewer_workers(case: FailedCase) -> Iterator[Proposal]:

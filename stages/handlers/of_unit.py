@@ -5,7 +5,7 @@ from stagewright.state.records import FailureKind
 
 __all__ = ["belongs_to_unit"]
 
-KINDS: frozenset[FailureKind] = MEMORY_KINDS | {"numerical", "spec", "bug", "data", "package"}
+KINDS: frozenset[FailureKind] = frozenset({*MEMORY_KINDS, "numerical", "spec", "bug", "data", "package"})
 
 
 def belongs_to_unit(case: FailedCase) -> bool:

@@ -121,7 +121,8 @@ class SmallStudy:
     def command(self, step: str, code: str, **changes: object) -> StepRequest:
         """Return a request of a command stage that runs Python code."""
         argv = ("{python}", "-I", "-S", "-c", code)
-        return self.request(step, **({"command": CommandStage(argv=argv)} | changes))
+        fields: dict[str, Any] = {"command": CommandStage(argv=argv)} | changes
+        return self.request(step, **fields)
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -53,7 +53,7 @@ def studies(draw: st.DrawFn) -> GoalSpec:
     ks = st.lists(st.sampled_from([2, 5, 10, 20, 40, 60]), min_size=1, max_size=4, unique=True)
     preprocess = draw(st.lists(st.sampled_from(ENTRIES), min_size=1, unique_by=str))
     stages = draw(st.sampled_from([["plan0"], ["plan0", "plan1a"], ["plan0", "plan1b"], ["plan0", "plan1a", "plan1b"]]))
-    spec: dict[str, object] = {
+    spec: dict[str, Any] = {
         "objective": "x",
         "data": {"path": "x.h5ad", "patient": "p", "label": {"column": "l", "positive": "a", "negative": "b"}},
         "stages": [*stages, *draw(st.sampled_from([[], ["script"]]))],
@@ -62,7 +62,7 @@ def studies(draw: st.DrawFn) -> GoalSpec:
         "budget": {"runtime": "1h", "memory": "4GiB", "workers": draw(st.sampled_from([1, 2, 4]))},
         "checkpoints": draw(st.sampled_from([{}, {"B": {"cells_per_patient": None}}, {"A": {"n_k": 1}}])),
     }
-    spec["reduction"] = {**spec["reduction"], "seeds": draw(st.sampled_from([[1], [1, 2, 3], [1, 2, 3, 4, 5]]))}  # type: ignore[dict-item]
+    spec["reduction"] = {**spec["reduction"], "seeds": draw(st.sampled_from([[1], [1, 2, 3], [1, 2, 3, 4, 5]]))}
     if draw(st.booleans()):
         spec["reference"] = draw(st.sampled_from(ENTRIES))
     if draw(st.booleans()):
@@ -82,7 +82,7 @@ def blocked(draw: st.DrawFn) -> tuple[Workspace, RunState, GoalSpec, FailedCase]
     spec = earlier.applied_to(declared)
     kind = draw(st.sampled_from(get_args(FailureKind)))
     methods = spec.reduction.methods
-    method = draw(st.sampled_from([None, *methods]))
+    method = draw(st.sampled_from((None, *methods)))
     checkpoint, stage = steps[position].split("/")
     swept = f"{checkpoint}/plan0" in steps[:position]
     chosen = {name: draw(st.sampled_from(spec.reduction.ks(name))) for name in methods} if swept else {}
@@ -103,8 +103,12 @@ def blocked(draw: st.DrawFn) -> tuple[Workspace, RunState, GoalSpec, FailedCase]
     seal = ArtifactSeal(outcome="o", outcome_sha256=SHA, count=1, bytes=1)
     sealed = SealedStep(attempt=1, artifacts=seal, metrics={}, elapsed_s=1, peak_rss_bytes=1, verdict="pass")
     limits = Limits(runtime_s=declared.budget.runtime, memory_bytes=declared.budget.memory, retries=2)
-    caps = Caps(
-        runtime=draw(st.sampled_from(["1h", "90min", "1d"])), memory=draw(st.sampled_from(["5GiB", "1TiB"])), workers=4
+    caps = Caps.model_validate(
+        {
+            "runtime": draw(st.sampled_from(["1h", "90min", "1d"])),
+            "memory": draw(st.sampled_from(["5GiB", "1TiB"])),
+            "workers": 4,
+        }
     )
     state = RunState(
         run_id="run",
@@ -122,7 +126,7 @@ def blocked(draw: st.DrawFn) -> tuple[Workspace, RunState, GoalSpec, FailedCase]
         adjustments=earlier,
         sealed=dict.fromkeys(steps[:position], sealed),
         k_by_method=chosen,
-        k_shortlist={name: spec.reduction.ks(name)[:3] for name in chosen},
+        k_shortlist={name: spec.reduction.ks(name)[:3] for name in methods if name in chosen},
         runtime_used_s=draw(st.sampled_from([0.0, 3_000.0])),
     )
     used = Resources(

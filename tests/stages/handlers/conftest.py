@@ -1,8 +1,10 @@
 """Failed cases as a supervisor meets them, made from a study, a step and a failure."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
+from pydantic import JsonValue
 
 from stagewright.stages.failure import Failure
 from stagewright.stages.handlers import FailedCase
@@ -17,9 +19,9 @@ HOUR_S = 3600.0
 MakeCase = Callable[..., FailedCase]
 
 
-def study(**changes: object) -> GoalSpec:
+def study(**changes: JsonValue) -> GoalSpec:
     """Return a study with something to give up everywhere."""
-    declared: dict[str, object] = {
+    declared: dict[str, Any] = {
         "objective": "test",
         "data": {
             "path": "/data/cohort.h5ad",
@@ -31,7 +33,7 @@ def study(**changes: object) -> GoalSpec:
         "reduction": {"methods": ["pca", "fa", "nmf"], "k": [20, 40, 60], "seeds": [1, 2, 3, 4]},
         "budget": {"runtime": "1h", "memory": "8GiB"},
     }
-    return parse_spec(declared | changes)
+    return parse_spec({**declared, **changes})
 
 
 def standing(spec: GoalSpec, step: str) -> RunState:

@@ -102,7 +102,8 @@ def test_no_more_memory_than_there_is(case: MakeCase) -> None:
 
 def test_an_operators_command_is_one_unit(case: MakeCase) -> None:
     """How many of our units run side by side changes nothing for it: more memory comes first."""
-    declared = parse_spec(case(UNIT).spec.model_dump(mode="json", exclude_unset=True) | {"stages": ["script"]})
+    plain = case(UNIT).spec.model_dump(mode="json", exclude_unset=True)
+    declared = parse_spec({**plain, "stages": ["script"]})
     failure = Failure(error="x", kind="memory_budget", unit="script")
     assert handlers(propose(case(failure, "A/script", declared))) == ["more_memory"]
 
@@ -121,7 +122,7 @@ def test_cells_stay_enough_for_the_folds(case: MakeCase) -> None:
     cells = [one.adjustments["cells_per_patient"] for one in proposals if one.handler == "fewer_cells"]
     assert cells == [{"A": 50}, {"A": 25}]
     plain = case(UNIT).spec.model_dump(mode="json", exclude_unset=True)
-    ten = parse_spec(plain | {"classifier": {"cv": {"folds": 10}}})
+    ten = parse_spec({**plain, "classifier": {"cv": {"folds": 10}}})
     proposals = propose(case(Failure(error="x", kind="memory_budget"), "A/plan0", ten, workers=1))
     assert [one.adjustments["cells_per_patient"] for one in proposals if one.handler == "fewer_cells"] == [{"A": 50}]
 
