@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from stagewright.gates.finding import bounded
-from stagewright.gates.protocol import EarlierAttempt, Finding, GateContext
+from stagewright.gates.protocol import Finding, GateContext
 from stagewright.state.artifacts import UnitRecord
 from stagewright.state.canonical import digest_file
 
@@ -43,7 +43,7 @@ def reused_units(context: GateContext) -> Iterator[Finding]:
         elif maker.record is None:
             said = f"made by attempt {maker.attempt}, which was {maker.ended} before anything sealed what it made"
             faults.append(_fault(unit, "warn", said))
-        elif (unit.key, unit.entry) not in _made(context.run, maker):
+        elif (unit.key, unit.entry) not in _made(context.run / maker.record, maker.record_sha256):
             faults.append(_fault(unit, "fail", f"the sealed record of attempt {maker.attempt} does not have it"))
         else:
             vouched += 1
@@ -59,11 +59,10 @@ def reused_units(context: GateContext) -> Iterator[Finding]:
 
 
 @lru_cache
-def _made(run: Path, maker: EarlierAttempt) -> frozenset[tuple[str | None, str | None]]:
+def _made(path: Path, sealed: str | None) -> frozenset[tuple[str | None, str | None]]:
     """Return key and entry of each unit that an attempt ran, by its sealed record; none where that was changed."""
-    path = run / str(maker.record)
     try:
-        if digest_file(path) != maker.record_sha256:
+        if digest_file(path) != sealed:
             return frozenset()
         units = _UNITS.validate_python(json.loads(path.read_bytes())["units"])
     except (OSError, ValueError, KeyError, TypeError):

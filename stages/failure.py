@@ -54,11 +54,11 @@ class _Cause:
 def describe_failure(error: BaseException, workload: Workload | None = None) -> Failure:
     """Return what failed, of what kind it is, in which unit, and at work on how much data."""
     cause = _cause(error)
-    name = type(cause.error).__name__
+    kind, said = kind_of(cause.error), f"{type(cause.error).__name__}: {cause.error}"
+    if kind == "disk_full":
+        said = f"the disk is full ({said})"  # numpy and HDF5 say it in words of their own
     size = {} if workload is None else asdict(workload)
-    return Failure.model_validate(
-        cause.about | size | {"error": f"{name}: {cause.error}", "kind": kind_of(cause.error)},
-    )
+    return Failure.model_validate(cause.about | size | {"error": said, "kind": kind})
 
 
 def killed(signal_name: str) -> Failure:

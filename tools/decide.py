@@ -12,8 +12,8 @@ from stagewright.state.events import Decided
 from stagewright.state.ledger import Transition
 from stagewright.state.records import Decision
 from stagewright.state.refusals import Refusal
-from stagewright.state.run_directory import RunDirectory
 from stagewright.state.run_state import RunState, next_call, split_step
+from stagewright.state.spec import GoalSpec
 from stagewright.tools.adjusting import Adjustment, adjustment_of
 from stagewright.tools.attempt_view import is_lost
 from stagewright.tools.budget import budget_of
@@ -110,7 +110,8 @@ def decide(
         if asked.decision == "stop" and is_lost(ledger.run, before):
             record_loss(workspace, transition)  # or nobody would end what it left, and count what it used
         running = transition.state.status == "running"
-        event = _event(workspace, ledger.run, transition.state, asked)
+        spec = None if asked.decision == "stop" else sealed_spec(ledger.run, before)  # a stop is always possible
+        event = _event(workspace, transition.state, spec, asked)
         after = _commit(transition, event)
         refresh_manifest(ledger.run, after, stamp(utc_now()))
     yield _reply(workspace, after, asked, event=event, was_running=running)
@@ -129,15 +130,13 @@ def _check_words(asked: _Asked) -> None:
         raise Refusal("invalid_argument", "k_by_method goes with decision='continue' or 'adjust'")
 
 
-def _event(workspace: Workspace, run: RunDirectory, state: RunState, asked: _Asked) -> Decided:
+def _event(workspace: Workspace, state: RunState, spec: GoalSpec | None, asked: _Asked) -> Decided:
     if state.finished:
         raise not_allowed(state, f"the run is {state.status}; its record is closed and nothing can be decided.")
-    if asked.decision != "stop":  # which is always possible
-        spec = sealed_spec(run, state)
     adjusted = Adjustment({}, (), None)
     if asked.decision == "continue":
         _check_continue(state)
-    if asked.decision == "adjust":
+    if asked.decision == "adjust" and spec is not None:
         adjusted = adjustment_of(
             workspace,
             state,

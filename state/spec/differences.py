@@ -19,7 +19,12 @@ def spec_differences(sealed: GoalSpec, other: GoalSpec) -> list[str]:
 def _differences(before: JsonValue, after: JsonValue, place: str) -> Iterator[str]:
     if isinstance(before, dict) and isinstance(after, dict):
         for key in dict.fromkeys([*before, *after]):
-            yield from _differences(before.get(key), after.get(key), f"{place}.{key}" if place else key)
+            within = f"{place}.{key}" if place else key
+            if (key in before) != (key in after):  # a default, which may be something else than null
+                old, new = (_shown(one[key]) if key in one else "the default" for one in (before, after))
+                yield f"{within}: {old} -> {new}"
+            else:
+                yield from _differences(before[key], after[key], within)
     elif before != after:
         yield f"{place}: {_shown(before)} -> {_shown(after)}"
 

@@ -1,6 +1,7 @@
 """Kill real workers at the writes of Plans 0, 1A and 1B, several in one attempt after another, and their supervisor.
 
-Of the points that repeat for each artifact the first and the last are taken. Three workers die in one execution, each
+Of the points that repeat for each artifact the first is taken, and of those that make something hold (a rename, an
+fsync, a write) the last too. Three workers die in one execution, each
 at another point; each death is a transient failure and tried again. Then the supervisor dies while it publishes.
 """
 
@@ -21,6 +22,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(290)]
 EXECUTE: Call = ("execute_stage", {"wait_s": 200})
 DEATHS = 3
 PARTS = 2
+HOLDING = re.compile(r":(rename|replace|fsync|write|pwrite):")
 NOT_THE_STAGE = re.compile(r"progress\.json|:spawn:")
 
 
@@ -70,7 +72,11 @@ def _groups(recorded: Path) -> Iterator[list[Point]]:
     for name, torn in names:
         if not NOT_THE_STAGE.search(name):
             kinds.setdefault(name.rpartition(":")[0], []).append((name, torn))
-    taken = [point for points in kinds.values() for point in dict.fromkeys([points[0], points[-1]])]
+    taken = [
+        point
+        for kind, points in kinds.items()
+        for point in dict.fromkeys([points[0], points[-1]] if HOLDING.search(kind) else points[:1])
+    ]
     points = [Point(name, "torn" if torn else "before") for name, torn in taken]
     workers = [point for point in points if point.name.startswith("worker:")]
     supervisors = [point for point in points if re.match(r"supervisor:.*:(results|attempt/staging)/", point.name)]

@@ -53,13 +53,13 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "bit-flipped": (_flip, "scores.npy: sha256 differs"),
     "missing file": (lambda entry: (entry / "files" / "scores.npy").unlink(), "scores.npy: missing"),
     "linked file": (_link, "scores.npy: no regular file"),
-    "stranger": (lambda entry: (entry / "files" / "more.npy").touch(), "more.npy: nobody stored it"),
+    "stranger": (lambda entry: (entry / "files" / "more.npy").touch(), "files/more.npy: nobody stored it"),
     "no listing": (lambda entry: (entry / "entry.json").unlink(), "entry.json: missing"),
     "torn listing": (lambda entry: os.truncate(entry / "entry.json", 40), "entry.json: cannot be read"),
     "not text": (lambda entry: (entry / "entry.json").write_bytes(b"\xff\x00" * 40), "entry.json: cannot be read"),
     "deep listing": (lambda entry: (entry / "entry.json").write_text("[" * 9999), "entry.json: cannot be read"),
     "altered listing": (_alter, "entry.json: its digest differs"),
-    "empty": (lambda entry: [path.unlink() for path in entry.iterdir()], "entry.json: missing"),
+    "empty": (lambda entry: [path.unlink() for path in entry.rglob("*") if path.is_file()], "entry.json: missing"),
 }
 
 

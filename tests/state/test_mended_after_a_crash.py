@@ -1,5 +1,6 @@
 """What a crash left half done is mended by the next transition, and by nothing else."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +25,7 @@ def test_a_snapshot_that_lags_is_written_again(run: RunDirectory, event: Make) -
     with ledger.transition():
         pass
     assert read_snapshot(run.snapshot, ledger.log.head()) == ledger.fold()
+    assert json.loads(run.snapshot.read_text())["timestamp"] == ledger.log.last()["at"]  # type: ignore[index]
 
 
 def test_a_torn_tail_of_any_log_is_moved_aside(run: RunDirectory) -> None:

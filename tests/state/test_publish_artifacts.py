@@ -118,7 +118,7 @@ def test_publishing_goes_on_where_a_disk_refused(tmp_path: Path, monkeypatch: py
     published(tmp_path, 1, {"A/x.csv": "old", "A/z.csv": "old"})
     folder, outcome = attempt(tmp_path, 2, {"A/x.csv": "1", "A/y.csv": "2"})
     with monkeypatch.context() as broken:
-        broken.setattr("stagewright.state.artifacts.sync_tree", refuse)
+        broken.setattr("stagewright.state.publishing.sync_tree", refuse)
         with pytest.raises(OSError, match="No space"):
             publish(tmp_path, folder, outcome, kept=())
     assert not (folder / "outcome.json").exists()

@@ -233,3 +233,21 @@ def test_the_end_of_a_cancelled_attempt_is_not_another_decision(event: Make) -> 
     ended = advance(stopped, event("attempt_finished", attempt=1, outcome="cancelled"))
     assert stopped.last_decision is not None
     assert ended.last_decision == stopped.last_decision
+
+
+def test_a_stage_that_chooses_k_chooses_anew(event: Make) -> None:
+    """What it chose for a method that was left out since cannot be brought back: no verdict stands behind it."""
+    one = {"attempt": 1, "outcome": "executed", "k_by_method": {"pca": 5, "fa": 10}, "k_shortlist": {"fa": [10]}}
+    two = {"attempt": 2, "outcome": "executed", "k_by_method": {"pca": 5}, "k_shortlist": {"pca": [5]}}
+    state = fold(
+        [
+            event("run_planned"),
+            event("attempt_started", attempt=1),
+            event("attempt_finished", **one),
+            event("step_validated", attempt=1, verdict="fail"),
+            event("decided", decision="adjust", adjustments={"methods": ["pca"]}),
+            event("attempt_started", attempt=2),
+            event("attempt_finished", **two),
+        ],
+    )
+    assert (state.k_by_method, state.k_shortlist) == ({"pca": 5}, {"pca": (5,)})

@@ -1,5 +1,6 @@
 """Steps that fail, are killed, grow too large or take too long: bounded, recorded, and never left running."""
 
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ import psutil
 import pytest
 
 from stagewright.state.ledger import Ledger
+from stagewright.state.lock import is_alive
 from stagewright.state.policy import parse_policy
 from stagewright.state.refusals import Refusal
 from stagewright.tools import Workspace
@@ -224,7 +226,79 @@ def test_a_lost_attempt_leaves_no_process(call: Call, plan: Plan, workspace: Wor
     supervisor.kill()
     (workspace.root / "pid").unlink()
     assert gone(supervisor.pid, within_s=5)
+    wait_until_free(workspace, run_id)
     assert call("execute_stage", run_id=run_id, wait_s=0)["attempt"] == 2
     assert gone(worker.pid, within_s=1)
     assert gone(command, within_s=1)
     call("decide", run_id=run_id, **STOP)
+
+
+def wait_until_free(workspace: Workspace, run_id: str) -> None:
+    """Wait until the system has taken the lock from a killed supervisor: its threads go one after the other."""
+    (lock,) = (workspace.run(run_id).path / "attempts").glob("0001_*/alive.lock")
+    deadline = time.monotonic() + 5
+    while is_alive(lock):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_stop_of_a_lost_attempt_ends_what_it_left(call: Call, plan: Plan, workspace: Workspace) -> None:
+    """Its supervisor is gone and its worker cannot act: the stop records the loss, counts it, and leaves no process."""
+    run_id = plan("sleeps")
+    call("execute_stage", run_id=run_id, wait_s=0)
+    command = pid_of(workspace.root)
+    worker = psutil.Process(command).parent()
+    assert worker is not None
+    for process in (worker, psutil.Process(command)):
+        process.suspend()
+    supervisor = next(process for process in working_in(workspace.root) if "supervise" in process.cmdline())
+    supervisor.kill()
+    assert gone(supervisor.pid, within_s=5)
+    wait_until_free(workspace, run_id)
+    reply = call("decide", run_id=run_id, **STOP)
+    assert reply["status"] == "stopped"
+    assert "is being ended" not in reply["summary"]
+    assert gone(worker.pid, within_s=1)
+    assert gone(command, within_s=1)
+    state = Ledger(workspace.run(run_id)).fold()
+    assert (state.attempt_open, state.failures) == (False, 1)
+
+
+def test_a_stop_is_possible_whatever_became_of_the_spec(call: Call, plan: Plan, workspace: Workspace) -> None:
+    """An edited spec.yaml stops the run from going on; it does not stop anybody from ending it."""
+    run_id = plan("sleeps")
+    call("execute_stage", run_id=run_id, wait_s=0)
+    pid = pid_of(workspace.root)
+    workspace.run(run_id).spec.unlink()
+    assert call("decide", run_id=run_id, **STOP)["status"] == "stopped"
+    assert gone(pid, within_s=5)
+
+
+def test_a_lost_attempt_whose_folder_is_gone_still_ends(call: Call, plan: Plan, workspace: Workspace) -> None:
+    """Somebody made space in the wrong place: the loss is recorded all the same, and the step runs again."""
+    run_id = plan("waits")
+    call("execute_stage", run_id=run_id, wait_s=0)
+    pid_of(workspace.root)
+    supervisor = next(process for process in working_in(workspace.root) if "supervise" in process.cmdline())
+    supervisor.kill()
+    assert gone(supervisor.pid, within_s=5)
+    wait_until_free(workspace, run_id)
+    shutil.rmtree(workspace.run(run_id).path / "attempts" / "0001_A_waits")
+    (workspace.root / "go").touch()
+    reply = call("execute_stage", run_id=run_id)
+    assert (reply["status"], reply["attempt"]) == ("executed", 2)
+
+
+def test_a_command_gets_the_data_that_were_sealed(
+    call: Call, declare: Callable[..., dict[str, Any]], workspace: Workspace
+) -> None:
+    """A file of the same size with other bytes is bad data, and the command does not run on it."""
+    run_id = call("plan_run", spec=declare("ok"))["run_id"]
+    data = workspace.root / "cohort.h5ad"
+    content = bytearray(data.read_bytes())
+    content[-1] ^= 1
+    data.write_bytes(content)
+    reply = call("execute_stage", run_id=run_id)
+    assert (reply["status"], reply["blocked"]["kind"]) == ("blocked", "data")
+    assert "is not the file that was sealed" in reply["blocked"]["error"]
+    assert not (workspace.root / "ran.txt").exists()

@@ -10,6 +10,7 @@ import yaml
 from stagewright.state.refusals import Refusal
 from stagewright.state.spec import GoalSpec, effective_study, parse_spec
 from stagewright.state.spec.adjustments import Adjustments
+from stagewright.state.spec.differences import spec_differences
 
 EXAMPLE = """\
 objective: "At MRD, does gene filtering change how well malignant cells separate from normal ones?"
@@ -242,3 +243,22 @@ def test_another_parameter_is_another_name(one: dict[str, object], other: dict[s
     data = {"path": "x", "patient": "p", "label": {"column": "l", "positive": "a", "negative": "b"}, "columns": columns}
     spec = parse_spec({"objective": "o", "data": data, "preprocess": [one, other]})  # type: ignore[dict-item]  # JSON
     assert len({entry.tag for entry in spec.preprocess}) == 2
+
+
+def test_all_of_a_checkpoint_is_another_study_than_its_default() -> None:
+    """An explicit null says all cells; it tells two specs apart, and comes back from what was dumped."""
+    silent, everything = (
+        parse_spec(EXAMPLE_WITH.replace("SAID", said)) for said in ("n_k: 3", "n_k: 3, cells_per_patient: null")
+    )
+    assert spec_differences(silent, everything) == ["checkpoints.B.cells_per_patient: the default -> not set"]
+    for spec, cells in ((silent, 1000), (everything, None)):
+        again = parse_spec(spec.model_dump(mode="json", exclude_none=True))
+        assert again == spec
+        assert effective_study(again, Adjustments(), "B").cells_per_patient == cells
+    assert silent.model_dump(mode="json") != everything.model_dump(mode="json")
+
+
+EXAMPLE_WITH = (
+    "objective: x\ndata: {path: a.h5ad, patient: p, label: {column: c, positive: 1, negative: 0}}\n"
+    "checkpoints: {B: {SAID}}\n"
+)
