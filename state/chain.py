@@ -9,7 +9,6 @@ line feed is a write that a crash cut short: it was never acknowledged, so it is
 says so. Appenders hold an OS lock on the log file itself; readers need none.
 """
 
-import errno
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -18,14 +17,12 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from stagewright.state.canonical import digest_json
-from stagewright.state.chain_line import GENESIS, Entry, Head, fault_of, head_of, serialise
+from stagewright.state.chain_line import GENESIS, Entry, Head, fault_of, head_of
+from stagewright.state.log_end import acknowledged_size, append_line, last_line
 from stagewright.state.log_lock import hold_log
 from stagewright.state.refusals import LedgerCorrupt
 
 __all__ = ["GENESIS", "ChainedLog", "Entry", "Head", "Problem"]
-
-BLOCK_BYTES = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +61,7 @@ class ChainedLog:
             return Head(0, GENESIS)
         try:
             hold_log(fd, self.path.name, exclusive=False)
-            return head_of(_last_line(fd))
+            return head_of(last_line(fd))
         finally:
             os.close(fd)
 
@@ -95,7 +92,7 @@ class ChainedLog:
         try:
             hold_log(fd, self.path.name, exclusive=True)
             self._move_torn_tail(fd, at)
-            return _append_locked(fd, at, fields)
+            return append_line(fd, at, fields)
         finally:
             os.close(fd)
 
@@ -125,7 +122,7 @@ class ChainedLog:
             return None
         try:
             hold_log(fd, self.path.name, exclusive=False)
-            line = _last_line(fd)
+            line = last_line(fd)
         finally:
             os.close(fd)
         return self._parse(0, line) if line else None
@@ -194,7 +191,7 @@ class ChainedLog:
 
     def _move_torn_tail(self, fd: int, at: str) -> None:
         size = os.fstat(fd).st_size
-        keep = _acknowledged_size(fd, size)
+        keep = acknowledged_size(fd, size)
         # Named by the place: while nothing was appended there, the entry that tells of it is still to be written.
         aside = self.path.with_name(f"{self.path.name}.torn-{keep}")
         if keep < size:
@@ -208,51 +205,4 @@ class ChainedLog:
             return
         n_bytes = aside.stat().st_size
         message = f"a write of {n_bytes} bytes was cut short by a crash; it was moved to {aside.name}"
-        _append_locked(fd, at, {"step": None, "event": "torn_tail_moved", "message": message, "bytes": n_bytes})
-
-
-def _append_locked(fd: int, at: str, fields: Mapping[str, JsonValue]) -> Entry:
-    size = os.fstat(fd).st_size
-    last = head_of(_last_line(fd))
-    entry: Entry = {"at": at, "seq": last.seq + 1, **fields, "prev": last.hash}
-    entry["hash"] = digest_json(entry)
-    line = serialise(entry)
-    try:
-        _write_whole(fd, line, size)
-        os.fsync(fd)
-    except OSError:
-        os.ftruncate(fd, size)
-        raise
-    return entry
-
-
-def _write_whole(fd: int, line: bytes, position: int) -> None:
-    written = os.pwrite(fd, line, position)
-    if written != len(line):
-        raise OSError(errno.ENOSPC, f"the disk took {written} of the {len(line)} bytes of a log entry")
-
-
-def _acknowledged_size(fd: int, size: int) -> int:
-    """Return the number of bytes up to and with the last line feed."""
-    end = size
-    while end > 0:
-        start = max(0, end - BLOCK_BYTES)
-        found = os.pread(fd, end - start, start).rfind(b"\n")
-        if found >= 0:
-            return start + found + 1
-        end = start
-    return 0
-
-
-def _last_line(fd: int) -> bytes:
-    end = _acknowledged_size(fd, os.fstat(fd).st_size)
-    if end == 0:
-        return b""
-    start, block = end - 1, b""
-    while start > 0:
-        step = max(0, start - BLOCK_BYTES)
-        block = os.pread(fd, start - step, step) + block
-        start = step
-        if (found := block.rfind(b"\n")) >= 0:
-            return block[found + 1 :] + b"\n"
-    return block + b"\n"
+        append_line(fd, at, {"step": None, "event": "torn_tail_moved", "message": message, "bytes": n_bytes})

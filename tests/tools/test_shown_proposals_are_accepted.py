@@ -25,6 +25,7 @@ from stagewright.state.spec import Adjustments, GoalSpec, parse_spec
 from stagewright.state.spec.adjustments import compare
 from stagewright.state.step_request import CommandStage
 from stagewright.tools.blocked_view import shown_blocked
+from stagewright.tools.decision_rules import Asked
 from stagewright.tools.workspace import Workspace
 
 SHA = "0" * 64
@@ -161,7 +162,7 @@ def test_every_shown_proposal_is_accepted(drawn: tuple[Workspace, RunState, Goal
     at = state.model_copy(update={"status": "blocked", "blocked": shown})
     decide = sys.modules["stagewright.tools.decide"]
     for number, proposal in enumerate(proposals):
-        asked = decide._Asked("adjust", "because", None, number, None)
+        asked = Asked("adjust", "because", None, number, None)
         event = decide._event(workspace, at, declared, asked)
         assert event.proposal == proposal
         assert event.k_by_method == proposal.k_by_method
