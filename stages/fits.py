@@ -48,7 +48,6 @@ class MatrixFits:
         self._shared = shared
         self._settings = FitSettings(rotation={str(method): kind for method, kind in request.study.rotation.items()})
         self._matrix_inputs = matrix_inputs(request, cohort, entry)
-        context.workload.is_now(shared.x.shape, shared.x.nnz)
 
     def fit(self, unit: Unit, what: FitUnit, place: PurePosixPath | None = None) -> Reduction:
         """Return one fit; with a place, its files become artifacts there.

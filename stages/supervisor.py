@@ -107,6 +107,7 @@ def _settle(
             return None
     else:
         failure = ending.over or _failure_of(folder, ending)
+    withdraw(run.path, folder)
     retrying = failure.may_retry(state.failed_as, request.limits.retries)
     retrying = retrying and _left_s(request, state) > ending.elapsed_s
     blocked = blocked_by(failure, run, request, ending, state)

@@ -7,12 +7,10 @@ __all__ = ["Workload"]
 
 @dataclass(slots=True)
 class Workload:
-    """The matrix that a stage is at work on; None where nothing is loaded yet.
+    """The matrix that a stage has loaded, with all its genes; None where nothing is loaded yet.
 
     Attributes
     ----------
-    n_genes
-        Of the gene selection at work, once genes are selected; of the data before.
     n_nonzero
         Stored values of the matrix.
     """
@@ -22,6 +20,6 @@ class Workload:
     n_nonzero: int | None = None
 
     def is_now(self, shape: tuple[int, int], n_nonzero: int) -> None:
-        """Take note of the matrix at work, of `shape` (n_cells, n_genes)."""
+        """Take note of the matrix that was loaded, of `shape` (n_cells, n_genes)."""
         self.n_cells, self.n_genes = shape
         self.n_nonzero = n_nonzero

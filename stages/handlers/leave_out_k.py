@@ -5,8 +5,10 @@ from collections.abc import Iterable, Iterator
 from stagewright.stages.handlers.case import FailedCase
 from stagewright.stages.handlers.json_values import lists_of
 from stagewright.stages.handlers.of_unit import belongs_to_unit
-from stagewright.stages.largest_k import largest_k_named
+from stagewright.stages.largest_k import largest_k, largest_k_named
+from stagewright.stages.peak_memory import expected_genes
 from stagewright.state.records import Proposal
+from stagewright.state.spec import Hvg
 from stagewright.state.spec.scales import scale_of
 
 __all__ = ["leave_out_k"]
@@ -21,6 +23,7 @@ def leave_out_k(case: FailedCase) -> Iterator[Proposal]:
         return
     if case.state.stage == "plan0":
         yield from _at_plan0(case, method, k)
+        yield from _of_all_methods(case, method)
     elif case.built_in:
         for other in sorted(case.state.k_shortlist.get(method, ()), key=lambda one: (one > k, abs(one - k))):
             if other != k:
@@ -51,6 +54,41 @@ def _at_plan0(case: FailedCase, method: str, k: int) -> Iterator[Proposal]:
         enters = [one for one in left[: scale_of(case.spec, case.state.checkpoint).n_k] if one not in swept]
         instead = f"; this checkpoint then sweeps K={_listed(enters)} instead" if enters else ""
         yield _with(case, method, left, f"leave out K={gone} for {method}{instead}")
+
+
+def _of_all_methods(case: FailedCase, method: str) -> Iterator[Proposal]:
+    """Where the data carry no such K in several methods, mend all of them: the next one would fail like the first."""
+    bounds = _bounds(case, method)
+    swept = {str(name): values for name, values in case.study.ks.items()}
+    above = {name: [k for k in swept[name] if k > bound] for name, bound in bounds.items()}
+    named = [name for name, ks in above.items() if ks]
+    if len(named) < 2:  # noqa: PLR2004 - one method is what the other proposals are about
+        return
+    gone = _listed(sorted({k for ks in above.values() for k in ks}))
+    who = f"{', '.join(named[:-1])} and {named[-1]}"
+    kept = {name: [k for k in ks if k not in above.get(name, ())] for name, ks in _lists(case).items()}
+    fitted = {name: _fitting(case, ks, bounds[name]) for name, ks in kept.items()}
+    if all(fitted.values()):
+        yield Proposal(what=f"leave out K={gone} for {who}", adjustments={"k": lists_of(fitted)})
+    largest = min(bounds[name] for name in named)
+    if largest >= SMALLEST:
+        lowered = {
+            name: _fitting(case, sorted({*ks, largest}), bounds[name]) if name in named else fitted[name]
+            for name, ks in kept.items()
+        }
+        what = f"lower K={gone} for {who} to {largest}, which these data allow in each"
+        yield Proposal(what=what, adjustments={"k": lists_of(lowered)})
+
+
+def _bounds(case: FailedCase, method: str) -> dict[str, int]:
+    """Return the largest K of each method on Plan 0's reference, as far as is known; of the failed one as it said."""
+    failure, reference = case.failure, case.study.reference
+    if failure.n_cells is None or failure.n_genes is None or not isinstance(reference, Hvg):
+        return {}
+    genes = expected_genes(reference, failure.n_genes)
+    bounds = {str(name): largest_k(name, failure.n_cells, genes) for name in case.study.ks}
+    named = largest_k_named(failure.error)
+    return bounds if named is None else bounds | {method: min(named, bounds.get(method, named))}
 
 
 def _listed(ks: Iterable[int]) -> str:

@@ -48,3 +48,18 @@ def test_a_k_above_the_rank_is_lowered_and_the_step_runs(call: Call, plan: Plan)
     assert len(json.dumps(reply).encode()) < 4096
     call("decide", run_id=run_id, decision="adjust", rationale="as far as the data go", proposal=0)
     assert call("execute_stage", run_id=run_id, wait_s=120)["status"] == "executed"
+
+
+def test_a_k_that_no_method_can_fit_is_lowered_in_all(call: Call, plan: Plan) -> None:
+    """Lowered in one method only, the next would fail like the first: proposal 0 mends all of them."""
+    run_id = plan(
+        "plan0",
+        preprocess=[{"method": "hvg", "n_top_genes": 12}],
+        reduction={"methods": ["pca", "fa", "nmf"], "k": [4, 20], "seeds": [1]},
+    )
+    reply = call("execute_stage", run_id=run_id, wait_s=120)
+    assert reply["blocked"]["kind"] == "spec"
+    first = reply["blocked"]["proposals"][0]
+    assert first["what"] == "lower K=20 for pca, fa and nmf to 11, which these data allow in each"
+    call("decide", run_id=run_id, decision="adjust", rationale="as far as the data go", proposal=0)
+    assert call("execute_stage", run_id=run_id, wait_s=120)["status"] == "executed"
