@@ -9,6 +9,7 @@ from stagewright.server.cli.session import Session
 from stagewright.state.ledger import Ledger
 from stagewright.state.run_directory import RunDirectory
 from stagewright.state.units import format_seconds
+from stagewright.tools.attempt_view import is_lost
 from stagewright.tools.replies import PlanReply, ReadReply
 
 __all__ = ["what_would_happen"]
@@ -49,7 +50,8 @@ def _show_run(session: Session, run: RunDirectory) -> None:
             }
         )
         return
-    session.say(f"Would take up {run.run_id} (dry run, nothing is done). {reply.summary}")
+    lost = ", and its supervisor is gone" if is_lost(run, state) else ""
+    session.say(f"Would take up {run.run_id}: {state.step} is {state.status}{lost}. Nothing is done (dry run).")
     session.say(f"Steps left: {', '.join(steps)}; {format_seconds(left_s)} of run time left.")
     if reply.next is not None:
         session.say(f"It would go on with: {next_command(reply.next, session.typed, reply.status)}")
