@@ -1,12 +1,14 @@
 """What the ledger says of an attempt that ended, and of one that blocks its step."""
 
+import json
 from contextlib import suppress
+from pathlib import Path
 
 from stagewright.stages.failure import Failure
 from stagewright.stages.failure_context import failure_context, resources_of
 from stagewright.stages.handlers import FailedCase, propose
 from stagewright.stages.worker_process import WorkerEnding
-from stagewright.state.attempts import CONTEXT, TRACEBACK, WORKER_LOG, tail_lines
+from stagewright.state.attempts import CONTEXT, PROGRESS, TRACEBACK, WORKER_LOG, tail_lines
 from stagewright.state.events import AttemptFinished
 from stagewright.state.records import Blocked
 from stagewright.state.run_directory import RunDirectory
@@ -52,7 +54,7 @@ def blocked_by(
     with suppress(OSError):
         write_json_atomically(context, failure_context(request, resources))
     case = FailedCase(
-        failure=failure,
+        failure=_with_workload(failure, folder),
         state=state,
         spec=state.adjustments.applied_to(declared_spec(run)),
         workers=request.workers,
@@ -72,3 +74,15 @@ def blocked_by(
         last_lines=tail_lines(folder / WORKER_LOG, LAST_LINES),
         proposals=propose(case),
     )
+
+
+def _with_workload(failure: Failure, folder: Path) -> Failure:
+    """Return a failure with the size of the data at hand, by the last progress of a worker that could not report it."""
+    if failure.n_cells is not None:
+        return failure
+    try:
+        shown = json.loads((folder / PROGRESS).read_text(encoding="utf-8"))
+        sizes = {name: int(shown[name]) for name in ("n_cells", "n_genes", "n_nonzero")}
+    except (OSError, ValueError, KeyError, TypeError):
+        return failure  # it had not loaded anything yet
+    return failure.model_copy(update=sizes)

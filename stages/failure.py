@@ -57,6 +57,8 @@ def describe_failure(error: BaseException, workload: Workload | None = None) -> 
     kind, said = kind_of(cause.error), f"{type(cause.error).__name__}: {cause.error}"
     if kind == "disk_full":
         said = f"the disk is full ({said})"  # numpy and HDF5 say it in words of their own
+    if isinstance(error, UnitFailed) and error.beyond:
+        said = f"{error.beyond}; the last: {said}"
     size = {} if workload is None else asdict(workload)
     return Failure.model_validate(cause.about | size | {"error": said, "kind": kind})
 

@@ -5,8 +5,10 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 
+from stagewright.stages.workload import Workload
 from stagewright.state.clock import stamp, utc_now
 from stagewright.state.snapshot import write_atomically
 
@@ -24,11 +26,14 @@ class Progress:
         `progress.json` of the attempt.
     total
         How many units the stage has, as far as is known before it starts.
+    workload
+        How much data the stage has at hand, shown beside the count: a worker that is ended cannot report it any more.
     """
 
-    def __init__(self, path: Path, total: int) -> None:
+    def __init__(self, path: Path, total: int, workload: Workload | None = None) -> None:
         self._path = path
         self._total = total
+        self._workload = workload or Workload()
         self._done: dict[str, float] = {}
         self._at_work: list[str] = []
         self._written = 0.0
@@ -61,6 +66,7 @@ class Progress:
             "done": len(self._done),
             "total": max(self._total, len(self._done)),
             "unit": self._at_work[-1] if self._at_work else None,
+            **asdict(self._workload),
         }
         with suppress(OSError):  # progress is for people; a full disk shows where the results are written
             write_atomically(self._path, json.dumps(shown) + "\n")

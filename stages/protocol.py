@@ -23,7 +23,7 @@ from stagewright.stages.unit_journal import UnitJournal
 from stagewright.stages.workload import Workload
 from stagewright.state.artifacts import ArtifactWriter, Skipped, UnitRecord
 from stagewright.state.step_request import StepRequest
-from stagewright.state.step_units import allowed_failures
+from stagewright.state.step_units import allowed_failures, step_units
 
 __all__ = ["Killed", "Stage", "StageContext", "StageResult", "Unit", "UnitFailed"]
 
@@ -53,11 +53,18 @@ class Killed(Exception):  # noqa: N818 - says what happened
 
 
 class UnitFailed(Exception):  # noqa: N818 - says what happened; the cause is the error
-    """One unit of work failed; `__cause__` is the error."""
+    """One unit of work failed; `__cause__` is the error.
+
+    Attributes
+    ----------
+    beyond
+        Where the spec allows failures, that there were more than it allows.
+    """
 
     def __init__(self, unit: Unit) -> None:
         super().__init__(f"unit {unit.name} failed")
         self.unit = unit
+        self.beyond = ""
 
 
 @dataclass(frozen=True)
@@ -138,7 +145,13 @@ class StageContext:
             failed by now than may.
         """
         cause = failed.__cause__ or failed
-        if FAILURES[kind_of(cause)].transient or self.journal.failed > allowed_failures(self.request):
+        allowed = allowed_failures(self.request)
+        if self.journal.failed > allowed:
+            if allowed:
+                n_units = len(step_units(self.request))
+                failed.beyond = f"{self.journal.failed} of {n_units} units failed, budget.failed_units allows {allowed}"
+            raise failed
+        if FAILURES[kind_of(cause)].transient:
             raise failed
 
     def _work(self, found: Found) -> UnitWork:

@@ -85,7 +85,7 @@ def run_stage(attempt: Path, request: StepRequest, workload: Workload) -> Outcom
         run=attempt.parent.parent,
         request=request,
         artifacts=ArtifactWriter(staging),
-        progress=Progress(attempt / PROGRESS, len(step_units(request)) + gene_selections(request)),
+        progress=Progress(attempt / PROGRESS, len(step_units(request)) + gene_selections(request), workload),
         workload=workload,
     )
     try:

@@ -10,7 +10,7 @@ from stagewright.state.events import Decided
 from stagewright.state.ledger import Transition
 from stagewright.state.refusals import Refusal
 from stagewright.state.run_state import RunState, next_call
-from stagewright.state.spec import GoalSpec
+from stagewright.state.spec import GoalSpec, effective_study
 from stagewright.tools.adjusting import Adjustment, adjustment_of
 from stagewright.tools.attempt_view import is_lost
 from stagewright.tools.budget import budget_of
@@ -87,7 +87,7 @@ def decide(
         event = _event(workspace, transition.state, spec, asked)
         after = _commit(transition, event)
         refresh_manifest(ledger.run, after, stamp(utc_now()))
-    yield _reply(workspace, after, asked, event=event, was_running=running)
+    yield _reply(workspace, after, asked, event=event, was_running=running, spec=spec)
 
 
 def _event(workspace: Workspace, state: RunState, spec: GoalSpec | None, asked: Asked) -> Decided:
@@ -150,6 +150,7 @@ def _reply(
     event: Decided | None = None,
     repeated: bool = False,
     was_running: bool = False,
+    spec: GoalSpec | None = None,
 ) -> DecideReply:
     changes = [] if event is None else [f"{item.field} ({item.label})" for item in event.changes]
     where = f"the run is {state.status}" if state.finished else f"{state.step} is {state.status}"
@@ -160,6 +161,8 @@ def _reply(
     ending = "; its running attempt is being ended" if was_running else ""
     if event is not None and any(item.field == "k" for item in event.changes) and state.stage != "plan0":
         ending += "; the new K list is swept from the next checkpoint's plan0 on"
+    elif event is not None and event.adjustments.get("k") is not None and spec is not None:
+        ending += _swept(state, spec)
     return DecideReply(
         run_id=state.run_id,
         step=state.step,
@@ -174,3 +177,10 @@ def _reply(
         k_by_method=state.k_by_method,
         budget=budget_of(workspace, state),
     )
+
+
+def _swept(state: RunState, spec: GoalSpec) -> str:
+    """Return which K of an adjusted list the present checkpoint sweeps, where it does not sweep all of them."""
+    study, whole = effective_study(spec, state.adjustments, state.checkpoint), state.adjustments.applied_to(spec)
+    cut = [f"{method} {', '.join(map(str, ks))}" for method, ks in study.ks.items() if ks != whole.reduction.ks(method)]
+    return f"; checkpoint {state.checkpoint} sweeps the smallest of the new K: {'; '.join(cut)}" if cut else ""

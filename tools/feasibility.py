@@ -1,10 +1,11 @@
 """Say at planning whether the data can carry the study: classes, patients and folds, from counts alone."""
 
 from stagewright.state.refusals import Refusal
-from stagewright.state.spec.goal import GoalSpec
+from stagewright.state.spec import Adjustments, GoalSpec, effective_study
+from stagewright.state.spec.goal import CHECKPOINTS
 from stagewright.state.survey import PatientCells, Survey
 
-__all__ = ["check_feasible", "cohort_warnings", "supervised_warnings"]
+__all__ = ["check_feasible", "cohort_warnings", "rank_warnings", "supervised_warnings"]
 
 SHOWN = 6
 
@@ -77,6 +78,23 @@ def cohort_warnings(spec: GoalSpec, found: Survey, *, shown: int | None = None) 
         warnings.append(f"{have} a single class, so no classifier: {_few(single, shown)}")
     if few and "plan1b" in spec.stages:
         warnings.append(f"fewer than {folds} cells of one class, so fewer folds or none: {_few(few, shown)}")
+    return warnings
+
+
+def rank_warnings(spec: GoalSpec, found: Survey) -> list[str]:
+    """Return a warning for each checkpoint whose cells cannot carry the largest K that it sweeps."""
+    warnings = []
+    for checkpoint in CHECKPOINTS:
+        study = effective_study(spec, Adjustments(), checkpoint)
+        most = study.cells_per_patient
+        cells = [item.positive + item.negative for item in found.patients]
+        n_cells = sum(cells if most is None else [min(most, count) for count in cells])
+        largest = max(max(ks) for ks in study.ks.values())
+        if "plan0" in spec.stages and largest >= n_cells:
+            warnings.append(
+                f"K={largest} does not exist at checkpoint {checkpoint}, which has {n_cells} cells: lower it, or raise "
+                f"checkpoints.{checkpoint}.cells_per_patient",
+            )
     return warnings
 
 

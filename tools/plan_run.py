@@ -21,7 +21,7 @@ from stagewright.state.spec.faults import list_faults
 from stagewright.state.spec.goal import CHECKPOINTS
 from stagewright.state.survey import Survey, SurveyRequest
 from stagewright.tools.children import ChildFailed, ask_child
-from stagewright.tools.feasibility import check_feasible, cohort_warnings, supervised_warnings
+from stagewright.tools.feasibility import check_feasible, cohort_warnings, rank_warnings, supervised_warnings
 from stagewright.tools.new_run import NewRun, earlier_runs, make_or_find
 from stagewright.tools.replies import PlanReply, StepPlan, Tick
 from stagewright.tools.workspace import Workspace
@@ -140,7 +140,7 @@ def _planned(
         for checkpoint in CHECKPOINTS
         for stage in spec.stages
     }
-    supervised = supervised_warnings(spec)
+    supervised = [*supervised_warnings(spec), *rank_warnings(spec, found)]
     warnings = [*found.warnings, *supervised, *cohort_warnings(spec, found)]
     both = sum(1 for item in found.patients if item.positive and item.negative)
     facts = PlanReply(

@@ -18,9 +18,10 @@ __all__ = ["locate_data"]
 def locate_data(workspace: Workspace, run: RunDirectory, state: RunState, spec: GoalSpec) -> SealedData:
     """Return the sealed data with the path at which they lie now.
 
-    That is the path at planning, if a file of the sealed size lies there: the worker compares its content. Else,
-    because a run may have been copied to another machine, the first file with the sealed content at the place that the
-    spec names relative to the root, or of the same name in the root or in one of the operator's data roots.
+    That is the path at planning, if it lies under the root or a data root and a file of the sealed size is there: the
+    worker compares its content. Else, because a run may have been copied to another place, the first file with the
+    sealed content at the place that the spec names relative to the root, or of the same name in the root or in one of
+    the operator's data roots; and last the path at planning, wherever it lies.
 
     Raises
     ------
@@ -29,12 +30,15 @@ def locate_data(workspace: Workspace, run: RunDirectory, state: RunState, spec: 
     """
     sealed = state.data
     at_planning = Path(sealed.path)
-    if _has_size(at_planning, sealed.bytes):
+    near = any(at_planning.is_relative_to(folder) for folder in (workspace.root, *workspace.policy.data_roots))
+    if near and _has_size(at_planning, sealed.bytes):
         return sealed
     looked = [place for place in dict.fromkeys(_places(workspace, run, spec)) if place != at_planning]
-    for place in looked:
+    for place in looked:  # of a run that was copied with its data, the copy and not the original
         if _has_size(place, sealed.bytes) and digest_file(place) == sealed.sha256:
             return sealed.model_copy(update={"path": str(place)})
+    if _has_size(at_planning, sealed.bytes):
+        return sealed
     why = "is another file now" if at_planning.exists() else "is not there"
     places = ", ".join(map(str, looked))
     raise Refusal(

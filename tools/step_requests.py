@@ -3,7 +3,7 @@
 import os
 
 from stagewright.state.records import Limits
-from stagewright.state.refusals import Refusal
+from stagewright.state.refusals import NextCall, Refusal
 from stagewright.state.run_directory import RunDirectory
 from stagewright.state.run_state import RunState, split_step
 from stagewright.state.sealed_spec import spec_change
@@ -31,6 +31,11 @@ def sealed_spec(run: RunDirectory, state: RunState) -> GoalSpec:
             f"plan_run(parent_run_id={run.run_id!r}).",
             run_id=run.run_id,
             status=state.status,
+            next_call=NextCall(
+                tool="plan_run",
+                arguments={"spec": "...", "parent_run_id": run.run_id},
+                why="plans the changed spec as a new run; or restore spec.yaml first, and make the same call again",
+            ),
         )
     return load_spec(run.spec)
 

@@ -12,6 +12,7 @@ from stagewright.state.ledger import Ledger
 from stagewright.state.refusals import LedgerCorrupt, Refusal
 from stagewright.state.run_directory import RunDirectory, list_runs
 from stagewright.state.run_state import RunState
+from stagewright.state.sealed_spec import declared_spec
 from stagewright.state.spec import GoalSpec, load_spec
 from stagewright.state.spec.differences import spec_differences
 from stagewright.tools.refresh_manifest import refresh_manifest
@@ -115,11 +116,15 @@ def find_begun(root: Path, spec: GoalSpec) -> list[RunDirectory]:
 
 
 def find_relative(root: Path, spec: GoalSpec) -> Relative | None:
-    """Return the newest unfinished run that shares its objective or its data file with `spec`, and how it differs."""
+    """Return the unfinished run that is nearest to `spec`, and how it differs.
+
+    That is the newest of the same study, its objective and its data file; else the newest that shares one of them.
+    """
+    found: list[Relative] = []
     for run, state in _unfinished(root):
         try:
-            sealed = load_spec(run.spec)
-        except Refusal:
+            sealed = declared_spec(run)
+        except (Refusal, LedgerCorrupt):
             continue
         same = sealed.objective == spec.objective, Path(sealed.data.path).name == Path(spec.data.path).name
         if not any(same):
@@ -128,8 +133,8 @@ def find_relative(root: Path, spec: GoalSpec) -> Relative | None:
         if not differences:  # the declarations agree, so the digests differ by the data
             differences.append("the content of the data file (its sha256)")
         more = [] if len(differences) <= SHOWN else [f"and {len(differences) - SHOWN} more"]
-        return Relative(run, state, (*differences[:SHOWN], *more), edited=all(same))
-    return None
+        found.append(Relative(run, state, (*differences[:SHOWN], *more), edited=all(same)))
+    return next((one for one in found if one.edited), found[0] if found else None)
 
 
 def _unfinished(root: Path) -> Iterator[tuple[RunDirectory, RunState]]:

@@ -18,6 +18,7 @@ from stagewright.state.ledger import Ledger
 from stagewright.state.refusals import Refusal
 from stagewright.state.run_directory import RunDirectory
 from stagewright.state.spec import load_spec
+from stagewright.tools.attempt_view import is_lost
 from stagewright.tools.replies import PlanReply
 
 __all__ = ["drive_spec", "run"]
@@ -101,5 +102,6 @@ def _taken_up(session: Session, spec: Path) -> RunDirectory:
         return _planned(session, spec)
     state = Ledger(found).fold()
     if not session.as_json:
-        session.say(f"Taking up {found.run_id}: {state.step} is {state.status}.")
+        lost = ", and its supervisor is gone" if is_lost(found, state) else ""
+        session.say(f"Taking up {found.run_id}: {state.step} is {state.status}{lost}.")
     return found

@@ -11,6 +11,7 @@ from stagewright.state.run_directory import RunDirectory
 from stagewright.state.units import format_seconds
 from stagewright.tools.attempt_view import is_lost
 from stagewright.tools.replies import PlanReply, ReadReply
+from stagewright.tools.step_requests import sealed_spec
 
 __all__ = ["what_would_happen"]
 
@@ -34,6 +35,7 @@ def what_would_happen(session: Session, spec: Path, *, resume: bool) -> None:
 
 def _show_run(session: Session, run: RunDirectory) -> None:
     state = Ledger(run).fold()
+    sealed_spec(run, state)  # as the real call would, this refuses a run whose spec.yaml was changed
     reply = session.call("read_state", {"run_id": run.run_id})
     left_s = reply.budget.runtime_left_s if isinstance(reply, ReadReply) and reply.budget is not None else 0.0
     steps = [*state.steps[state.position :]]

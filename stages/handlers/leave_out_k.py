@@ -14,6 +14,7 @@ from stagewright.state.spec.scales import scale_of
 __all__ = ["leave_out_k"]
 
 SMALLEST = 2
+"""A K below this is none."""
 
 
 def leave_out_k(case: FailedCase) -> Iterator[Proposal]:
@@ -43,11 +44,12 @@ def _at_plan0(case: FailedCase, method: str, k: int) -> Iterator[Proposal]:
     left = [one for one in ks if one not in above]
     if largest is not None:
         left = _fitting(case, left, largest)
-        if largest >= SMALLEST and largest < above[0]:
-            lowered = _fitting(case, sorted({*(one for one in ks if one not in above), largest}), largest)
+        safe = _well_below(largest)
+        if safe >= SMALLEST and largest < above[0]:
+            lowered = _fitting(case, sorted({*(one for one in ks if one not in above), safe}), largest)
             also = [one for one in ks if one not in lowered and one not in above]
             beside = f"; K={_listed(also)} of later checkpoints goes too, or this one would sweep it" if also else ""
-            what = f"lower K={_listed(above)} for {method} to {largest}, the largest that these data allow{beside}"
+            what = f"lower K={_listed(above)} for {method} to {safe}, {_half_of(case, largest)}{beside}"
             yield _with(case, method, lowered, what)
     if left:
         gone = _listed(one for one in ks if one not in left)
@@ -71,12 +73,13 @@ def _of_all_methods(case: FailedCase, method: str) -> Iterator[Proposal]:
     if all(fitted.values()):
         yield Proposal(what=f"leave out K={gone} for {who}", adjustments={"k": lists_of(fitted)})
     largest = min(bounds[name] for name in named)
-    if largest >= SMALLEST:
+    safe = _well_below(largest)
+    if safe >= SMALLEST:
         lowered = {
-            name: _fitting(case, sorted({*ks, largest}), bounds[name]) if name in named else fitted[name]
+            name: _fitting(case, sorted({*ks, safe}), bounds[name]) if name in named else fitted[name]
             for name, ks in kept.items()
         }
-        what = f"lower K={gone} for {who} to {largest}, which these data allow in each"
+        what = f"lower K={gone} for {who} to {safe}, {_half_of(case, largest)}"
         yield Proposal(what=what, adjustments={"k": lists_of(lowered)})
 
 
@@ -89,6 +92,15 @@ def _bounds(case: FailedCase, method: str) -> dict[str, int]:
     bounds = {str(name): largest_k(name, failure.n_cells, genes) for name in case.study.ks}
     named = largest_k_named(failure.error)
     return bounds if named is None else bounds | {method: min(named, bounds.get(method, named))}
+
+
+def _well_below(largest: int) -> int:
+    """Return a K that is worth fitting: near the largest that exists, components repeat one another."""
+    return largest // 2
+
+
+def _half_of(case: FailedCase, largest: int) -> str:
+    return f"half of the largest ({largest}) that the cells and genes of checkpoint {case.state.checkpoint} carry"
 
 
 def _listed(ks: Iterable[int]) -> str:

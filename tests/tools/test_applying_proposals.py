@@ -43,7 +43,9 @@ def test_a_k_above_the_rank_is_lowered_and_the_step_runs(call: Call, plan: Plan)
     blocked = reply["blocked"]
     assert (blocked["kind"], blocked["unit"]) == ("spec", "pca/k_20/seed_1")
     first = blocked["proposals"][0]
-    assert first["what"] == "lower K=20 for pca to 12, the largest that these data allow"
+    assert first["what"] == (
+        "lower K=20 for pca to 6, half of the largest (12) that the cells and genes of checkpoint A carry"
+    )
     assert reply["next"]["arguments"]["proposal"] == 0
     assert len(json.dumps(reply).encode()) < 4096
     call("decide", run_id=run_id, decision="adjust", rationale="as far as the data go", proposal=0)
@@ -60,6 +62,8 @@ def test_a_k_that_no_method_can_fit_is_lowered_in_all(call: Call, plan: Plan) ->
     reply = call("execute_stage", run_id=run_id, wait_s=120)
     assert reply["blocked"]["kind"] == "spec"
     first = reply["blocked"]["proposals"][0]
-    assert first["what"] == "lower K=20 for pca, fa and nmf to 11, which these data allow in each"
+    assert first["what"] == (
+        "lower K=20 for pca, fa and nmf to 5, half of the largest (11) that the cells and genes of checkpoint A carry"
+    )
     call("decide", run_id=run_id, decision="adjust", rationale="as far as the data go", proposal=0)
     assert call("execute_stage", run_id=run_id, wait_s=120)["status"] == "executed"

@@ -224,3 +224,30 @@ def test_the_demo_spec_is_the_example() -> None:
     assert parse_spec(text).stages == ("plan0", "plan1a", "plan1b")
     assert files("stagewright.server.cli").joinpath("demo_spec.yaml").is_file()
     assert (ROOT / "examples" / "builtin_cohort.yaml").read_text() == text
+
+
+def test_an_edited_spec_is_refused_whatever_was_planned_since(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A newer unfinished run of another study on the same data does not hide that the goal posts were moved."""
+    spec, other = root / "spec.yaml", root / "other.yaml"
+    assert main(["plan", str(spec), "--root", str(root)]) == 0
+    other.write_text(spec.read_text().replace("Does the loop run?", "Does another?"))
+    assert main(["plan", str(other), "--root", str(root)]) == 0
+    spec.write_text(spec.read_text() + "stop: {success: [{metric: noop.best, at_least: 0.6}]}\n")
+    capsys.readouterr()
+    assert main(["run", str(spec), "--root", str(root), "--resume-from-state", "--dry-run"]) == 3
+    assert "stop.success" in capsys.readouterr().err
+    assert len(list(list_runs(root))) == 2
+
+
+def test_a_dry_resume_refuses_what_the_real_one_would(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The run's own spec.yaml was changed; the next call that is named is not the one that was refused."""
+    spec = str(root / "spec.yaml")
+    assert main(["plan", spec, "--root", str(root)]) == 0
+    sealed = only_run(root).spec
+    sealed.write_text(sealed.read_text().replace("patient: patient", "patient: label"))
+    capsys.readouterr()
+    for also in ([], ["--dry-run"]):
+        assert main(["run", spec, "--root", str(root), "--resume-from-state", *also]) == 3
+        said = capsys.readouterr().err
+        assert "data.patient: patient -> label" in said
+        assert "plans the changed spec as a new run" in said

@@ -36,12 +36,14 @@ def test_one_k_is_less_than_a_method(case: MakeCase) -> None:
 
 
 def test_a_k_above_the_rank_is_lowered_to_what_the_error_names(case: MakeCase) -> None:
-    """On the smoke test's few cells K=40 does not exist: 33 does, and K=60 is left to checkpoints with more cells."""
+    """On the smoke test's few cells K=40 does not exist: half of 33 is safe, and K=60 is left to later checkpoints."""
     error = "ValueError: K = 40 principal components do not exist in this matrix; the largest allowed K is 33."
     failure = Failure(error=error, kind="spec", unit="pca/k_20", method="pca", k=20)  # one decomposition for both K
     first, second, *_ = propose(case(failure, "A/plan0"))
-    assert first.adjustments["k"] == {"pca": [20, 33, 60], "fa": [20, 40, 60], "nmf": [20, 40, 60]}
-    assert first.what == "lower K=40 for pca to 33, the largest that these data allow"
+    assert first.adjustments["k"] == {"pca": [16, 20, 60], "fa": [20, 40, 60], "nmf": [20, 40, 60]}
+    assert first.what == (
+        "lower K=40 for pca to 16, half of the largest (33) that the cells and genes of checkpoint A carry"
+    )
     # Without 40 the two smallest would be 20 and 60, so 60 has to go with it.
     assert second.adjustments["k"] == {"pca": [20], "fa": [20, 40, 60], "nmf": [20, 40, 60]}
     assert second.what == "leave out K=40, 60 for pca"

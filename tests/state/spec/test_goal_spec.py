@@ -250,7 +250,7 @@ def test_all_of_a_checkpoint_is_another_study_than_its_default() -> None:
     silent, everything = (
         parse_spec(EXAMPLE_WITH.replace("SAID", said)) for said in ("n_k: 3", "n_k: 3, cells_per_patient: null")
     )
-    assert spec_differences(silent, everything) == ["checkpoints.B.cells_per_patient: the default -> not set"]
+    assert spec_differences(silent, everything) == ["checkpoints.B.cells_per_patient: not said -> not set"]
     for spec, cells in ((silent, 1000), (everything, None)):
         again = parse_spec(spec.model_dump(mode="json", exclude_none=True))
         assert again == spec
