@@ -36,11 +36,12 @@ class Ledger:
     def __init__(self, run: RunDirectory) -> None:
         self.run = run
         self.log = ChainedLog(run.log("agent_run"))
+        self._details = {name: ChainedLog(run.log(name)) for name in LOG_NAMES}
         self._folded: tuple[Head, RunState] | None = None
 
     def detail(self, name: str) -> ChainedLog:
         """Return one of the logs beside the ledger: validation, decision or tool_calls."""
-        return ChainedLog(self.run.log(name))
+        return self._details[name]
 
     def read(self) -> RunState:
         """Return the present state by folding the ledger; of a very long one, from RUN_STATE.json at the same head.
