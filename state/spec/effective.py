@@ -3,7 +3,7 @@
 from stagewright.state.spec.adjustments import Adjustments
 from stagewright.state.spec.goal import Checkpoint, GoalSpec
 from stagewright.state.spec.preprocess import Preprocess
-from stagewright.state.spec.reduction import Method
+from stagewright.state.spec.reduction import HeldOut, Method, Replicates
 from stagewright.state.spec.scales import scale_of
 from stagewright.state.spec.strict import Strict
 
@@ -21,6 +21,10 @@ class EffectiveStudy(Strict):
         Penalty strengths, ascending.
     cells_per_patient
         At most this many cells of each patient; None is all.
+    replicates
+        What differs between Plan 0's replicates.
+    held_out
+        Which cells Plan 0 holds out of one more fit of each method and K; None for none.
     """
 
     checkpoint: Checkpoint
@@ -38,6 +42,8 @@ class EffectiveStudy(Strict):
     scope: str
     cells_per_patient: int | None
     workers: int | None
+    replicates: Replicates = "seed"
+    held_out: HeldOut | None = None
 
 
 def effective_study(spec: GoalSpec, adjustments: Adjustments, checkpoint: Checkpoint) -> EffectiveStudy:
@@ -61,4 +67,6 @@ def effective_study(spec: GoalSpec, adjustments: Adjustments, checkpoint: Checkp
         scope=classifier.cv.scope,
         cells_per_patient=scale.cells_per_patient,
         workers=adjusted.budget.workers,
+        replicates=reduction.replicates,
+        held_out=reduction.held_out or None,
     )

@@ -1,4 +1,4 @@
-"""Dimension-reduction grid: methods, numbers of components K, seeds, rotations."""
+"""Dimension-reduction grid: methods, numbers of components K, seeds, rotations, and what K is judged by."""
 
 from typing import Annotated, Literal, Self
 
@@ -6,23 +6,53 @@ from pydantic import Field, field_validator, model_validator
 
 from stagewright.state.spec.strict import Strict, check_distinct
 
-__all__ = ["SEED_INVARIANT", "Ks", "Method", "Reduction"]
+__all__ = ["SEED_INVARIANT", "HeldOut", "Ks", "Method", "Reduction", "Replicates"]
 
 Method = Literal["pca", "fa", "nmf", "cnmf", "scvi", "harmony"]
 
 SEED_INVARIANT: frozenset[Method] = frozenset({"pca"})
 """Methods that give the same result for every seed: fitted once for each K, and without a seed stability."""
 
+Replicates = Literal["seed", "bootstrap_cells", "bootstrap_patients"]
+"""What differs between the replicates of Plan 0, which the seeds number."""
+
 Ks = Annotated[tuple[Annotated[int, Field(ge=2, le=1000)], ...], Field(min_length=1, max_length=50)]
 
 
+class HeldOut(Strict):
+    """Which cells are held out of one more fit of each method and K, to be predicted by it.
+
+    Attributes
+    ----------
+    fraction
+        Share of each patient's cells.
+    seed
+        Draws the cells, and the half of the genes that predicts the other.
+    """
+
+    fraction: Annotated[float, Field(gt=0, le=0.5)] = 0.2
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
+
+
 class Reduction(Strict):
-    """Methods, numbers of components K, seeds and rotations. `k` is one list, or a list for each method."""
+    """Methods, numbers of components K, seeds and rotations. `k` is one list, or a list for each method.
+
+    Attributes
+    ----------
+    replicates
+        Under ``seed``, replicate s of Plan 0 is the fit with seed s. Under ``bootstrap_cells`` and
+        ``bootstrap_patients`` it is the fit, with the first seed, of bootstrap sample number s: of cells within each
+        patient, or of whole patients.
+    held_out
+        False leaves the held-out figures out.
+    """
 
     methods: Annotated[tuple[Method, ...], Field(min_length=1)] = ("pca", "fa", "nmf")
     k: Ks | dict[Method, Ks] = (20, 40, 60)
     seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], Field(min_length=1, max_length=100)] = (1, 2, 3)
     rotation: dict[Method, Literal["none", "varimax", "promax"]] = Field(default_factory=dict)
+    replicates: Replicates = "seed"
+    held_out: HeldOut | Literal[False] = HeldOut()
 
     @field_validator("methods", "seeds")
     @classmethod
