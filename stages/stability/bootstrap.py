@@ -38,7 +38,10 @@ def bootstrap_rows(patients: pd.Series, kind: Bootstrap, number: int) -> NDArray
     ValueError
         There is one patient only, and patients are to be drawn.
     """
-    groups = {str(patient): rows for patient, rows in patients.groupby(patients, observed=True).indices.items()}
+    groups = {
+        str(patient): np.asarray(rows, dtype=np.intp)
+        for patient, rows in patients.groupby(patients, observed=True).indices.items()
+    }
     if kind == "bootstrap_cells":
         drawn = [
             np.random.default_rng([SEED, number, zlib.crc32(name.encode())]).choice(rows, rows.size)

@@ -116,7 +116,9 @@ def _instability(row: KRow, floor: float) -> str:
 
 def _by_held_out(ordered: Sequence[KRow], unstable: Mapping[int, str], worthwhile_gain: float) -> KChoice:
     suffices = next(
-        row for n, row in enumerate(ordered) if not any(_worth(row, after, worthwhile_gain) for after in ordered[n + 1 :])
+        row
+        for n, row in enumerate(ordered)
+        if not any(_worth(row, after, worthwhile_gain) for after in ordered[n + 1 :])
     )
     best = max(ordered, key=lambda row: (_errors(row).r2, -row.k))
     largest = max(suffices.k, next(row.k for row in ordered if not _exceeds(best, row)))
@@ -126,9 +128,7 @@ def _by_held_out(ordered: Sequence[KRow], unstable: Mapping[int, str], worthwhil
         if (better := max(ordered[: n + 1], key=lambda one: _errors(one).r2)) is not row and _exceeds(better, row)
     }
     shortlist = tuple(
-        row.k
-        for row in ordered
-        if row.k not in unstable and row.k not in overfitted and row.k <= largest
+        row.k for row in ordered if row.k not in unstable and row.k not in overfitted and row.k <= largest
     )
     enough = (
         f"K = {suffices.k} is where held-out R2 ({_r2(suffices)}) stops rising by more than a standard error and "
@@ -217,17 +217,15 @@ def _by_explained(
         k = _most_stable(ordered)
         none = "no K reaches" if len(unstable) == len(ordered) else "no K that is worth its step reaches"
         shortlist = (k,)
-        why = (
-            f"K = {k} is the most stable K (median stability {stability[k]:.3f}), because {none} {stability_floor:g}."
-        )
-    return _told(ordered, k, why, shortlist, unstable | small)
+        why = f"K = {k} is the most stable K (median stability {stability[k]:.3f}), because {none} {stability_floor:g}."
+    return _told(ordered, k, why, shortlist, {**small, **unstable})
 
 
-def _told(
-    ordered: Sequence[KRow], k: int, why: str, shortlist: tuple[int, ...], faults: Mapping[int, str]
-) -> KChoice:
+def _told(ordered: Sequence[KRow], k: int, why: str, shortlist: tuple[int, ...], faults: Mapping[int, str]) -> KChoice:
     others = {
-        row.k: "In the shortlist." if row.k in shortlist else f"Not in the shortlist: {faults.get(row.k, 'see K chosen')}."
+        row.k: "In the shortlist."
+        if row.k in shortlist
+        else f"Not in the shortlist: {faults.get(row.k, 'see K chosen')}."
         for row in ordered
     }
     return KChoice(k, why, shortlist, others | {k: why})

@@ -56,8 +56,7 @@ class FactorModel:
         """Return B of shape (n_genes, k) such that z @ B is E[f | z], the regression estimate (Thomson 1951)."""
         weighted = self.loadings / self.noise[:, None]
         precision = np.eye(self.loadings.shape[1]) + self.loadings.T @ weighted
-        weights: Float64Array = np.linalg.solve(precision, weighted.T).T
-        return weights
+        return np.asarray(np.linalg.solve(precision, weighted.T).T, dtype=np.float64)
 
     def likelihood(self) -> Likelihood:
         """Return the likelihood of cells of these genes."""

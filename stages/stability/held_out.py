@@ -6,6 +6,7 @@ components come from the training cells and all genes. Whatever the method, the 
 """
 
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,18 +14,23 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import sparse
 
+from stagewright.stages.reduction.nonnegative_scores import Loss, nonnegative_scores
 from stagewright.stages.reduction.reduction import Reduction
 from stagewright.stages.reduction.standardise import Float64Array, Standardised
-from stagewright.stages.stability.factor_model import factor_model
+from stagewright.stages.stability.factor_model import FactorModel, factor_model
 from stagewright.stages.stability.held_out_errors import HeldOutErrors
-from stagewright.stages.stability.non_negative_scores import non_negative_scores
 
-__all__ = ["HeldOutCells", "HeldOutFigures", "held_out_figures", "hold_out"]
+__all__ = ["PREDICTS", "HeldOutCells", "HeldOutFigures", "held_out_figures", "hold_out"]
 
 BLOCK_CELLS = 1024
 FEWEST_PATIENTS = 3
 N_BLOCKS = 10
 NON_NEGATIVE = ("nmf", "cnmf")
+PREDICTS = ("pca", "fa", *NON_NEGATIVE)
+"""Methods with a linear model of the genes."""
+
+_Predict = Callable[[sparse.csr_matrix, Float64Array], Float64Array]
+"""From cells and their standardised values to the other half of their genes, as deviations from the training means."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +83,8 @@ def hold_out(patients: pd.Series, n_genes: int, *, fraction: float, seed: int) -
     A patient's draw depends on the seed and on its own name and number of cells alone.
     """
     held_out = np.zeros(len(patients), dtype=np.bool_)
-    for patient, rows in patients.groupby(patients, observed=True).indices.items():
+    for patient, found in patients.groupby(patients, observed=True).indices.items():
+        rows = np.asarray(found, dtype=np.intp)
         rng = np.random.default_rng([seed, zlib.crc32(str(patient).encode())])
         held_out[rng.permutation(rows)[: int(fraction * rows.size + 0.5)]] = True
     rng = np.random.default_rng([seed, n_genes])
@@ -96,8 +103,8 @@ def held_out_figures(
     """Predict each half of the genes of held-out cells from the other half.
 
     Scores are estimated as fits the method: for pca and fa their expectation given the known half under the
-    probabilistic model (for pca that of Tipping & Bishop 1999, J. R. Stat. Soc. B 61:611), for nmf and cnmf
-    non-negative least squares.
+    probabilistic model (for pca that of Tipping & Bishop 1999, J. R. Stat. Soc. B 61:611), for nmf and cnmf the
+    non-negative scores with the least of the fit's own loss on the known half.
 
     Parameters
     ----------
@@ -119,26 +126,21 @@ def held_out_figures(
         The method has no linear model, or the sums over the held-out cells are of no use.
     """
     halves = (split.first_half, ~split.first_half)
-    model = None if reduction.method in NON_NEGATIVE else factor_model(reduction, training.n_varying)
-    weights = None if model is None else [model.restricted(half).posterior_weights() for half in halves]
-    loadings = np.asarray(reduction.loadings if model is None else model.loadings, dtype=np.float64)
     varying = training.inverse_sd > 0
+    model = None if reduction.method in NON_NEGATIVE else factor_model(reduction, training.n_varying)
     likelihood = None if model is None else model.restricted(varying).likelihood()
+    predictors = [
+        _non_negative(reduction, training, known) if model is None else _linear(model, training, known)
+        for known in halves
+    ]
     errors, totals, log_likelihood = [], [], 0.0
     for start in range(0, cells.shape[0], BLOCK_CELLS):
-        values = cells[start : start + BLOCK_CELLS].toarray().astype(np.float64)
-        deviations = values - training.mean
+        block = sparse.csr_matrix(cells[start : start + BLOCK_CELLS])
+        deviations = block.toarray().astype(np.float64) - training.mean
         z = deviations * training.inverse_sd
-        predicted = np.zeros_like(values)  # as deviations from the training means
-        for turn, known in enumerate(halves):
-            unknown = ~known
-            if weights is None:
-                scores = non_negative_scores(values[:, known] * training.inverse_sd[known], loadings[known])
-                expected = scores @ loadings[unknown].T * training.sd[unknown] - training.mean[unknown]
-                # A gene that is constant among the training cells has no loadings; what is known of it is its mean.
-                predicted[:, unknown] = np.where(varying[unknown], expected, 0.0)
-            else:
-                predicted[:, unknown] = (z[:, known] @ weights[turn]) @ loadings[unknown].T * training.sd[unknown]
+        predicted = np.zeros_like(deviations)
+        for known, predict in zip(halves, predictors, strict=True):
+            predicted[:, ~known] = predict(block, z)
         errors.append(np.square((deviations - predicted) * scale).sum(axis=1))
         totals.append(np.square(deviations * scale).sum(axis=1))
         if likelihood is not None:
@@ -151,3 +153,31 @@ def held_out_figures(
         errors=HeldOutErrors(*(tuple(map(float, part)) for part in sums)),
         log_likelihood=None if likelihood is None else log_likelihood / cells.shape[0],
     )
+
+
+def _linear(model: FactorModel, training: Standardised, known: npt.NDArray[np.bool_]) -> _Predict:
+    weights, loadings = model.restricted(known).posterior_weights(), model.loadings[~known]
+    sd = training.sd[~known]
+
+    def predict(_: sparse.csr_matrix, z: Float64Array) -> Float64Array:
+        predicted: Float64Array = (z[:, known] @ weights) @ loadings.T * sd
+        return predicted
+
+    return predict
+
+
+def _non_negative(reduction: Reduction, training: Standardised, known: npt.NDArray[np.bool_]) -> _Predict:
+    loss: Loss = "kullback-leibler" if reduction.extras["loss"] == "kullback-leibler" else "frobenius"
+    ones = np.ones_like(training.sd)
+    scale, sd = (training.inverse_sd, training.sd[~known]) if reduction.extras["scaled"] else (ones, ones[~known])
+    loadings, mean = reduction.loadings[~known].astype(np.float64), training.mean[~known]
+    varying = training.inverse_sd[~known] > 0
+    columns = np.flatnonzero(known)
+
+    def predict(cells: sparse.csr_matrix, _: Float64Array) -> Float64Array:
+        here = sparse.csr_matrix(cells[:, columns])
+        scores, _n = nonnegative_scores(here, reduction.loadings[known], loss, scale[known])
+        # A gene that is constant among the training cells has no loadings; what is known of it is its mean.
+        return np.where(varying, scores @ loadings.T * sd - mean, 0.0)
+
+    return predict

@@ -54,8 +54,7 @@ class HeldOutErrors:
             The fits predicted other cells.
         """
         if len(self.totals) != len(other.totals) or not all(
-            math.isclose(mine, theirs, rel_tol=1e-6)
-            for mine, theirs in zip(self.totals, other.totals, strict=True)
+            math.isclose(mine, theirs, rel_tol=1e-6) for mine, theirs in zip(self.totals, other.totals, strict=True)
         ):
             raise ValueError("the two fits predicted other cells, so that their errors cannot be compared")
         less = [theirs - mine for mine, theirs in zip(self.errors, other.errors, strict=True)]
