@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterator
 
 from stagewright.state.spec.effective import EffectiveStudy
-from stagewright.state.spec.reduction import SEED_INVARIANT
 from stagewright.state.step_request import StepRequest
 
 __all__ = [
@@ -47,7 +46,7 @@ def cell_unit(stage: str, tag: str, method: str) -> str:
 
 def seeds_of(study: EffectiveStudy, method: str) -> tuple[int, ...]:
     """Return the numbers of Plan 0's replicates of a method; a bootstrap has them for seed-invariant methods too."""
-    return study.seeds[:1] if method in SEED_INVARIANT and study.replicates == "seed" else study.seeds
+    return study.seeds[:1] if method in study.seed_invariant and study.replicates == "seed" else study.seeds
 
 
 def writes_embeddings(request: StepRequest) -> bool:
