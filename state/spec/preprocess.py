@@ -16,17 +16,20 @@ __all__ = [
     "Preprocess",
     "TwoStage",
     "check_tags",
+    "number_in_name",
+    "word_in_name",
 ]
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
 Genes = Annotated[int, Field(ge=2, le=200_000)]
 
 
-def _number_in_name(value: float) -> str:
+def number_in_name(value: float) -> str:
+    """Return a number as part of a name, e.g. ``0p05``."""
     return repr(float(value)).removesuffix(".0").replace(".", "p").replace("-", "m").replace("+", "")
 
 
-def _word_in_name(text: str) -> str:
+def word_in_name(text: str) -> str:
     """Return a text as part of a name; what the name cannot hold is told apart by a short digest."""
     plain = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in text)
     return plain if plain == text else f"{plain}_{zlib.crc32(text.encode()):08x}"
@@ -47,7 +50,7 @@ class Hvg(Strict):
     @property
     def tag(self) -> str:
         """The name of this preprocessing in paths and tables."""
-        return f"hvg_{self.n_top_genes}" + ("" if self.batch is None else f"_by_{_word_in_name(self.batch)}")
+        return f"hvg_{self.n_top_genes}" + ("" if self.batch is None else f"_by_{word_in_name(self.batch)}")
 
 
 class AllFiltered(Strict):
@@ -65,8 +68,8 @@ class AllFiltered(Strict):
     @property
     def tag(self) -> str:
         """The name of this preprocessing in paths and tables."""
-        rescue = "" if self.enrichment_ratio is None else f"_er{_number_in_name(self.enrichment_ratio)}"
-        return f"all_filtered_{_number_in_name(self.min_cells_fraction)}{rescue}"
+        rescue = "" if self.enrichment_ratio is None else f"_er{number_in_name(self.enrichment_ratio)}"
+        return f"all_filtered_{number_in_name(self.min_cells_fraction)}{rescue}"
 
 
 class DegWeakScreen(Strict):
@@ -85,7 +88,7 @@ class DegWeakScreen(Strict):
     @property
     def tag(self) -> str:
         """The name of this preprocessing in paths and tables."""
-        thresholds = f"p{_number_in_name(self.p)}_lfc{_number_in_name(self.lfc)}"
+        thresholds = f"p{number_in_name(self.p)}_lfc{number_in_name(self.lfc)}"
         return f"deg_weak_screen_{thresholds}_min{self.min_genes}"
 
 
@@ -105,7 +108,7 @@ class Hybrid(Strict):
     @property
     def tag(self) -> str:
         """The name of this preprocessing in paths and tables."""
-        rescue = f"{_number_in_name(self.min_cells_fraction)}_er{_number_in_name(self.enrichment_ratio)}"
+        rescue = f"{number_in_name(self.min_cells_fraction)}_er{number_in_name(self.enrichment_ratio)}"
         return f"hybrid_{self.n_top_genes}_{rescue}"
 
 
@@ -124,7 +127,7 @@ class TwoStage(Strict):
     @property
     def tag(self) -> str:
         """The name of this preprocessing in paths and tables."""
-        return f"two_stage_{_number_in_name(self.min_cells_fraction)}_{self.n_top_genes}"
+        return f"two_stage_{number_in_name(self.min_cells_fraction)}_{self.n_top_genes}"
 
 
 class GeneList(Strict):
@@ -142,7 +145,7 @@ class GeneList(Strict):
     @property
     def tag(self) -> str:
         """The name of this preprocessing in paths and tables."""
-        return "gene_list_" + _word_in_name(" ".join([self.path, *(self.sets or ())]))
+        return "gene_list_" + word_in_name(" ".join([self.path, *(self.sets or ())]))
 
 
 Preprocess = Annotated[
