@@ -22,7 +22,7 @@ from stagewright.stages.cohort.load import Cohort, load_cohort
 from stagewright.stages.files import save_h5ad
 from stagewright.stages.fits import MatrixFits
 from stagewright.stages.gene_unit import genes_of
-from stagewright.stages.preprocess.normalise import log_normalise
+from stagewright.stages.preprocess.normalise import normalise
 from stagewright.stages.protocol import StageContext, Unit, UnitFailed
 from stagewright.stages.reduction.catalogue import FitUnit
 from stagewright.stages.reduction.reduction import Reduction
@@ -100,7 +100,7 @@ def _fit(context: StageContext, cohort: Cohort, entry: Preprocess) -> EmbeddedCo
     request, study = context.request, context.request.study
     folder = preprocess_folder(request.checkpoint, entry.tag)
     genes = genes_of(context, cohort, entry, folder)
-    matrix = sp.csr_matrix(log_normalise(cohort.counts)[:, genes])
+    matrix = sp.csr_matrix(normalise(cohort.counts, request.study.normalisation)[:, genes])
     matrix_fits = MatrixFits(context, cohort, entry, SharedMatrix(matrix))
 
     def fit(method: Method) -> Reduction | None:
@@ -134,7 +134,7 @@ def _provenance(request: StepRequest, entry: Preprocess, fits: Mapping[str, Redu
         "run_id": request.run_id,
         "step": request.step,
         "preprocess": entry.model_dump(mode="json"),
-        "normalisation": "library size to 10,000 counts, log1p",
+        "normalisation": str(request.study.normalisation),
         "seed": request.study.seeds[0],
         "methods": {method: {"k": fit.k, "extras": fit.extras} for method, fit in fits.items()},
     }
