@@ -91,7 +91,9 @@ class PearsonResidualView:
     def dense_blocks(self, n_rows: int) -> Iterator[npt.NDArray[np.float32]]:
         """Yield z in dense blocks of at most `n_rows` cells, float32 in C order."""
         for block in self.residuals(n_rows):
-            yield ((block - self.mean) * self.inverse_sd).astype(np.float32)
+            block -= self.mean
+            block *= self.inverse_sd
+            yield block.astype(np.float32)
 
     def project(self, weights: Float64Array) -> Float64Array:
         """Return z @ weights for weights of shape (n_genes, k): shape (n_cells, k)."""
