@@ -91,8 +91,8 @@ class PearsonResidualView:
     def dense_blocks(self, n_rows: int) -> Iterator[npt.NDArray[np.float32]]:
         """Yield z in dense blocks of at most `n_rows` cells, float32 in C order."""
         for block in self.residuals(n_rows):
-            block -= self.mean
-            block *= self.inverse_sd
+            np.subtract(block, self.mean, out=block)
+            np.multiply(block, self.inverse_sd, out=block)
             yield block.astype(np.float32)
 
     def project(self, weights: Float64Array) -> Float64Array:
