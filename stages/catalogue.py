@@ -117,7 +117,8 @@ def spec_faults(spec: GoalSpec, commands: Mapping[str, Any]) -> list[str]:
             if earlier not in spec.stages[:index]
         ]
     faults += [
-        f"reduction.methods: {method} is not built into this version; available: {', '.join(METHODS)}"
+        f"reduction.methods: {method} is not built into this version{nearest(method, [*METHODS])}; "
+        f"available: {', '.join(METHODS)}"
         for method in spec.reduction.methods
         if method not in METHODS
     ]
