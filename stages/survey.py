@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from stagewright.stages.cohort.inspect_h5ad import inspect_h5ad
-from stagewright.stages.cohort.open_h5ad import CohortMismatch, CohortUnreadable
 from stagewright.stages.cohort.records import CohortCounts, FileFacts
 from stagewright.stages.cohort.tabulate import tabulate
-from stagewright.state.canonical import digest_file
+from stagewright.stages.cohort.unreadable import CohortMismatch, CohortUnreadable
+from stagewright.state.canonical import data_bytes, digest_data
 from stagewright.state.records import SealedData
 from stagewright.state.snapshot import write_atomically
 from stagewright.state.survey import PatientCells, Survey, SurveyRequest
@@ -35,7 +35,7 @@ def survey(asked: SurveyRequest) -> Survey:
     except (OSError, KeyError, TypeError, ValueError) as error:  # a file that no check above foresaw
         return Survey(fault=f"{path} cannot be read as an AnnData file ({type(error).__name__}: {error})")
     return Survey(
-        data=SealedData(path=str(path), bytes=path.stat().st_size, sha256=digest_file(path)),
+        data=SealedData(path=str(path), bytes=data_bytes(path), sha256=digest_data(path)),
         n_obs=facts["n_obs"],
         n_vars=facts["n_vars"],
         n_obs_in_scope=counts["n_kept"],
