@@ -12,7 +12,6 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 from anndata import AnnData
 from anndata.io import read_elem
 from numpy.typing import NDArray
@@ -22,7 +21,7 @@ from stagewright.stages.cohort.load import Cohort, load_cohort
 from stagewright.stages.files import save_h5ad
 from stagewright.stages.fits import MatrixFits
 from stagewright.stages.gene_unit import genes_of
-from stagewright.stages.preprocess.normalise import log_normalise
+from stagewright.stages.preprocess.expression import selected_expression
 from stagewright.stages.protocol import StageContext, Unit, UnitFailed
 from stagewright.stages.reduction.catalogue import FitUnit
 from stagewright.stages.reduction.reduction import Reduction
@@ -76,8 +75,8 @@ def embedded_cohorts(context: StageContext) -> Iterator[EmbeddedCohort]:
     request = context.request
     sealed = request.upstream.get(f"{request.checkpoint}/plan1a")
     if sealed is None:
-        cohort = load_cohort(request)
-        context.workload.is_now(cohort.counts.shape, cohort.counts.nnz)
+        cohort = load_cohort(request, context.artifacts.staging)
+        context.workload.is_now(cohort.source.shape, cohort.source.n_nonzero)
         for entry in request.study.preprocess:
             yield _fit(context, cohort, entry)
         return
@@ -100,7 +99,7 @@ def _fit(context: StageContext, cohort: Cohort, entry: Preprocess) -> EmbeddedCo
     request, study = context.request, context.request.study
     folder = preprocess_folder(request.checkpoint, entry.tag)
     genes = genes_of(context, cohort, entry, folder)
-    matrix = sp.csr_matrix(log_normalise(cohort.counts)[:, genes])
+    matrix = selected_expression(cohort.source, genes)
     matrix_fits = MatrixFits(context, cohort, entry, SharedMatrix(matrix))
 
     def fit(method: Method) -> Reduction | None:

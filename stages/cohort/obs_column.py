@@ -9,6 +9,8 @@ from anndata.io import read_elem
 from stagewright.stages.cohort.store import Store, is_array, place_of
 from stagewright.stages.cohort.unreadable import CohortMismatch, CohortUnreadable
 
+MAX_NAMED = 30
+
 
 def obs_columns(file: Store) -> list[str]:
     """Name the columns of obs in their stored order.
@@ -47,11 +49,13 @@ def read_obs_column(file: Store, name: str) -> pd.Series:
     columns = obs_columns(file)
     if name not in columns:
         near = difflib.get_close_matches(name, columns, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise CohortMismatch(
-            f"obs has no column {name!r}{hint} It has: {', '.join(columns)}", named=name, allowed=columns
-        )
+        hint = f"; did you mean {near[0]!r}?" if near else "."
+        raise CohortMismatch(f"obs has no column {name!r}{hint} It has: {_shown(columns)}", named=name, allowed=columns)
     return pd.Series(read_elem(file["obs"][name]), name=name)
+
+
+def _shown(names: list[str]) -> str:
+    return ", ".join(names[:MAX_NAMED]) + (f", and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else "")
 
 
 def level_texts(column: pd.Series) -> pd.Series:

@@ -57,7 +57,7 @@ def _check_whole(group: h5py.Group) -> None:
 def _fault(path: Path, message: str) -> str:
     """Put the HDF5 library's message into words."""
     if path.stat().st_size == 0:
-        return "is empty (0 bytes); wait until it is written, or copy it again"
+        return "is empty, not an HDF5 file; wait until it is written, or copy it again"
     if "truncated file" in message:
         return "is cut short (a truncated HDF5 file); copy or download it again"
     if "file signature not found" in message:

@@ -33,7 +33,9 @@ def check_counts(counts: sparse.csr_matrix) -> None:
         )
 
 
-def log_normalise(counts: sparse.csr_matrix, target_sum: float = 1e4) -> sparse.csr_matrix:
+def log_normalise(
+    counts: sparse.csr_matrix, target_sum: float = 1e4, *, totals: npt.NDArray[np.float64] | None = None
+) -> sparse.csr_matrix:
     """Scale each cell to the same total and take log(1 + x).
 
     Parameters
@@ -42,6 +44,8 @@ def log_normalise(counts: sparse.csr_matrix, target_sum: float = 1e4) -> sparse.
         Non-negative CSR matrix of shape (n_cells, n_genes); left untouched.
     target_sum
         Total that every cell is scaled to, in counts.
+    totals
+        Library size of each cell, shape (n_cells,), where `counts` are those of some genes only; None to sum them here.
 
     Returns
     -------
@@ -60,7 +64,8 @@ def log_normalise(counts: sparse.csr_matrix, target_sum: float = 1e4) -> sparse.
     if not target_sum > 0:
         raise ValueError(f"target_sum is {target_sum}; it must be positive (1e4 is the custom).")
     _check_finite_and_non_negative(counts)
-    totals: npt.NDArray[np.float64] = counts @ np.ones(counts.shape[1])  # summed in float64
+    if totals is None:
+        totals = counts @ np.ones(counts.shape[1])  # summed in float64
     factors = np.divide(target_sum, totals, out=np.zeros_like(totals), where=totals > 0).astype(np.float32)
     values: npt.NDArray[np.float32] = counts.data.astype(np.float32)
     values *= np.repeat(factors, np.diff(counts.indptr))
