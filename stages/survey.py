@@ -13,6 +13,8 @@ from stagewright.state.survey import PatientCells, Survey, SurveyRequest
 
 __all__ = ["answer_survey", "survey"]
 
+NUMBERS = ("bool", "int", "float")
+
 
 def answer_survey(request: Path, answer: Path) -> int:
     """Answer the survey request in one file with another; return the exit status, 0."""
@@ -37,7 +39,7 @@ def survey(asked: SurveyRequest) -> Survey:
     return Survey(
         data=SealedData(path=str(path), bytes=data_bytes(path), sha256=digest_data(path)),
         n_obs=facts["n_obs"],
-        n_vars=facts["n_vars"],
+        n_vars=next(item["n_vars"] for item in facts["matrices"] if item["location"] == asked.scope.counts),
         n_obs_in_scope=counts["n_kept"],
         n_other_label=counts["n_other_label"],
         filters=tuple(f"{step['column']}: {step['n_before']} -> {step['n_after']} cells" for step in counts["steps"]),
@@ -45,24 +47,46 @@ def survey(asked: SurveyRequest) -> Survey:
             PatientCells(patient=item["patient"], positive=item["positive"], negative=item["negative"])
             for item in counts["patients"]
         ),
-        warnings=_warnings(counts),
+        warnings=_warnings(facts, asked, counts),
     )
 
 
 def _fault(facts: FileFacts, asked: SurveyRequest) -> str | None:
-    matrices = {matrix["location"] for matrix in facts["matrices"]}
-    if asked.scope.counts not in matrices:
-        return f"data.counts: the file has no {asked.scope.counts}; it has {', '.join(sorted(matrices))}"
+    place = asked.scope.counts
+    fault = _matrix_fault(facts, place)
+    if fault is not None:
+        return fault
     if not facts["obs_names_unique"]:
         return "obs names are not unique, so results could not be told apart; make them unique and save the file again"
-    if not facts["var_names_unique"]:
-        repeated = ", ".join(facts["repeated_var_names"])
-        return f"var names are not unique (e.g. {repeated}); make them unique and save the file again"
+    repeated = facts["repeated_raw_var_names"] if place == "raw" else facts["repeated_var_names"]
+    if repeated:
+        return f"var names are not unique (e.g. {', '.join(repeated)}); make them unique and save the file again"
     return None
 
 
-def _warnings(counts: CohortCounts) -> tuple[str, ...]:
+def _matrix_fault(facts: FileFacts, place: str) -> str | None:
+    """Say why the matrix of counts cannot be used, from its place, shape and dtype."""
+    matrices = {matrix["location"]: matrix for matrix in facts["matrices"]}
+    if place not in matrices:
+        return f"data.counts: the file has no {place}; it has {', '.join(sorted(matrices))}"
+    matrix = matrices[place]
+    if not (matrix["n_obs"] and matrix["n_vars"]):
+        return (
+            f"data.counts: {place} is {matrix['n_obs']} cells x {matrix['n_vars']} genes, so there is nothing to "
+            "study; write the file before its cells or genes are filtered away"
+        )
+    if matrix["n_obs"] != facts["n_obs"]:
+        return f"data.counts: {place} has {matrix['n_obs']} rows and obs {facts['n_obs']}; write the file again"
+    if matrix["dtype"].lstrip("u").rstrip("0123456789") not in NUMBERS:
+        return f"data.counts: {place} holds {matrix['dtype']}; counts are integers or real numbers"
+    return None
+
+
+def _warnings(facts: FileFacts, asked: SurveyRequest, counts: CohortCounts) -> tuple[str, ...]:
     warnings = []
+    place = asked.scope.counts
+    if any(matrix["location"] == place and matrix["dtype"] == "bool" for matrix in facts["matrices"]):
+        warnings.append(f"{place} holds yes or no, not counts: each yes is taken as a count of one")
     if counts["n_other_label"]:
         warnings.append(f"{counts['n_other_label']} cells have neither of the two labels and are left out")
     if counts["n_without_patient"]:

@@ -39,6 +39,8 @@ def inspect_h5ad(path: str | Path, *, max_levels: int = MAX_LEVELS) -> FileFacts
         matrices = list_matrices(file)
         var_names = read_names(file, "var")
         obs_names = read_names(file, "obs")
+        in_raw = any(matrix["location"] == "raw" for matrix in matrices)
+        raw_var_names = read_names(file, "raw/var") if in_raw else pd.Index([])
         # Columns with a slash in their name are groups of groups, which anndata no longer writes.
         columns = [describe_column(read_obs_column(file, name), max_levels) for name in obs_columns(file)]
     if matrices[0]["n_obs"] != len(obs_names) or matrices[0]["n_vars"] != len(var_names):
@@ -55,8 +57,13 @@ def inspect_h5ad(path: str | Path, *, max_levels: int = MAX_LEVELS) -> FileFacts
         "obs_columns": columns,
         "obs_names_unique": bool(obs_names.is_unique),
         "var_names_unique": bool(var_names.is_unique),
-        "repeated_var_names": [str(name) for name in var_names[var_names.duplicated()].unique()[:MAX_REPEATED]],
+        "repeated_var_names": _repeated(var_names),
+        "repeated_raw_var_names": _repeated(raw_var_names),
     }
+
+
+def _repeated(names: pd.Index) -> list[str]:
+    return [str(name) for name in names[names.duplicated()].unique()[:MAX_REPEATED]]
 
 
 def describe_column(column: pd.Series, max_levels: int = MAX_LEVELS) -> ColumnFacts:

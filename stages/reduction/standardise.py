@@ -10,7 +10,7 @@ from scipy import sparse
 Float64Array = npt.NDArray[np.float64]
 
 PIECE = 2**22
-"""Stored values looked at together. Sums are taken over pieces of this size, so it belongs to the result's last bits."""
+"""Stored values looked at together. Sums are taken piece by piece, so the size belongs to a result's last bits."""
 
 CONSTANT_RATIO = 1e-6
 """A gene whose standard deviation is below this share of its mean is constant up to float32 rounding."""
