@@ -45,7 +45,6 @@ BEST = {
 OF_CONFIGURATION = {"plan1a": "auc_in_sample", "plan1b": "auc"}
 OF_METHOD = ("k", "explained", "stability_median")
 
-PREPROCESS = ("hvg", "all_filtered")
 SHOWN_METRICS = 5
 
 
@@ -115,14 +114,6 @@ def spec_faults(spec: GoalSpec, commands: Mapping[str, Any]) -> list[str]:
             for earlier in needed
             if earlier not in spec.stages[:index]
         ]
-    entries = [(f"preprocess[{index}]", entry) for index, entry in enumerate(spec.preprocess)]
-    if spec.reference is not None:
-        entries.append(("reference", spec.reference))
-    faults += [
-        f"{place}.method: {entry.method} is not built into this version; available: {', '.join(PREPROCESS)}"
-        for place, entry in entries
-        if entry.method not in PREPROCESS
-    ]
     faults += [
         f"reduction.methods: {method} is not built into this version; available: {', '.join(METHODS)}"
         for method in spec.reduction.methods

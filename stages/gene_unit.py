@@ -9,6 +9,7 @@ from pydantic import JsonValue
 from stagewright.stages.cohort.load import Cohort
 from stagewright.stages.gene_log import gene_log
 from stagewright.stages.matrix_inputs import matrix_inputs
+from stagewright.stages.preprocess.normalise import TARGET_SUM
 from stagewright.stages.preprocess.select import select_genes
 from stagewright.stages.protocol import StageContext, Unit
 from stagewright.stages.unit_cache import UnitInputs
@@ -30,7 +31,8 @@ def genes_of(context: StageContext, cohort: Cohort, entry: Preprocess, place: Pu
     unit = Unit(f"{entry.tag}/genes", preprocess=None if context.request.stage == "plan0" else entry.tag)
     with context.unit(unit, UnitInputs("genes", matrix_inputs(context.request, cohort, entry))) as work:
         if not work.reused:
-            selection = select_genes(entry, cohort)
+            target_sum = getattr(context.request.study.normalisation, "target_sum", TARGET_SUM)
+            selection = select_genes(entry, cohort, target_sum=target_sum)
             log = gene_log(entry.tag, selection, cohort.var_names)
             work.value = list[JsonValue](map(int, np.flatnonzero(selection.mask)))
 

@@ -20,4 +20,5 @@ def matrix_inputs(request: StepRequest, cohort: Cohort, entry: Preprocess) -> di
         "scope": scope,
         "cells_per_patient": cohort.cells_per_patient or "all",
         "preprocess": entry.model_dump(mode="json"),
+        "normalisation": request.study.normalisation.model_dump(mode="json"),
     }

@@ -59,7 +59,7 @@ def run(context: StageContext) -> StageResult:
     context.workload.is_now(cohort.source.shape, cohort.source.n_nonzero)
     folder = analysis(request.checkpoint) / "plan0"
     genes = genes_of(context, cohort, study.reference, folder)
-    matrix = selected_expression(cohort.source, genes)
+    matrix = selected_expression(cohort.source, genes, study.normalisation)
     save_csv(context.artifacts, folder / "cells.csv", _cells(cohort, request.scope))
     fitted = _sweep(context, MatrixFits(context, cohort, study.reference, SharedMatrix(matrix)))
     rows, choices = _summaries(context, fitted)

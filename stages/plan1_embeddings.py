@@ -99,7 +99,7 @@ def _fit(context: StageContext, cohort: Cohort, entry: Preprocess) -> EmbeddedCo
     request, study = context.request, context.request.study
     folder = preprocess_folder(request.checkpoint, entry.tag)
     genes = genes_of(context, cohort, entry, folder)
-    matrix = selected_expression(cohort.source, genes)
+    matrix = selected_expression(cohort.source, genes, study.normalisation)
     matrix_fits = MatrixFits(context, cohort, entry, SharedMatrix(matrix))
 
     def fit(method: Method) -> Reduction | None:
@@ -133,7 +133,7 @@ def _provenance(request: StepRequest, entry: Preprocess, fits: Mapping[str, Redu
         "run_id": request.run_id,
         "step": request.step,
         "preprocess": entry.model_dump(mode="json"),
-        "normalisation": "library size to 10,000 counts, log1p",
+        "normalisation": str(request.study.normalisation),
         "seed": request.study.seeds[0],
         "methods": {method: {"k": fit.k, "extras": fit.extras} for method, fit in fits.items()},
     }

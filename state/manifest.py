@@ -121,6 +121,7 @@ def _params(state: RunState, spec: GoalSpec) -> dict[str, JsonValue]:
     return {
         "stages": [*spec.stages],
         "preprocess": [entry.model_dump(mode="json", exclude_none=True) for entry in spec.preprocess],
+        "normalisation": spec.normalisation.model_dump(mode="json"),
         "methods": [*spec.reduction.methods],
         "k_by_method": {method: [*spec.reduction.ks(method)] for method in spec.reduction.methods},
         "k_chosen": {**state.k_by_method},

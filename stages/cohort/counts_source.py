@@ -7,13 +7,13 @@ numbers, ranks) is exact, so that it does not depend on where the blocks begin, 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-__all__ = ["BLOCK_VALUES", "CountsSource", "MemoryCounts", "index_dtype"]
+__all__ = ["BLOCK_VALUES", "Counts", "CountsSource", "GeneSubset", "MemoryCounts", "as_source", "index_dtype"]
 
 BLOCK_VALUES = 2**22
 """Stored values of one block: 32 MiB as float32 with int32 columns, and a few times that while it is looked at."""
@@ -87,6 +87,56 @@ class MemoryCounts:
                 (self.matrix.data[start:stop], self.matrix.indices[start:stop], indptr[first : last + 1] - start),
                 shape=(last - first, self.shape[1]),
             )
+
+
+@dataclass(frozen=True)
+class GeneSubset:
+    """Some genes of other counts, as if there were no others.
+
+    Attributes
+    ----------
+    whole
+        Counts of all genes.
+    genes
+        Numbers of the genes that are kept, in rising order.
+    """
+
+    whole: CountsSource
+    genes: NDArray[np.intp]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n_cells, number of genes kept)."""
+        return self.whole.shape[0], len(self.genes)
+
+    @property
+    def n_nonzero(self) -> int:
+        """Number of counts that are not zero."""
+        return int(self.cells_per_gene.sum())
+
+    @cached_property
+    def totals(self) -> NDArray[np.float64]:
+        """Counts of each cell over the genes kept, shape (n_cells,)."""
+        return np.concatenate([cell_totals(block) for block in self.blocks()] or [np.zeros(0)])
+
+    @property
+    def cells_per_gene(self) -> NDArray[np.int64]:
+        """Number of cells with a count of each gene kept."""
+        return self.whole.cells_per_gene[self.genes]
+
+    def blocks(self) -> Iterator[sparse.csr_matrix]:
+        """Yield the cells in order, in blocks of the genes kept."""
+        for block in self.whole.blocks():
+            yield block[:, self.genes]
+
+
+Counts: TypeAlias = "sparse.csr_matrix | CountsSource"
+"""A matrix in memory, or counts that are read in blocks."""
+
+
+def as_source(counts: Counts) -> CountsSource:
+    """Return counts as what gives them in blocks."""
+    return MemoryCounts(counts) if sparse.issparse(counts) else counts
 
 
 def block_bounds(lengths: NDArray[np.integer], most: int = BLOCK_VALUES) -> Iterator[tuple[int, int]]:

@@ -1,17 +1,28 @@
-"""Normalised expression of the selected genes, built once and alone: never beside that of all genes."""
+"""Expression of some genes on a study's scale, built once and alone: never beside that of all genes."""
+
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
 from stagewright.stages.cohort.counts_source import CountsSource, index_dtype
-from stagewright.stages.preprocess.normalise import log_normalise
+from stagewright.stages.preprocess.normalise import log_normalise, normalise
+from stagewright.state.spec.normalisation import Normalisation
 
-__all__ = ["selected_expression"]
+__all__ = ["expression_by_genes", "selected_counts", "selected_expression"]
+
+Scale = Callable[[sparse.csr_matrix, NDArray[np.float64]], sparse.csr_matrix]
+"""Of counts of some genes and the library sizes of the cells."""
+
+GENES_TOGETHER = 2**26
+"""Stored values of the genes whose expression is held at a time where genes are looked at one by one: 512 MiB."""
 
 
-def selected_expression(source: CountsSource, genes: NDArray[np.bool_]) -> sparse.csr_matrix:
-    """Return the log-normalised expression of some genes; a cell's library size is that of all genes.
+def selected_expression(
+    source: CountsSource, genes: NDArray[np.bool_], normalisation: Normalisation
+) -> sparse.csr_matrix:
+    """Return the expression of some genes; a cell's library size is that of all genes.
 
     Memory is that of the result and one block of counts, whatever the number of genes that are left out.
 
@@ -21,13 +32,61 @@ def selected_expression(source: CountsSource, genes: NDArray[np.bool_]) -> spars
         Raw counts of shape (n_cells, n_genes).
     genes
         Which genes are kept, shape (n_genes,).
+    normalisation
+        One of the sparse scales.
 
     Returns
     -------
     sparse.csr_matrix
-        float32 of shape (n_cells, number kept): the columns of `log_normalise` of all counts, bit for bit.
+        float32 of shape (n_cells, number kept): the columns of `normalise` of all counts, bit for bit.
+
+    Raises
+    ------
+    ValueError
+        The scale is not sparse.
     """
-    columns = np.flatnonzero(genes)
+
+    def scale(block: sparse.csr_matrix, totals: NDArray[np.float64]) -> sparse.csr_matrix:
+        return normalise(block, normalisation, totals=totals)
+
+    return _selected(source, np.flatnonzero(genes), scale)
+
+
+def selected_counts(source: CountsSource, genes: NDArray[np.bool_]) -> sparse.csr_matrix:
+    """Return the raw counts of some genes, CSR float32 of shape (n_cells, number kept)."""
+    return _selected(source, np.flatnonzero(genes), lambda block, _: block)
+
+
+def expression_by_genes(
+    source: CountsSource, target_sum: float, most: int = GENES_TOGETHER
+) -> Iterator[sparse.csr_matrix]:
+    """Yield the log-normalised expression of all genes, some consecutive ones after each pass over the counts.
+
+    Parameters
+    ----------
+    target_sum
+        Total that every cell is scaled to, in counts.
+    most
+        Stored values that are held at a time; a single gene may have more.
+
+    Yields
+    ------
+    CSR float32 of shape (n_cells, some genes), in the order of the genes.
+    """
+    ends = np.cumsum(source.cells_per_gene)
+    first = 0
+
+    def scale(block: sparse.csr_matrix, totals: NDArray[np.float64]) -> sparse.csr_matrix:
+        return log_normalise(block, target_sum, totals=totals)
+
+    while first < len(ends):
+        before = int(ends[first - 1]) if first else 0
+        last = max(first + 1, int(np.searchsorted(ends, before + most, side="right")))
+        yield _selected(source, np.arange(first, last), scale)
+        first = last
+
+
+def _selected(source: CountsSource, columns: NDArray[np.intp], scale: Scale) -> sparse.csr_matrix:
     n_cells = source.shape[0]
     n_stored = int(source.cells_per_gene[columns].sum())
     small = index_dtype(max(n_stored, len(columns)))
@@ -36,7 +95,7 @@ def selected_expression(source: CountsSource, genes: NDArray[np.bool_]) -> spars
     row = at = 0
     for block in source.blocks():
         end = row + block.shape[0]
-        kept = log_normalise(_columns(block, columns), totals=source.totals[row:end])
+        kept = scale(_columns(block, columns), source.totals[row:end])
         stop = at + kept.nnz
         data[at:stop], indices[at:stop] = kept.data, kept.indices
         indptr[row + 1 : end + 1] = kept.indptr[1:].astype(small) + small(at)

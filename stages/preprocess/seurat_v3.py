@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from stagewright.stages.cohort.counts_source import CountsSource
 from stagewright.stages.preprocess.gene_passes import clipped_sums, count_sums
+from stagewright.stages.preprocess.moments import variance_of
 
 __all__ = ["SPANS", "StandardisedVariances", "standardised_variances"]
 
@@ -69,31 +70,26 @@ def standardised_variances(
             "seurat_v3 needs the package scikit-misc, which is not installed: pip install scikit-misc. "
             "Another way to pick genes would change the study, so none is tried."
         )
-    sizes = np.bincount(codes, minlength=len(names)).astype(np.float64)[:, None]
+    sizes = np.bincount(codes, minlength=len(names))[:, None]
     sums, squares = count_sums(source, codes, len(names))
     means = sums / sizes
     spread = np.ones_like(means)
     spans: list[float] = []
     for code, name in enumerate(names):
-        variance = _variance(sums[code], squares[code], sizes[code, 0])
+        variance = variance_of(sums[code], squares[code], int(sizes[code, 0]))
         spread[code, detected], span = _expected_spread(
             means[code, detected], variance[detected], f"batch {name} ({int(sizes[code, 0])} cells)"
         )
         spans.append(span)
     clipped, clipped_squares = clipped_sums(source, codes, means + spread * np.sqrt(sizes))
     standardised = (sizes * means**2 + clipped_squares - 2 * clipped * means) / ((sizes - 1) * spread**2)
-    total, total_squares, n_cells = sums.sum(axis=0), squares.sum(axis=0), float(sizes.sum())
+    total, total_squares, n_cells = sums.sum(axis=0), squares.sum(axis=0), int(sizes.sum())
     return StandardisedVariances(
         mean=total[detected] / n_cells,
-        variance=_variance(total, total_squares, n_cells)[detected],
+        variance=variance_of(total, total_squares, n_cells)[detected],
         standardised=np.ascontiguousarray(standardised[:, detected]),
         spans=spans,
     )
-
-
-def _variance(sums: Float64Array, squares: Float64Array, n_cells: float) -> Float64Array:
-    mean = sums / n_cells
-    return np.asarray(np.maximum(squares - n_cells * mean**2, 0) / max(n_cells - 1, 1))
 
 
 def _expected_spread(mean: Float64Array, variance: Float64Array, where: str) -> tuple[Float64Array, float]:

@@ -2,6 +2,7 @@
 
 from stagewright.state.spec.adjustments import Adjustments
 from stagewright.state.spec.goal import Checkpoint, GoalSpec
+from stagewright.state.spec.normalisation import Log1p, Normalisation
 from stagewright.state.spec.preprocess import Preprocess
 from stagewright.state.spec.reduction import Method
 from stagewright.state.spec.scales import scale_of
@@ -38,6 +39,7 @@ class EffectiveStudy(Strict):
     scope: str
     cells_per_patient: int | None
     workers: int | None
+    normalisation: Normalisation = Log1p(method="log1p")
 
 
 def effective_study(spec: GoalSpec, adjustments: Adjustments, checkpoint: Checkpoint) -> EffectiveStudy:
@@ -61,4 +63,5 @@ def effective_study(spec: GoalSpec, adjustments: Adjustments, checkpoint: Checkp
         scope=classifier.cv.scope,
         cells_per_patient=scale.cells_per_patient,
         workers=adjusted.budget.workers,
+        normalisation=adjusted.normalisation,
     )
