@@ -3,6 +3,7 @@
 import errno
 import os
 import tempfile
+import weakref
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,7 +84,7 @@ class StoredCounts(_Summed):
                 yield checks.as_counts(block)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ScratchCounts(_Summed):
     """Counts that were written by rows into two files without a name, which end with the process.
 
@@ -98,6 +99,11 @@ class ScratchCounts(_Summed):
     data: BinaryIO
     indices: BinaryIO
     indptr: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        """Let go of the files with the counts."""
+        for file in (self.data, self.indices):
+            weakref.finalize(self, file.close)
 
     def blocks(self) -> Iterator[sparse.csr_matrix]:
         """Yield the cells in order, in CSR float32 blocks."""

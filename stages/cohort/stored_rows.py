@@ -44,9 +44,9 @@ class StoredRows:
             return np.full(len(self.rows), self.n_columns, dtype=np.int64)
         return self._starts[1] - self._starts[0]
 
-    def blocks(self, most: int = BLOCK_VALUES) -> Iterator[sparse.csr_matrix]:
+    def blocks(self) -> Iterator[sparse.csr_matrix]:
         """Yield the rows in order, in CSR blocks of the stored dtype."""
-        for first, last in block_bounds(self.lengths, most):
+        for first, last in block_bounds(self.lengths):
             yield self._dense(first, last) if is_array(self.element) else self._sparse(first, last)
 
     @cached_property
