@@ -68,7 +68,7 @@ def run(context: StageContext) -> StageResult:
         metrics=_metrics(rows, choices),
         k_by_method={method: choice.k for method, choice in choices.items()},
         k_shortlist={method: choice.shortlist for method, choice in choices.items()},
-        notes=tuple(f"{method}: {choice.reason}" for method, choice in choices.items()),
+        notes=(*cohort.notes, *(f"{method}: {choice.reason}" for method, choice in choices.items())),
         n_cells=cohort.n_cells,
     )
 

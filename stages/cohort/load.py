@@ -78,6 +78,14 @@ class Cohort:
             "budget.memory, lower cells_per_patient, or choose genes by hvg or all_filtered"
         )
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of results should know of the cells."""
+        empty = int(np.count_nonzero(self.source.totals == 0))
+        if not empty:
+            return ()
+        return (f"{empty:,} of {self.n_cells:,} cells have no count of any gene: they stay, with zero expression",)
+
     def column(self, name: str) -> NDArray[np.object_]:
         """Return one of the loaded obs columns, shape (n_cells,).
 
