@@ -17,7 +17,7 @@ from stagewright.gates.protocol import Finding, GateContext
 from stagewright.gates.tables import numbers, read_csv
 from stagewright.state.layout import analysis, k_folder, replicate_folder
 from stagewright.state.records import Verdict
-from stagewright.state.spec.reduction import SEED_INVARIANT, Method
+from stagewright.state.spec.reduction import Method
 
 __all__ = ["replicate_summary"]
 
@@ -77,7 +77,7 @@ def _method_and_k(
     context: GateContext, method: Method, k: int, seeds: tuple[int, ...], row: "pd.Series"
 ) -> Iterator[Finding]:
     subject = f"{method}/k_{k}"
-    kind = "seed-invariant" if method in SEED_INVARIANT else "seed"
+    kind = "seed-invariant" if method in context.request.study.seed_invariant else "seed"
     if (row["replicates"], _number(row["n_seeds"])) != (kind, len(seeds)):
         measured = f"{row['replicates']} replicates of {row['n_seeds']} seeds"
         yield _fail(f"{subject} in k_selection_summary.csv", measured, f"{kind} replicates of {len(seeds)} seeds")

@@ -11,7 +11,7 @@ from stagewright.gates.matched_correlation import matched_correlation, read_load
 from stagewright.gates.protocol import Finding, GateContext
 from stagewright.state.layout import replicate_folder
 from stagewright.state.records import Verdict
-from stagewright.state.spec.reduction import SEED_INVARIANT, Method
+from stagewright.state.spec.reduction import Method
 from stagewright.state.step_request import StepRequest
 from stagewright.state.step_units import seeds_of
 
@@ -46,7 +46,7 @@ def stability_floor(context: GateContext) -> Iterator[Finding]:
         if k is None:
             continue  # `replicate_summary` reports a method without a chosen K
         subject = f"{method}/k_{k}"
-        if method in SEED_INVARIANT:
+        if method in context.request.study.seed_invariant:
             yield _record(subject, "pass", "does not depend on the seed; fitted once", least, WHY)
             continue
         found = _stability(context, method, k)

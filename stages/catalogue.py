@@ -45,6 +45,8 @@ BEST = {
 OF_CONFIGURATION = {"plan1a": "auc_in_sample", "plan1b": "auc"}
 OF_METHOD = ("k", "explained", "stability_median")
 
+NON_NEGATIVE = ("nmf", "cnmf")
+"""Methods that factorise values without a sign."""
 SHOWN_METRICS = 5
 
 
@@ -115,10 +117,18 @@ def spec_faults(spec: GoalSpec, commands: Mapping[str, Any]) -> list[str]:
             if earlier not in spec.stages[:index]
         ]
     faults += [
-        f"reduction.methods: {method} is not built into this version; available: {', '.join(METHODS)}"
+        f"reduction.methods: {method} is not built into this version{nearest(method, [*METHODS])}; "
+        f"available: {', '.join(METHODS)}"
         for method in spec.reduction.methods
         if method not in METHODS
     ]
+    if spec.normalisation.method == "pearson_residuals":
+        faults += [
+            f"reduction.methods: {method} takes no negative values, and Pearson residuals have them; leave {method} "
+            "out, or take normalisation: {method: log1p}"
+            for method in spec.reduction.methods
+            if method in NON_NEGATIVE
+        ]
     if spec.classifier.cv.scope != "classifier":
         faults.append("classifier.cv.scope: pipeline is not built into this version; available: classifier")
     faults += _metric_faults(spec)

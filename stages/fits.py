@@ -4,7 +4,7 @@ Plan 0's replicate and Plan 1's embedding of the same cells, genes, method, K an
 """
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -20,10 +20,12 @@ from stagewright.stages.reduction.reduction import Reduction
 from stagewright.stages.reduction.sweep import FitSettings, SharedMatrix, sweep
 from stagewright.stages.unit_cache import UnitInputs
 from stagewright.state.artifacts import ArtifactWriter
+from stagewright.state.spec.effective import EffectiveStudy
 from stagewright.state.spec.preprocess import Preprocess
 
-__all__ = ["MatrixFits"]
+__all__ = ["MatrixFits", "settings_of"]
 
+FITTED_WITH = {field.name for field in fields(FitSettings)}
 SCORES, LOADINGS, EXTRAS = "scores.npy", "loadings.npy", "extras.json"
 
 
@@ -46,7 +48,7 @@ class MatrixFits:
         request = context.request
         self._context = context
         self._shared = shared
-        self._settings = FitSettings(rotation={str(method): kind for method, kind in request.study.rotation.items()})
+        self._settings = settings_of(request.study)
         self._matrix_inputs = matrix_inputs(request, cohort, entry)
 
     def fit(self, unit: Unit, what: FitUnit, place: PurePosixPath | None = None) -> Reduction:
@@ -69,6 +71,17 @@ class MatrixFits:
             if place is not None:
                 work.put_into(self._context.artifacts, place)
         return reduction
+
+
+def settings_of(study: EffectiveStudy) -> FitSettings:
+    """Return what a study sets of its reductions."""
+    flat = {
+        f"{method}_{name}": value
+        for method, settings in study.method_settings.items()
+        for name, value in settings.items()
+        if f"{method}_{name}" in FITTED_WITH
+    }
+    return replace(FitSettings(rotation=dict(study.rotation)), **flat)  # type: ignore[arg-type]  # checked by the spec
 
 
 def _fit_inputs(what: FitUnit, settings: FitSettings) -> dict[str, JsonValue]:

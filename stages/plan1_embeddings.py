@@ -21,7 +21,7 @@ from stagewright.stages.cohort.load import Cohort, load_cohort
 from stagewright.stages.files import save_h5ad
 from stagewright.stages.fits import MatrixFits
 from stagewright.stages.gene_unit import genes_of
-from stagewright.stages.preprocess.expression import selected_expression
+from stagewright.stages.preprocess.scale import stored_expression, to_scale
 from stagewright.stages.protocol import StageContext, Unit, UnitFailed
 from stagewright.stages.reduction.catalogue import FitUnit
 from stagewright.stages.reduction.reduction import Reduction
@@ -99,7 +99,7 @@ def _fit(context: StageContext, cohort: Cohort, entry: Preprocess) -> EmbeddedCo
     request, study = context.request, context.request.study
     folder = preprocess_folder(request.checkpoint, entry.tag)
     genes = genes_of(context, cohort, entry, folder)
-    matrix = selected_expression(cohort.source, genes, study.normalisation)
+    matrix = to_scale(cohort.source, genes, study.normalisation)
     matrix_fits = MatrixFits(context, cohort, entry, SharedMatrix(matrix))
 
     def fit(method: Method) -> Reduction | None:
@@ -114,13 +114,14 @@ def _fit(context: StageContext, cohort: Cohort, entry: Preprocess) -> EmbeddedCo
     done = map_nogil(fit, study.methods, request.workers)
     found = zip(study.methods, done, strict=True)
     fits = {str(method): reduction for method, reduction in found if reduction is not None}
+    expression, holds = stored_expression(matrix)
     data = AnnData(
-        X=matrix,
+        X=expression,
         obs=cohort.obs.copy(),
         var=pd.DataFrame(index=cohort.var_names[genes]),
         obsm={f"X_{method}": fit.scores for method, fit in fits.items()},
         varm={f"{method}_loadings": fit.loadings for method, fit in fits.items()},
-        uns={"stagewright": json.dumps(_provenance(request, entry, fits))},
+        uns={"stagewright": json.dumps(_provenance(request, entry, fits) | {"x": holds})},
     )
     written = save_h5ad(context.artifacts, folder / FILE, data)
     context.journal.went_into([embedding_unit(entry.tag, fit.method, fit.k) for fit in fits.values()], written.path)

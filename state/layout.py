@@ -4,7 +4,15 @@ from pathlib import PurePosixPath
 
 from stagewright.state.spec.goal import Checkpoint
 
-__all__ = ["analysis", "classification_cell", "command_output", "k_folder", "preprocess_folder", "replicate_folder"]
+__all__ = [
+    "analysis",
+    "classification_cell",
+    "command_output",
+    "gene_list_file",
+    "k_folder",
+    "preprocess_folder",
+    "replicate_folder",
+]
 
 
 def analysis(checkpoint: Checkpoint) -> PurePosixPath:
@@ -30,6 +38,11 @@ def preprocess_folder(checkpoint: Checkpoint, tag: str) -> PurePosixPath:
 def classification_cell(checkpoint: Checkpoint, tag: str, method: str) -> PurePosixPath:
     """Return the folder of one cell of the classification grid: one preprocess and one method."""
     return analysis(checkpoint) / "classification_grid" / tag / method
+
+
+def gene_list_file(sha256: str) -> PurePosixPath:
+    """Return where a run keeps the content of a gene list: sealed at planning, like its spec."""
+    return PurePosixPath("gene_lists") / f"{sha256}.gmt"
 
 
 def command_output(checkpoint: Checkpoint, stage: str) -> PurePosixPath:

@@ -78,6 +78,7 @@ def new_manifest(
             "path": state.data.path,
             "sha256": state.data.sha256,
             "bytes": state.data.bytes,
+            "gene_lists": {**(state.data.gene_lists or {})},
             "shape": [data.n_obs, data.n_vars],
             "n_obs_in_scope": data.n_obs_in_scope,
             "filters": [*data.filters],

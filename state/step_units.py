@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterator
 
 from stagewright.state.spec.effective import EffectiveStudy
-from stagewright.state.spec.reduction import SEED_INVARIANT
 from stagewright.state.step_request import StepRequest
 
 __all__ = [
@@ -41,7 +40,7 @@ def cell_unit(stage: str, tag: str, method: str) -> str:
 
 def seeds_of(study: EffectiveStudy, method: str) -> tuple[int, ...]:
     """Return the seeds that Plan 0 fits a method with."""
-    return study.seeds[:1] if method in SEED_INVARIANT else study.seeds
+    return study.seeds[:1] if method in study.seed_invariant else study.seeds
 
 
 def writes_embeddings(request: StepRequest) -> bool:

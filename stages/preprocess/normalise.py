@@ -41,7 +41,11 @@ def check_counts(counts: sparse.csr_matrix) -> None:
 
 
 def normalise(
-    counts: sparse.csr_matrix, normalisation: Normalisation, *, totals: npt.NDArray[np.float64] | None = None
+    counts: sparse.csr_matrix,
+    normalisation: Normalisation,
+    genes: npt.NDArray[np.bool_] | None = None,
+    *,
+    totals: npt.NDArray[np.float64] | None = None,
 ) -> sparse.csr_matrix:
     """Bring counts to one of the sparse scales.
 
@@ -51,13 +55,16 @@ def normalise(
         Non-negative CSR matrix of shape (n_cells, n_genes); left untouched.
     normalisation
         `log1p`, `library_size` or `none`.
+    genes
+        The genes to return, a mask of shape (n_genes,), or None for all. Library sizes are over all genes; no copy of
+        the others is made.
     totals
-        Library size of each cell, shape (n_cells,), where `counts` are those of some genes only; None to sum them here.
+        Library size of each cell, shape (n_cells,); None to sum them here.
 
     Returns
     -------
     sparse.csr_matrix
-        float32, the same shape and sparsity. A cell without counts stays zero.
+        float32, the same sparsity. A cell without counts stays zero.
 
     Raises
     ------
@@ -70,12 +77,12 @@ def normalise(
     """
     match normalisation:
         case Log1p():
-            return log_normalise(counts, normalisation.target_sum, totals=totals)
+            return _log1p(_to_library_size(counts, normalisation.target_sum, genes, totals))
         case LibrarySize():
-            return _to_library_size(counts, normalisation.target_sum, totals=totals)
+            return _to_library_size(counts, normalisation.target_sum, genes, totals)
         case NoNormalisation():
             _check_finite_and_non_negative(counts)
-            return counts.astype(np.float32)
+            return sparse.csr_matrix(_chosen(counts, genes), dtype=np.float32, copy=True)
         case _:
             raise ValueError(f"{normalisation.method} has no zeros to leave out, so it is never written as a matrix.")
 
@@ -108,13 +115,23 @@ def log_normalise(
     ValueError
         `target_sum` is not positive.
     """
-    scaled = _to_library_size(counts, target_sum, totals=totals)
-    np.log1p(scaled.data, out=scaled.data)
-    return scaled
+    return _log1p(_to_library_size(counts, target_sum, None, totals))
+
+
+def _log1p(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
+    np.log1p(matrix.data, out=matrix.data)
+    return matrix
+
+
+def _chosen(counts: sparse.csr_matrix, genes: npt.NDArray[np.bool_] | None) -> sparse.csr_matrix:
+    return counts if genes is None else sparse.csr_matrix(counts[:, genes])
 
 
 def _to_library_size(
-    counts: sparse.csr_matrix, target_sum: float, *, totals: npt.NDArray[np.float64] | None
+    counts: sparse.csr_matrix,
+    target_sum: float,
+    genes: npt.NDArray[np.bool_] | None,
+    totals: npt.NDArray[np.float64] | None,
 ) -> sparse.csr_matrix:
     if not target_sum > 0:
         raise ValueError(f"target_sum is {target_sum}; it must be positive (1e4 is the custom).")
@@ -122,9 +139,10 @@ def _to_library_size(
     if totals is None:
         totals = counts @ np.ones(counts.shape[1])  # summed in float64
     factors = np.divide(target_sum, totals, out=np.zeros_like(totals), where=totals > 0).astype(np.float32)
-    values: npt.NDArray[np.float32] = counts.data.astype(np.float32)
-    values *= np.repeat(factors, np.diff(counts.indptr))
-    return sparse.csr_matrix((values, counts.indices.copy(), counts.indptr.copy()), shape=counts.shape)
+    chosen = _chosen(counts, genes)
+    values: npt.NDArray[np.float32] = chosen.data.astype(np.float32)
+    values *= np.repeat(factors, np.diff(chosen.indptr))
+    return sparse.csr_matrix((values, chosen.indices.copy(), chosen.indptr.copy()), shape=chosen.shape)
 
 
 def _check_finite_and_non_negative(counts: sparse.csr_matrix) -> None:

@@ -12,10 +12,12 @@ from scipy import sparse
 from stagewright.stages.reduction.catalogue import METHODS, FitUnit
 from stagewright.stages.reduction.correlation import correlation
 from stagewright.stages.reduction.factor_analysis import fit_fa
+from stagewright.stages.reduction.factor_scores import Estimator
 from stagewright.stages.reduction.nmf import Loss, fit_nmf
 from stagewright.stages.reduction.pca import Decomposition, components, decompose, decomposed_at
 from stagewright.stages.reduction.reduction import Reduction
-from stagewright.stages.reduction.standardise import Standardised, standardise
+from stagewright.stages.reduction.standardise import standardise
+from stagewright.stages.reduction.view import View
 
 
 @dataclass(frozen=True)
@@ -25,15 +27,16 @@ class SharedMatrix:
     Attributes
     ----------
     x
-        CSR matrix of shape (n_cells, n_genes), log-normalised expression of the selected genes.
+        CSR matrix of shape (n_cells, n_genes), log-normalised expression of the selected genes; or a standardised view
+        of what is not sparse.
     """
 
-    x: sparse.csr_matrix
+    x: sparse.csr_matrix | View
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
     _decompositions: dict[tuple[int, int], Decomposition] = field(default_factory=dict, repr=False, compare=False)
 
     @property
-    def standardised(self) -> Standardised:
+    def standardised(self) -> View:
         """The standardised view (mean and sd of each gene)."""
         with self._lock:
             return self._standardised
@@ -59,8 +62,8 @@ class SharedMatrix:
             return self._decompositions[size, seed]
 
     @cached_property
-    def _standardised(self) -> Standardised:
-        return standardise(self.x)
+    def _standardised(self) -> View:
+        return standardise(self.x) if sparse.issparse(self.x) else self.x
 
     @cached_property
     def _correlation(self) -> npt.NDArray[np.float32]:
@@ -79,14 +82,15 @@ class FitSettings:
         "frobenius" or "kullback-leibler".
     nmf_max_iter, nmf_tol
         As in `fit_nmf`.
-    fa_starts, fa_max_iter, fa_tolerance
-        As `n_starts`, `max_iter` and `tolerance` of `fit_fa`.
+    fa_scores, fa_starts, fa_max_iter, fa_tolerance
+        As `estimator`, `n_starts`, `max_iter` and `tolerance` of `fit_fa`.
     """
 
     rotation: dict[str, str] = field(default_factory=dict)
     nmf_loss: Loss = "frobenius"
     nmf_max_iter: int = 1000
     nmf_tol: float = 3e-4
+    fa_scores: Estimator = "regression"
     fa_starts: int = 1
     fa_max_iter: int = 200
     fa_tolerance: float = 1e-8
@@ -136,6 +140,7 @@ def sweep(
                     rotation=chosen.rotation.get("fa"),
                     correlation=shared.correlation,
                     n_starts=chosen.fa_starts,
+                    estimator=chosen.fa_scores,
                     tolerance=chosen.fa_tolerance,
                     max_iter=chosen.fa_max_iter,
                 ),

@@ -1,10 +1,12 @@
 """What one checkpoint runs: the sealed spec, the adjustments made so far, and the checkpoint's scale."""
 
+from pydantic import Field, JsonValue
+
 from stagewright.state.spec.adjustments import Adjustments
 from stagewright.state.spec.goal import Checkpoint, GoalSpec
 from stagewright.state.spec.normalisation import Log1p, Normalisation
 from stagewright.state.spec.preprocess import Preprocess
-from stagewright.state.spec.reduction import Method
+from stagewright.state.spec.reduction import SEED_INVARIANT, Method
 from stagewright.state.spec.scales import scale_of
 from stagewright.state.spec.strict import Strict
 
@@ -18,6 +20,10 @@ class EffectiveStudy(Strict):
     ----------
     ks
         For each method, the numbers of components to sweep, ascending.
+    method_settings
+        For each method, what else is set of it.
+    seed_invariant
+        Methods that give the same result for every seed.
     alphas
         Penalty strengths, ascending.
     cells_per_patient
@@ -31,6 +37,8 @@ class EffectiveStudy(Strict):
     ks: dict[Method, tuple[int, ...]]
     seeds: tuple[int, ...]
     rotation: dict[Method, str]
+    method_settings: dict[Method, dict[str, JsonValue]] = Field(default_factory=dict)
+    seed_invariant: tuple[Method, ...] = tuple(sorted(SEED_INVARIANT))
     penalties: tuple[str, ...]
     alphas: tuple[float, ...]
     folds: int
@@ -55,6 +63,8 @@ def effective_study(spec: GoalSpec, adjustments: Adjustments, checkpoint: Checkp
         ks={method: reduction.ks(method)[: scale.n_k] for method in reduction.methods},
         seeds=reduction.seeds[: scale.n_seeds],
         rotation={method: kind for method, kind in reduction.rotation.items() if method in reduction.methods},
+        method_settings={method: reduction.settings_of(method) for method in reduction.methods},
+        seed_invariant=tuple(m for m in reduction.methods if m in SEED_INVARIANT or m in reduction.seed_invariant),
         penalties=classifier.penalties,
         alphas=classifier.alpha_values(),
         folds=classifier.cv.folds,

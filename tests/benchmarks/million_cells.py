@@ -14,7 +14,7 @@ from pathlib import Path
 from large_cohort import write_large_cohort
 from large_study import run_study
 
-N_GENES, N_TOP_GENES, DEPTH = 4_000, 3_000, 1_300
+N_GENES, N_TOP_GENES, DEPTH = 4_000, 3_000, 700
 
 
 def main() -> int:
