@@ -8,7 +8,7 @@ ratio between two studies, which the measured peak of the failed attempt then ca
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
 from stagewright.state.spec.effective import EffectiveStudy
@@ -106,7 +106,24 @@ def _sweep(study: EffectiveStudy, size: DataSize, workers: int) -> int:
     genes = expected_genes(study.reference, size.n_genes)
     kept = sum(k for ks in study.ks.values() for k in ks) * len(study.seeds) * genes * SINGLE
     dense = study.normalisation.method == "pearson_residuals"
-    return kept + _fits(study.reference, study.ks, len(study.seeds), size, workers, dense=dense)
+    # A bootstrap sample has a matrix of its own, as have the training cells; when one follows another, both are there.
+    matrices = 2 if study.replicates != "seed" else min(1, study.held_out is not None)
+    own = matrices * _shared(genes, _nonzero(study.reference, genes, size), study.ks, dense=dense)
+    return kept + own + _fits(study.reference, study.ks, len(study.seeds), size, workers, dense=dense)
+
+
+def _nonzero(entry: Preprocess, genes: int, size: DataSize) -> int:
+    widely_seen = isinstance(entry, AllFiltered | DegWeakScreen | GeneList)
+    density = 1.0 if widely_seen else VARIABLE_GENES_DENSITY * genes / max(1, size.n_genes)
+    return round(size.n_nonzero * min(1.0, density))
+
+
+def _shared(genes: int, nonzero: int, methods: Container[Method], *, dense: bool) -> int:
+    """Return what the fits of one matrix share: the matrix, the moments of its genes while they are measured."""
+    shared = SPARSE * nonzero + 2 * DOUBLE * nonzero
+    if dense:  # blocks of residuals, and the Gram matrix of principal components
+        shared += 3 * DOUBLE * BLOCK_CELLS * genes + (DOUBLE * genes**2 if "pca" in methods else 0)
+    return shared + (SINGLE * genes**2 + 2 * SINGLE * BLOCK_CELLS * genes if "fa" in methods else 0)
 
 
 def _fits(
@@ -120,14 +137,8 @@ def _fits(
 ) -> int:
     """Return what the fits on one preprocess hold: what they share, and the largest ones that run side by side."""
     genes = expected_genes(entry, size.n_genes)
-    widely_seen = isinstance(entry, AllFiltered | DegWeakScreen | GeneList)
-    density = 1.0 if widely_seen else VARIABLE_GENES_DENSITY * genes / max(1, size.n_genes)
-    nonzero = round(size.n_nonzero * min(1.0, density))
-    shared = SPARSE * nonzero + 2 * DOUBLE * nonzero  # the matrix, and the moments of its genes while they are measured
-    if dense:  # blocks of residuals, and the Gram matrix of principal components
-        shared += 3 * DOUBLE * BLOCK_CELLS * genes + (DOUBLE * genes**2 if "pca" in ks else 0)
-    if "fa" in ks:
-        shared += SINGLE * genes**2 + 2 * SINGLE * BLOCK_CELLS * genes
+    nonzero = _nonzero(entry, genes, size)
+    shared = _shared(genes, nonzero, ks, dense=dense)
     each: list[int] = []
     for method, values in ks.items():
         if method in SEED_INVARIANT:
