@@ -9,7 +9,9 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import JsonValue
+from scipy import sparse
 
 from stagewright.stages.cohort.load import Cohort
 from stagewright.stages.files import save_array
@@ -45,7 +47,11 @@ class MatrixFits:
     def __init__(self, context: StageContext, cohort: Cohort, entry: Preprocess, shared: SharedMatrix) -> None:
         request = context.request
         self._context = context
-        self._shared = shared
+        self._executor = context.executor
+        x = shared.x
+        self._shared = self._executor.share(
+            shared, _matrix_of, data=x.data, indices=x.indices, indptr=x.indptr, n_genes=x.shape[1]
+        )
         self._settings = FitSettings(rotation={str(method): kind for method, kind in request.study.rotation.items()})
         self._matrix_inputs = matrix_inputs(request, cohort, entry)
 
@@ -62,13 +68,27 @@ class MatrixFits:
             if work.reused:
                 reduction = _read(work.folder, what)
             else:
-                # One fit at a time, PCA too: from one decomposition for several K, the last bits of each would depend
-                # on the others, and on which of them the cache holds.
-                _, reduction = next(sweep([what], self._shared, self._settings))
+                reduction = self._executor.call(_fitted, self._shared, what, self._settings)
                 work.write(partial(_save, reduction))
             if place is not None:
                 work.put_into(self._context.artifacts, place)
         return reduction
+
+
+def _matrix_of(
+    data: NDArray[np.float32], indices: NDArray[np.integer], indptr: NDArray[np.integer], n_genes: int
+) -> SharedMatrix:
+    """Return the matrix of a sweep from the arrays of its CSR form."""
+    return SharedMatrix(sparse.csr_matrix((data, indices, indptr), shape=(indptr.size - 1, n_genes)))
+
+
+def _fitted(shared: SharedMatrix, what: FitUnit, settings: FitSettings) -> Reduction:
+    """Fit one unit; PCA too one by one: from one decomposition for several K, its last bits would depend on the others.
+
+    And on which of them the cache holds.
+    """
+    _, reduction = next(sweep([what], shared, settings))
+    return reduction
 
 
 def _fit_inputs(what: FitUnit, settings: FitSettings) -> dict[str, JsonValue]:

@@ -15,7 +15,6 @@ import pandas as pd
 import scipy.sparse as sp
 from pydantic import JsonValue
 
-from stagewright.stages.classify.threads import map_nogil
 from stagewright.stages.cohort.load import Cohort, load_cohort
 from stagewright.stages.files import save_array, save_csv
 from stagewright.stages.fits import MatrixFits
@@ -101,7 +100,7 @@ def _sweep(context: StageContext, fits: MatrixFits) -> Mapping[tuple[str, int], 
             return None
 
     fitted: dict[tuple[str, int], list[_Fitted]] = defaultdict(list)
-    for unit, kept in zip(units, map_nogil(fit, units, context.request.workers), strict=True):
+    for unit, kept in zip(units, context.executor.map(fit, units), strict=True):
         if kept is not None:
             fitted[unit.method, unit.k].append(kept)
     for method, failed in failures.items():

@@ -16,12 +16,15 @@ from typing import TypeAlias
 
 from pydantic import JsonValue
 
+from stagewright.stages.executors.catalogue import open_executor
+from stagewright.stages.executors.executor import Executor
 from stagewright.stages.failure_table import FAILURES, kind_of
 from stagewright.stages.progress import Progress
 from stagewright.stages.unit_cache import FILES, Entry, Found, UnitCache, UnitInputs, UnitWork
 from stagewright.stages.unit_journal import UnitJournal
 from stagewright.stages.workload import Workload
 from stagewright.state.artifacts import ArtifactWriter, Skipped, UnitRecord
+from stagewright.state.executor import ExecutorRecord
 from stagewright.state.step_request import StepRequest
 from stagewright.state.step_units import allowed_failures, step_units
 
@@ -99,6 +102,24 @@ class StageContext:
     def cache(self) -> UnitCache:
         """The unit cache of the run."""
         return UnitCache(self.run)
+
+    @cached_property
+    def executor(self) -> Executor:
+        """Where the heavy calls of the units run. Opened at first need: a step whose units are all there needs none."""
+        request = self.request
+        return open_executor(request.executor, request.workers, self.artifacts.staging.with_name("scratch"))
+
+    @property
+    def ran_on(self) -> ExecutorRecord | None:
+        """What the executor is; None when it was never needed."""
+        executor: Executor | None = self.__dict__.get("executor")
+        return None if executor is None else executor.record()
+
+    def close(self) -> None:
+        """Let go of the executor, and of what it has under way."""
+        executor: Executor | None = self.__dict__.pop("executor", None)
+        if executor is not None:
+            executor.close()
 
     @contextmanager
     def unit(self, unit: Unit, inputs: UnitInputs | None = None) -> Iterator[UnitWork]:

@@ -150,6 +150,7 @@ def _start(workspace: Workspace, ledger: Ledger, transition: Transition, left: L
                 directory=folder.relative_to(ledger.run.path).as_posix(),
                 command=tuple(worker_command(folder)),
                 request_sha256=digest,
+                executor=request.executor.said,
             ),
         )
         try:
