@@ -100,7 +100,7 @@ def _sweep(context: StageContext, fits: MatrixFits) -> Mapping[tuple[str, int], 
             return None
 
     fitted: dict[tuple[str, int], list[_Fitted]] = defaultdict(list)
-    for unit, kept in zip(units, context.executor.map(fit, units), strict=True):
+    for unit, kept in zip(units, context.map(fit, units), strict=True):
         if kept is not None:
             fitted[unit.method, unit.k].append(kept)
     for method, failed in failures.items():

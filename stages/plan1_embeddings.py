@@ -111,7 +111,7 @@ def _fit(context: StageContext, cohort: Cohort, entry: Preprocess) -> EmbeddedCo
             context.tolerate(failed)
             return None
 
-    done = context.executor.map(fit, study.methods)
+    done = context.map(fit, study.methods)
     found = zip(study.methods, done, strict=True)
     fits = {str(method): reduction for method, reduction in found if reduction is not None}
     data = AnnData(

@@ -83,7 +83,7 @@ def _paths(context: StageContext, cohort: EmbeddedCohort, method: str) -> Scored
         def fit(item: PatientCells, penalty: str = penalty) -> InSamplePath:
             return executor.call(_path_of, shared, item, alphas, L1_RATIO[penalty])
 
-        fits = executor.map(fit, kept)
+        fits = context.map(fit, kept, rounds=len(study.penalties))
         for item, path in zip(kept, fits, strict=True):
             metrics.append(_metric_rows(item, penalty, path, embedding.shape[1]))
             coefs.append(coefficients(item.name, penalty, path))

@@ -106,7 +106,7 @@ def _configuration(
         def score(item: tuple[PatientCells, int], penalty: str = penalty) -> _Scored:
             return _Scored(*item, executor.call(_path_of, shared, *item, alphas, study.repeats, L1_RATIO[penalty]))
 
-        scored = executor.map(score, kept)
+        scored = context.map(score, kept, rounds=len(study.penalties))
         at = _common_alpha(scored)
         summary.append(_summary_row(cohort, method, penalty, scored, at, len(skipped)))
         for item in scored:

@@ -93,6 +93,7 @@ def run_stage(attempt: Path, request: StepRequest, workload: Workload) -> Outcom
         ran_on = context.ran_on
     finally:
         context.close()
+        context.progress.close()
         with suppress(OSError):  # for people; the failure, or the outcome, says what matters
             context.journal.write(attempt / UNITS)
         shutil.rmtree(staging.with_name("units"), ignore_errors=True)

@@ -140,7 +140,8 @@ class DaskExecutor:
                 require_encryption=True,
             )
         try:
-            return Client(self._choice.scheduler, timeout=CONNECT_S, set_as_default=False, security=security)
+            limit = min(CONNECT_S, self._choice.wait)
+            return Client(self._choice.scheduler, timeout=limit, set_as_default=False, security=security)
         except (OSError, ValueError) as error:
             raise SchedulerUnreachable(
                 f"nobody answers as a Dask scheduler at {self._choice.scheduler}: {error}. Start one (`dask "
