@@ -14,6 +14,7 @@ from pydantic import JsonValue
 from scipy import sparse
 
 from stagewright.stages.cohort.load import Cohort
+from stagewright.stages.executors.executor import Executor, SharedValue
 from stagewright.stages.files import save_array
 from stagewright.stages.matrix_inputs import matrix_inputs
 from stagewright.stages.protocol import StageContext, Unit
@@ -24,7 +25,7 @@ from stagewright.stages.unit_cache import UnitInputs
 from stagewright.state.artifacts import ArtifactWriter
 from stagewright.state.spec.preprocess import Preprocess
 
-__all__ = ["MatrixFits"]
+__all__ = ["MatrixFits", "fitted", "share_matrix"]
 
 SCORES, LOADINGS, EXTRAS = "scores.npy", "loadings.npy", "extras.json"
 
@@ -48,10 +49,7 @@ class MatrixFits:
         request = context.request
         self._context = context
         self._executor = context.executor
-        x = shared.x
-        self._shared = self._executor.share(
-            shared, _matrix_of, data=x.data, indices=x.indices, indptr=x.indptr, n_genes=x.shape[1]
-        )
+        self._shared = share_matrix(self._executor, shared)
         self._settings = FitSettings(rotation={str(method): kind for method, kind in request.study.rotation.items()})
         self._matrix_inputs = matrix_inputs(request, cohort, entry)
 
@@ -68,11 +66,17 @@ class MatrixFits:
             if work.reused:
                 reduction = _read(work.folder, what)
             else:
-                reduction = self._executor.call(_fitted, self._shared, what, self._settings)
+                reduction = self._executor.call(fitted, self._shared, what, self._settings)
                 work.write(partial(_save, reduction))
             if place is not None:
                 work.put_into(self._context.artifacts, place)
         return reduction
+
+
+def share_matrix(executor: Executor, shared: SharedMatrix) -> SharedValue[SharedMatrix]:
+    """Return the matrix of a sweep as an argument of calls, of which no worker makes a copy."""
+    x = shared.x
+    return executor.share(shared, _matrix_of, data=x.data, indices=x.indices, indptr=x.indptr, n_genes=x.shape[1])
 
 
 def _matrix_of(
@@ -82,10 +86,11 @@ def _matrix_of(
     return SharedMatrix(sparse.csr_matrix((data, indices, indptr), shape=(indptr.size - 1, n_genes)))
 
 
-def _fitted(shared: SharedMatrix, what: FitUnit, settings: FitSettings) -> Reduction:
-    """Fit one unit; PCA too one by one: from one decomposition for several K, its last bits would depend on the others.
+def fitted(shared: SharedMatrix, what: FitUnit, settings: FitSettings) -> Reduction:
+    """Fit one unit.
 
-    And on which of them the cache holds.
+    PCA too one by one: from one decomposition for several K, the last bits of each would depend on the others, and on
+    which of them the cache holds.
     """
     _, reduction = next(sweep([what], shared, settings))
     return reduction

@@ -31,7 +31,7 @@ from stagewright.stages.protocol import StageContext, StageResult
 from stagewright.state.artifacts import Skipped
 from stagewright.state.layout import analysis
 
-__all__ = ["run"]
+__all__ = ["path_of", "run"]
 
 
 def run(context: StageContext) -> StageResult:
@@ -81,7 +81,7 @@ def _paths(context: StageContext, cohort: EmbeddedCohort, method: str) -> Scored
     for penalty in study.penalties:
 
         def fit(item: PatientCells, penalty: str = penalty) -> InSamplePath:
-            return executor.call(_path_of, shared, item, alphas, L1_RATIO[penalty])
+            return executor.call(path_of, shared, item, alphas, L1_RATIO[penalty])
 
         fits = context.map(fit, kept, rounds=len(study.penalties))
         for item, path in zip(kept, fits, strict=True):
@@ -95,7 +95,7 @@ def _paths(context: StageContext, cohort: EmbeddedCohort, method: str) -> Scored
     return ScoredCell(CellResult(summary, skipped), tables)
 
 
-def _path_of(embedding: np.ndarray, patient: PatientCells, alphas: np.ndarray, l1_ratio: float) -> InSamplePath:
+def path_of(embedding: np.ndarray, patient: PatientCells, alphas: np.ndarray, l1_ratio: float) -> InSamplePath:
     """Fit and measure the path of one patient's cells; `embedding` is of all cells, shape (n_cells, k)."""
     return path_without_cv(embedding[patient.rows], patient.positive, alphas, l1_ratio=l1_ratio)
 

@@ -38,7 +38,7 @@ from stagewright.stages.protocol import StageContext, StageResult
 from stagewright.state.artifacts import Skipped
 from stagewright.state.layout import analysis
 
-__all__ = ["run"]
+__all__ = ["path_of", "run"]
 
 TIE = 1e-12
 
@@ -104,7 +104,7 @@ def _configuration(
     for penalty in study.penalties:
 
         def score(item: tuple[PatientCells, int], penalty: str = penalty) -> _Scored:
-            return _Scored(*item, executor.call(_path_of, shared, *item, alphas, study.repeats, L1_RATIO[penalty]))
+            return _Scored(*item, executor.call(path_of, shared, *item, alphas, study.repeats, L1_RATIO[penalty]))
 
         scored = context.map(score, kept, rounds=len(study.penalties))
         at = _common_alpha(scored)
@@ -121,7 +121,7 @@ def _configuration(
     return ScoredCell(CellResult(summary, skipped, notes), tables)
 
 
-def _path_of(
+def path_of(
     embedding: np.ndarray, patient: PatientCells, n_folds: int, alphas: np.ndarray, n_repeats: int, l1_ratio: float
 ) -> CrossValidatedPath:
     """Cross-validate the path of one patient's cells; `embedding` is of all cells, shape (n_cells, k)."""
