@@ -21,6 +21,10 @@ class SharedValue(Protocol[_Value_co]):
         """The value in this process."""
         ...
 
+    def forget(self) -> None:
+        """Remove what was stored of it for other processes; no call with it may be under way or come."""
+        ...
+
 
 class Executor(Protocol):
     """Runs the heavy calls of a stage. Any thread may use it."""

@@ -37,6 +37,13 @@ class Shared(Generic[_Value]):
                 self._stored = self._store()
             return self._stored
 
+    def forget(self) -> None:
+        """Remove what was stored of it; no call with it may be under way or come."""
+        with self._lock:
+            if self._stored is not None:
+                for path in self._stored.arrays.values():
+                    path.unlink(missing_ok=True)
+
 
 class Sharing:
     """Makes values shared, with a folder of its own for each.

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 __all__ = ["Stored", "resolved", "store"]
 
-KEPT = 4
-"""Values that a process keeps at hand: a stage works on one or two at a time, of which each worker sees all."""
+KEPT = 3
+"""Values that a process keeps at hand: a matrix, a sample of it, and the sample before."""
 
 _Value = TypeVar("_Value")
 

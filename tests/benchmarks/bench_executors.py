@@ -20,11 +20,12 @@ from distributed import LocalCluster
 
 from stagewright.stages.executors.catalogue import open_executor
 from stagewright.stages.executors.executor import Executor
-from stagewright.stages.fits import fitted, share_matrix
+from stagewright.stages.fits import fitted
 from stagewright.stages.plan1_tables import PatientCells
 from stagewright.stages.plan1b import path_of
 from stagewright.stages.reduction.catalogue import FitUnit
 from stagewright.stages.reduction.sweep import FitSettings, SharedMatrix
+from stagewright.stages.share_matrix import share_matrix
 from stagewright.state.executor import ExecutorChoice
 
 ROUNDS = 3
