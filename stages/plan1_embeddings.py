@@ -16,7 +16,6 @@ from anndata import AnnData
 from anndata.io import read_elem
 from numpy.typing import NDArray
 
-from stagewright.stages.classify.threads import map_nogil
 from stagewright.stages.cohort.load import Cohort, load_cohort
 from stagewright.stages.files import save_h5ad
 from stagewright.stages.fits import MatrixFits
@@ -111,7 +110,7 @@ def _fit(context: StageContext, cohort: Cohort, entry: Preprocess) -> EmbeddedCo
             context.tolerate(failed)
             return None
 
-    done = map_nogil(fit, study.methods, request.workers)
+    done = context.map(fit, study.methods)
     found = zip(study.methods, done, strict=True)
     fits = {str(method): reduction for method, reduction in found if reduction is not None}
     expression, holds = stored_expression(matrix)
