@@ -22,13 +22,13 @@ from stagewright.stages.files import save_csv
 from stagewright.stages.plan1_embeddings import EmbeddedCohort
 from stagewright.stages.plan1_grid import CellResult, ScoredCell, over_grid
 from stagewright.stages.plan1_tables import (
-    L1_RATIO,
     METRICS,
     PatientCells,
     SummaryRow,
     best_row,
     coefficients,
     configurations,
+    l1_ratio_of,
     patients_of,
     scores,
     supervised_notes,
@@ -112,7 +112,7 @@ def _configuration(
                 n_folds=n_folds,
                 n_repeats=study.repeats,
                 seed=patient.seed,
-                l1_ratio=L1_RATIO[penalty],
+                l1_ratio=l1_ratio_of(study, penalty),
                 keep_all_decisions=True,
             )
             return _Scored(patient, n_folds, path)

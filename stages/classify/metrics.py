@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
+from stagewright.stages.classify.calibration import calibration_error
+
 __all__ = ["BinaryMetrics", "binary_metrics", "probability", "roc_auc"]
 
 _Floats = NDArray[np.float64]
@@ -18,7 +20,8 @@ class BinaryMetrics:
     A cell is called positive when its decision value is above 0; a tie at 0 is negative, so the model without features
     under balanced weights calls every cell negative. What is undefined is NaN: `roc_auc`, `average_precision` and
     `balanced_accuracy` when a class is absent, the recall of an absent class, and the precision of a class that no cell
-    is called (scikit-learn's default there is 0). Except for the two losses, higher is better and values lie in [0, 1].
+    is called (scikit-learn's default there is 0). Except for the losses and the calibration error, higher is better and
+    values lie in [0, 1].
 
     Attributes
     ----------
@@ -36,6 +39,8 @@ class BinaryMetrics:
         Mean squared distance of the probability from the label, in [0, 1]; lower is better. Not class-weighted.
     log_loss
         Mean negative log likelihood in nats, not clipped; lower is better. Not class-weighted.
+    calibration_error
+        Expected calibration error over ten bins of equal width, class-weighted as the models are; lower is better.
     n_positive, n_negative
         Cells of each class (supports).
     """
@@ -49,6 +54,7 @@ class BinaryMetrics:
     balanced_accuracy: _Floats
     brier: _Floats
     log_loss: _Floats
+    calibration_error: _Floats
     n_positive: int
     n_negative: int
 
@@ -109,7 +115,9 @@ def binary_metrics(decision: ArrayLike, y: ArrayLike) -> BinaryMetrics:
     recall_negative = _share(true_negative, np.full_like(true_positive, n_negative))
 
     away = np.where(labels, -columns, columns)
-    wrong = probability(away)
+    # One exponential serves the probability and both losses; the logarithm of 1 + exp(away) is its own for each sign.
+    ratio = np.exp(-np.abs(away))
+    wrong = np.where(away < 0.0, ratio, 1.0) / (1.0 + ratio)
     metrics = {
         "roc_auc": auc,
         "average_precision": average_precision,
@@ -119,7 +127,8 @@ def binary_metrics(decision: ArrayLike, y: ArrayLike) -> BinaryMetrics:
         "precision_negative": _share(true_negative, labels.size - true_positive - false_positive),
         "balanced_accuracy": 0.5 * (recall_positive + recall_negative),
         "brier": (wrong * wrong).mean(axis=1),
-        "log_loss": np.logaddexp(0.0, away).mean(axis=1),
+        "log_loss": (np.log1p(ratio) + np.maximum(away, 0.0)).mean(axis=1),
+        "calibration_error": calibration_error(np.where(labels, 1.0 - wrong, wrong).T, labels),
     }
     shaped = {name: value.reshape(shape) for name, value in metrics.items()}
     return BinaryMetrics(**shaped, n_positive=n_positive, n_negative=n_negative)

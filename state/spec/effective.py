@@ -1,6 +1,8 @@
 """What one checkpoint runs: the sealed spec, the adjustments made so far, and the checkpoint's scale."""
 
 from stagewright.state.spec.adjustments import Adjustments
+from stagewright.state.spec.classifier import Mode
+from stagewright.state.spec.downsampling import Downsampling, NoDownsampling
 from stagewright.state.spec.goal import Checkpoint, GoalSpec
 from stagewright.state.spec.preprocess import Preprocess
 from stagewright.state.spec.reduction import Method
@@ -38,6 +40,9 @@ class EffectiveStudy(Strict):
     scope: str
     cells_per_patient: int | None
     workers: int | None
+    l1_ratios: tuple[float, ...] = (0.5,)
+    modes: tuple[Mode, ...] = ("pooled", "per_patient")
+    downsampling: tuple[Downsampling, ...] = (NoDownsampling(method="none"),)
 
 
 def effective_study(spec: GoalSpec, adjustments: Adjustments, checkpoint: Checkpoint) -> EffectiveStudy:
@@ -61,4 +66,7 @@ def effective_study(spec: GoalSpec, adjustments: Adjustments, checkpoint: Checkp
         scope=classifier.cv.scope,
         cells_per_patient=scale.cells_per_patient,
         workers=adjusted.budget.workers,
+        l1_ratios=classifier.l1_ratios,
+        modes=classifier.modes,
+        downsampling=classifier.downsampling,
     )
