@@ -69,8 +69,8 @@ def _check_grouping(spec: GoalSpec, both: list[PatientCells]) -> None:
     if cv.group != "none" and "plan1b" in spec.stages:
         raise Refusal(
             "unavailable",
-            f"classifier.cv.group: got {cv.group!r}; plan1b splits the cells of one patient, so there the only grouping "
-            "in this version is none. Plan 1C groups by patient beside it with classifier.modes: [grouped]",
+            f"classifier.cv.group: got {cv.group!r}; plan1b splits the cells of one patient, so there the only "
+            "grouping in this version is none. Plan 1C groups by patient beside it with classifier.modes: [grouped]",
         )
     if cv.group == patient and {"pooled", "grouped"} <= set(modes):
         raise Refusal(

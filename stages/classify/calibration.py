@@ -1,4 +1,4 @@
-"""How well probabilities agree with what is observed: calibration error, its table, and the recalibration line.
+"""How well probabilities agree with what is observed: the reliability table and the recalibration line.
 
 Models are fitted with balanced weights, so their probabilities are those of a population with as many positive as
 negative cells. Calibration is measured in that population: each class has half of the weight.
@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-__all__ = ["N_BINS", "Reliability", "calibration_error", "calibration_line", "reliability"]
+from stagewright.stages.classify.metrics_kernel import N_BINS
 
-N_BINS = 10
-"""Bins of equal width over [0, 1]; a probability on an edge lies in the upper bin, 1 in the last."""
+__all__ = ["N_BINS", "Reliability", "calibration_line", "reliability"]
+
 MOST_STEPS = 50
 SETTLED = 1e-10
 
@@ -43,6 +43,8 @@ class Reliability:
 def reliability(probability: _Floats, y: NDArray[np.bool_]) -> Reliability:
     """Return the reliability table of probabilities of shape (n,) or (n, m), with one column for each model.
 
+    A probability on an edge lies in the upper bin, 1 in the last.
+
     Both classes must be present in `y`, shape (n,).
     """
     columns = probability.reshape(y.size, -1)
@@ -62,19 +64,6 @@ def reliability(probability: _Floats, y: NDArray[np.bool_]) -> Reliability:
             mean_probability=(predicted / weight).reshape(shape),
             share_positive=(positive / weight).reshape(shape),
         )
-
-
-def calibration_error(probability: _Floats, y: NDArray[np.bool_]) -> _Floats:
-    """Return the expected calibration error, shape () or (m,), in [0, 1]; lower is better.
-
-    The mean over the bins, by their weight, of the distance between mean probability and share of positive cells
-    (Naeini, Cooper and Hauskrecht 2015, AAAI); NaN when a class is absent.
-    """
-    if y.all() or not y.any():
-        return np.full(probability.shape[1:], np.nan)
-    table = reliability(probability, y)
-    error: _Floats = np.nansum(table.weight * np.abs(table.mean_probability - table.share_positive), axis=0)
-    return error
 
 
 def calibration_line(decision: _Floats, y: NDArray[np.bool_]) -> tuple[float, float]:
