@@ -50,7 +50,7 @@ METRICS = (
 OOF = "patient,cell,penalty,repeat,fold,label,decision,probability,alpha"
 PLAN1A_SUMMARY = "preprocess,method,k,penalty,n_patients,n_skipped,alpha"
 PLAN1B_SUMMARY = (
-    "preprocess,method,k,penalty,alpha,n_patients,n_skipped,auc_median,auc_mean,auc_min,auc_max,auc_median_own_alpha,"
+    "preprocess,method,k,penalty,alpha,n_patients,n_skipped,auc_median,auc_median_low,auc_median_high,auc_mean,auc_min,auc_max,auc_median_own_alpha,"
     "average_precision_median,balanced_accuracy_median,best"
 )
 POOLED = "mode,downsampling,penalty,alpha,n_cells,auc_mean,average_precision_mean"
@@ -205,6 +205,7 @@ def _plan1b(request: StepRequest, left_out: Container[str]) -> Iterator[Promise]
         yield Promise(str(oof_table(request, tag, method)), "parquet", columns=tuple(OOF.split(",")))
     rows = len(cells) * len(request.study.penalties)
     yield _table(plan1b_summary(request.checkpoint), PLAN1B_SUMMARY, rows)
+    yield _table(plan1b_summary(request.checkpoint).with_name("baselines.csv"), BASELINES)
 
 
 def _plan1c(request: StepRequest, left_out: Container[str]) -> Iterator[Promise]:

@@ -1,15 +1,16 @@
 """What trivial predictions reach, patient by patient: a score means little without what stands beside it."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 import numpy as np
 import pandas as pd
 
 from stagewright.stages.classify.metrics import roc_auc
 from stagewright.stages.plan1_embeddings import EmbeddedCohort
-from stagewright.stages.plan1_tables import PatientCells, patients_of
+from stagewright.stages.plan1_tables import PatientCells, SummaryRow, patients_of
+from stagewright.state.artifacts import Skipped
 
-__all__ = ["baseline_columns", "baselines"]
+__all__ = ["baseline_columns", "baselines", "scored_patients"]
 
 NO_SKILL_AUC = 0.5
 
@@ -25,7 +26,7 @@ def baselines(cohort: EmbeddedCohort, patient_column: str) -> pd.DataFrame:
     return pd.DataFrame([_row(cohort, patient) for patient in patients_of(cohort, patient_column)])
 
 
-def baseline_columns(table: pd.DataFrame, patients: Collection[str]) -> dict[str, float]:
+def baseline_columns(table: pd.DataFrame, patients: Collection[str]) -> SummaryRow:
     """Return the medians over the scored patients, to stand in a summary beside their scores.
 
     The AUC of the depth is taken in whichever direction is above 0.5 in each patient: the most that depth could say.
@@ -38,6 +39,12 @@ def baseline_columns(table: pd.DataFrame, patients: Collection[str]) -> dict[str
         "auc_library_size_median": _either_way(mine["auc_library_size"]),
         "auc_detected_genes_median": _either_way(mine["auc_detected_genes"]),
     }
+
+
+def scored_patients(table: pd.DataFrame, skipped: Iterable[Skipped], where: str) -> list[str]:
+    """Return the patients of `baselines` that a configuration, e.g. ``hvg_3000/fa``, did not skip."""
+    left_out = {item.patient for item in skipped if item.where == where}
+    return [name for name in table["patient"] if name not in left_out]
 
 
 def _either_way(auc: pd.Series) -> float:

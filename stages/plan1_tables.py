@@ -39,6 +39,7 @@ METRICS = (
     "precision_negative",
     "brier",
     "log_loss",
+    "calibration_error",
 )
 """The metrics beside ROC AUC that the tables of both stages hold."""
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from pydantic import JsonValue
 
-from stagewright.stages.baselines import baseline_columns, baselines
+from stagewright.stages.baselines import baseline_columns, baselines, scored_patients
 from stagewright.stages.classify.calibration import N_BINS
 from stagewright.stages.classify.choice import OBJECTIVE, TIE
 from stagewright.stages.classify.patient_interval import LEVEL, N_RESAMPLES
@@ -120,11 +120,10 @@ def _write(context: StageContext, grid: GridResult, best: SummaryRow, of_mode: d
     request = context.request
     folder = plan1c_folder(request.checkpoint)
     trivial = baselines(grid.cells, request.scope.patient)
-    left_out = {(item.where, item.patient) for item in grid.skipped}
     rows = []
     for row in grid.summary:
         where = f"{row['preprocess']}/{row['method']}/{row['mode']}"
-        patients = [name for name in trivial["patient"] if (where, name) not in left_out]
+        patients = scored_patients(trivial, grid.skipped, where)
         marks = {"best_of_mode": row is of_mode[str(row["mode"])], "best": row is best}
         rows.append(row | baseline_columns(trivial, patients) | marks)
     save_csv(context.artifacts, folder / "plan1c_summary.csv", pd.DataFrame(rows))

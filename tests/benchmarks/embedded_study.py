@@ -44,12 +44,15 @@ def patient_sizes(n_cells: int) -> list[int]:
 
 
 def embeddings(n_cells: int, methods: tuple[str, ...], k: int, seed: int) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
-    """Return obs (patient, label, source, cell type) and an embedding for each method, float32 of shape (n_cells, k)."""
+    """Return obs of patients, labels, sources and types, and for each method an embedding, float32 (n_cells, k)."""
     rng = np.random.default_rng(seed)
     sizes = patient_sizes(n_cells)
     patient = np.repeat([f"P{number:02d}" for number in range(len(sizes))], sizes)
     malignant = np.concatenate(
-        [rng.permutation(np.arange(size) < max(6, round(size * share))) for size, share in zip(sizes, SHARES, strict=True)]
+        [
+            rng.permutation(np.arange(size) < max(6, round(size * share)))
+            for size, share in zip(sizes, SHARES, strict=True)
+        ]
     )
     donor = ~malignant & (rng.random(n_cells) < 0.8)
     obs = pd.DataFrame(
