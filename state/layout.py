@@ -8,7 +8,9 @@ __all__ = [
     "analysis",
     "classification_cell",
     "command_output",
+    "gene_list_file",
     "grid_cell",
+    "held_out_file",
     "k_folder",
     "plan1c_folder",
     "preprocess_folder",
@@ -27,8 +29,13 @@ def k_folder(checkpoint: Checkpoint, method: str, k: int) -> PurePosixPath:
 
 
 def replicate_folder(checkpoint: Checkpoint, method: str, k: int, seed: int) -> PurePosixPath:
-    """Return Plan 0's folder for one fit: one method, K and seed."""
+    """Return Plan 0's folder for one replicate of one method and K; `seed` is its number."""
     return k_folder(checkpoint, method, k) / "replicates" / f"seed_{seed}"
+
+
+def held_out_file(checkpoint: Checkpoint, method: str, k: int) -> PurePosixPath:
+    """Return where Plan 0 writes how well held-out cells are predicted by one method and K."""
+    return k_folder(checkpoint, method, k) / "held_out.json"
 
 
 def preprocess_folder(checkpoint: Checkpoint, tag: str) -> PurePosixPath:
@@ -51,6 +58,11 @@ def grid_cell(checkpoint: Checkpoint, stage: str, tag: str, method: str) -> Pure
     if stage == "plan1c":
         return plan1c_folder(checkpoint) / tag / method
     return classification_cell(checkpoint, tag, method)
+
+
+def gene_list_file(sha256: str) -> PurePosixPath:
+    """Return where a run keeps the content of a gene list: sealed at planning, like its spec."""
+    return PurePosixPath("gene_lists") / f"{sha256}.gmt"
 
 
 def command_output(checkpoint: Checkpoint, stage: str) -> PurePosixPath:

@@ -1,11 +1,14 @@
 """What one checkpoint runs: the sealed spec, the adjustments made so far, and the checkpoint's scale."""
 
+from pydantic import Field, JsonValue
+
 from stagewright.state.spec.adjustments import Adjustments
 from stagewright.state.spec.classifier import Mode
 from stagewright.state.spec.downsampling import Downsampling, NoDownsampling
 from stagewright.state.spec.goal import Checkpoint, GoalSpec
+from stagewright.state.spec.normalisation import Log1p, Normalisation
 from stagewright.state.spec.preprocess import Preprocess
-from stagewright.state.spec.reduction import Method
+from stagewright.state.spec.reduction import SEED_INVARIANT, HeldOut, Method, Replicates
 from stagewright.state.spec.scales import scale_of
 from stagewright.state.spec.strict import Strict
 
@@ -19,10 +22,18 @@ class EffectiveStudy(Strict):
     ----------
     ks
         For each method, the numbers of components to sweep, ascending.
+    method_settings
+        For each method, what else is set of it.
+    seed_invariant
+        Methods that give the same result for every seed.
     alphas
         Penalty strengths, ascending.
     cells_per_patient
         At most this many cells of each patient; None is all.
+    replicates
+        What differs between Plan 0's replicates.
+    held_out
+        Which cells Plan 0 holds out of one more fit of each method and K; None for none.
     """
 
     checkpoint: Checkpoint
@@ -32,6 +43,8 @@ class EffectiveStudy(Strict):
     ks: dict[Method, tuple[int, ...]]
     seeds: tuple[int, ...]
     rotation: dict[Method, str]
+    method_settings: dict[Method, dict[str, JsonValue]] = Field(default_factory=dict)
+    seed_invariant: tuple[Method, ...] = tuple(sorted(SEED_INVARIANT))
     penalties: tuple[str, ...]
     alphas: tuple[float, ...]
     folds: int
@@ -43,6 +56,13 @@ class EffectiveStudy(Strict):
     l1_ratios: tuple[float, ...] = (0.5,)
     modes: tuple[Mode, ...] = ("pooled", "per_patient")
     downsampling: tuple[Downsampling, ...] = (NoDownsampling(method="none"),)
+    normalisation: Normalisation = Log1p(method="log1p")
+    replicates: Replicates = "seed"
+    held_out: HeldOut | None = None
+
+    def fitted_once(self, method: Method) -> bool:
+        """Return whether Plan 0 fits a method once for each K, because its replicates would be the same."""
+        return self.replicates == "seed" and method in self.seed_invariant
 
 
 def effective_study(spec: GoalSpec, adjustments: Adjustments, checkpoint: Checkpoint) -> EffectiveStudy:
@@ -58,6 +78,8 @@ def effective_study(spec: GoalSpec, adjustments: Adjustments, checkpoint: Checkp
         ks={method: reduction.ks(method)[: scale.n_k] for method in reduction.methods},
         seeds=reduction.seeds[: scale.n_seeds],
         rotation={method: kind for method, kind in reduction.rotation.items() if method in reduction.methods},
+        method_settings={method: reduction.settings_of(method) for method in reduction.methods},
+        seed_invariant=tuple(m for m in reduction.methods if m in SEED_INVARIANT or m in reduction.seed_invariant),
         penalties=classifier.penalties,
         alphas=classifier.alpha_values(),
         folds=classifier.cv.folds,
@@ -69,4 +91,7 @@ def effective_study(spec: GoalSpec, adjustments: Adjustments, checkpoint: Checkp
         l1_ratios=classifier.l1_ratios,
         modes=classifier.modes,
         downsampling=classifier.downsampling,
+        normalisation=adjusted.normalisation,
+        replicates=reduction.replicates,
+        held_out=reduction.held_out or None,
     )
