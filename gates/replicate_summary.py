@@ -78,8 +78,8 @@ def _method_and_k(
     context: GateContext, method: Method, k: int, seeds: tuple[int, ...], row: "pd.Series"
 ) -> Iterator[Finding]:
     subject = f"{method}/k_{k}"
-    declared = context.request.study.replicates
-    kind = "seed-invariant" if method in context.request.study.seed_invariant and declared == "seed" else declared
+    study = context.request.study
+    kind = "seed-invariant" if study.fitted_once(method) else study.replicates
     if (row["replicates"], _number(row["n_seeds"])) != (kind, len(seeds)):
         measured = f"{row['replicates']} replicates of {row['n_seeds']} seeds"
         yield _fail(f"{subject} in k_selection_summary.csv", measured, f"{kind} replicates of {len(seeds)} seeds")
@@ -99,7 +99,7 @@ def _method_and_k(
             subject, f"{n_seeds} seeds, {len(pairs)} pairs", f"{len(seeds)} seeds, all of their {len(owed)} pairs"
         )
         return
-    if declared != "seed":
+    if study.replicates != "seed":
         yield from _samples(context, method, k, seeds)
     if not owed:
         return

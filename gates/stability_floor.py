@@ -46,7 +46,7 @@ def stability_floor(context: GateContext) -> Iterator[Finding]:
         if k is None:
             continue  # `replicate_summary` reports a method without a chosen K
         subject = f"{method}/k_{k}"
-        if method in context.request.study.seed_invariant and context.request.study.replicates == "seed":
+        if context.request.study.fitted_once(method):
             yield _record(subject, "pass", "does not depend on the seed; fitted once", least, WHY)
             continue
         found = _stability(context, method, k)

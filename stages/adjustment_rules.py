@@ -15,7 +15,9 @@ from stagewright.state.run_state import RunState, next_call, split_step
 from stagewright.state.spec import Adjustments, GoalSpec, effective_study
 from stagewright.state.spec.faults import list_faults
 from stagewright.state.spec.goal import CHECKPOINTS, Checkpoint
+from stagewright.state.spec.preprocess import GeneList
 from stagewright.state.spec.scales import scale_of
+from stagewright.state.step_units import sealed_embeddings
 
 __all__ = ["check_adjustment", "with_reference_kept"]
 
@@ -65,6 +67,7 @@ def check_adjustment(
         raise Refusal("over_cap", f"above the operator's caps:\n{list_faults(over)}")
     why = _raised(newer, wanted) or _cells_fault(state, present, wanted)
     why = why or _reference_fault(state, present, wanted) or _unprepared(state, present, wanted)
+    why = why or _unsealed_list(state, wanted)
     if why is not None:
         raise Refusal(
             "not_allowed_now",
@@ -129,14 +132,25 @@ def _unprepared(state: RunState, present: GoalSpec, wanted: GoalSpec) -> str | N
             f"{', '.join(unswept)} cannot be added at {state.step}: {state.checkpoint}/plan0 chose no K for it. It is "
             f"swept at the next checkpoint if you add it there; here there are {', '.join(state.k_by_method)}."
         )
-    if state.stage == "plan1b" and f"{state.checkpoint}/plan1a" in state.sealed:
+    maker = sealed_embeddings(state.stage, state.checkpoint, state.sealed)
+    if maker is not None:
         known = {entry.tag for entry in before.preprocess}
         added = [entry.tag for entry in after.preprocess if entry.tag not in known]
         added += [method for method in after.methods if method not in before.methods]
         if added:
             return (
-                f"{', '.join(added)} cannot be added at {state.step}: {state.checkpoint}/plan1a sealed no embedding of "
+                f"{', '.join(added)} cannot be added at {state.step}: {maker} sealed no embedding of "
                 "it. Leave out what you like here, or add it at the next checkpoint."
+            )
+    return None
+
+
+def _unsealed_list(state: RunState, wanted: GoalSpec) -> str | None:
+    sealed = state.data.gene_lists or {}
+    for entry in (*wanted.preprocess, wanted.reference_preprocess):
+        if isinstance(entry, GeneList) and entry.path not in sealed:
+            return (
+                f"{entry.path} was not sealed when the run was planned; a new gene list is a new run with parent_run_id"
             )
     return None
 

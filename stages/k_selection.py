@@ -100,7 +100,7 @@ def _measure(context: StageContext, method: Method, k: int, sweep: Sweep) -> tup
     consensus = consensus_clusters(loadings, signed=METHODS[method].signed)
     chance = chance_level(loadings)
     study = context.request.study
-    kind = "seed-invariant" if method in study.seed_invariant and study.replicates == "seed" else study.replicates
+    kind = "seed-invariant" if study.fitted_once(method) else study.replicates
     _write(context, method, k, fits, stability, consensus, {"replicates": kind, "chance": chance})
     explained = float(np.mean([item.explained for item in fits]))
     objectives = [item.objective for item in fits]

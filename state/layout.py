@@ -8,8 +8,11 @@ __all__ = [
     "analysis",
     "classification_cell",
     "command_output",
+    "gene_list_file",
+    "grid_cell",
     "held_out_file",
     "k_folder",
+    "plan1c_folder",
     "preprocess_folder",
     "replicate_folder",
 ]
@@ -43,6 +46,23 @@ def preprocess_folder(checkpoint: Checkpoint, tag: str) -> PurePosixPath:
 def classification_cell(checkpoint: Checkpoint, tag: str, method: str) -> PurePosixPath:
     """Return the folder of one cell of the classification grid: one preprocess and one method."""
     return analysis(checkpoint) / "classification_grid" / tag / method
+
+
+def plan1c_folder(checkpoint: Checkpoint) -> PurePosixPath:
+    """Return the folder of Plan 1C, with its summary."""
+    return analysis(checkpoint) / "plan1c"
+
+
+def grid_cell(checkpoint: Checkpoint, stage: str, tag: str, method: str) -> PurePosixPath:
+    """Return the folder where a stage writes what it found on one embedding: one preprocess and one method."""
+    if stage == "plan1c":
+        return plan1c_folder(checkpoint) / tag / method
+    return classification_cell(checkpoint, tag, method)
+
+
+def gene_list_file(sha256: str) -> PurePosixPath:
+    """Return where a run keeps the content of a gene list: sealed at planning, like its spec."""
+    return PurePosixPath("gene_lists") / f"{sha256}.gmt"
 
 
 def command_output(checkpoint: Checkpoint, stage: str) -> PurePosixPath:

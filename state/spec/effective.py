@@ -3,7 +3,10 @@
 from pydantic import Field, JsonValue
 
 from stagewright.state.spec.adjustments import Adjustments
+from stagewright.state.spec.classifier import Mode
+from stagewright.state.spec.downsampling import Downsampling, NoDownsampling
 from stagewright.state.spec.goal import Checkpoint, GoalSpec
+from stagewright.state.spec.normalisation import Log1p, Normalisation
 from stagewright.state.spec.preprocess import Preprocess
 from stagewright.state.spec.reduction import SEED_INVARIANT, HeldOut, Method, Replicates
 from stagewright.state.spec.scales import scale_of
@@ -50,8 +53,16 @@ class EffectiveStudy(Strict):
     scope: str
     cells_per_patient: int | None
     workers: int | None
+    l1_ratios: tuple[float, ...] = (0.5,)
+    modes: tuple[Mode, ...] = ("pooled", "per_patient")
+    downsampling: tuple[Downsampling, ...] = (NoDownsampling(method="none"),)
+    normalisation: Normalisation = Log1p(method="log1p")
     replicates: Replicates = "seed"
     held_out: HeldOut | None = None
+
+    def fitted_once(self, method: Method) -> bool:
+        """Return whether Plan 0 fits a method once for each K, because its replicates would be the same."""
+        return self.replicates == "seed" and method in self.seed_invariant
 
 
 def effective_study(spec: GoalSpec, adjustments: Adjustments, checkpoint: Checkpoint) -> EffectiveStudy:
@@ -77,6 +88,10 @@ def effective_study(spec: GoalSpec, adjustments: Adjustments, checkpoint: Checkp
         scope=classifier.cv.scope,
         cells_per_patient=scale.cells_per_patient,
         workers=adjusted.budget.workers,
+        l1_ratios=classifier.l1_ratios,
+        modes=classifier.modes,
+        downsampling=classifier.downsampling,
+        normalisation=adjusted.normalisation,
         replicates=reduction.replicates,
         held_out=reduction.held_out or None,
     )

@@ -1,4 +1,4 @@
-"""Dimension-reduction grid: methods, numbers of components K, replicates, rotations, and each method's settings.
+"""Dimension-reduction grid: methods, numbers of components K, seeds, settings of each method, what K is judged by.
 
 The name of a method is open: a package may register one (entry points `stagewright.reductions`). Which names there are
 is asked when a run is planned, by the stages' catalogue.
@@ -41,30 +41,28 @@ class HeldOut(Strict):
 
 
 class Reduction(Strict):
-    """Methods, numbers of components K, replicates, rotations and settings.
+    """Methods, numbers of components K, seeds, rotations and settings.
 
     Attributes
     ----------
     k
         One list, or a list for each method.
+    seed_invariant
+        Registered methods that give the same result for every seed, as pca does.
+    settings
+        What a registered method is given, by its name.
     replicates
         Under ``seed``, replicate s of Plan 0 is the fit with seed s. Under ``bootstrap_cells`` and
         ``bootstrap_patients`` it is the fit, with the first seed, of bootstrap sample number s: of cells within each
         patient, or of whole patients.
     held_out
         False leaves the held-out figures out.
-    seed_invariant
-        Registered methods that give the same result for every seed, as pca does.
-    settings
-        What a registered method is given, by its name.
     """
 
     methods: Annotated[tuple[Method, ...], Field(min_length=1)] = ("pca", "fa", "nmf")
     k: Ks | dict[Method, Ks] = (20, 40, 60)
     seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], Field(min_length=1, max_length=100)] = (1, 2, 3)
     rotation: dict[Method, Literal["none", "varimax", "promax"]] = Field(default_factory=dict)
-    replicates: Replicates = "seed"
-    held_out: HeldOut | Literal[False] = HeldOut()
     nmf: Nmf = Nmf()
     fa: FactorAnalysis = FactorAnalysis()
     cnmf: Cnmf = Cnmf()
@@ -72,6 +70,8 @@ class Reduction(Strict):
     scvi: Scvi = Scvi()
     seed_invariant: tuple[Method, ...] = ()
     settings: dict[Method, dict[str, JsonValue]] = Field(default_factory=dict)
+    replicates: Replicates = "seed"
+    held_out: HeldOut | Literal[False] = HeldOut()
 
     @field_validator("methods", "seeds")
     @classmethod
