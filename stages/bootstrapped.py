@@ -3,7 +3,6 @@
 import threading
 
 import pandas as pd
-import scipy.sparse as sp
 
 from stagewright.stages.reduction.sweep import SharedMatrix
 from stagewright.stages.stability.bootstrap import Bootstrap, bootstrap_rows
@@ -45,7 +44,7 @@ class Bootstrapped:
         with self._lock:
             if self._matrix is None:
                 rows = bootstrap_rows(self._patients, self._kind, self._number)
-                self._matrix = SharedMatrix(sp.csr_matrix(self._whole.x[rows]))
+                self._matrix = self._whole.of_cells(rows)
             return self._matrix
 
     def done(self) -> None:

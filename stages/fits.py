@@ -100,7 +100,7 @@ class MatrixFits:
             else:
                 reduction = self.reduce(what, self._shared if sample is None else sample.matrix)
                 if sample is not None:
-                    own = transform(reduction, self._shared.x)
+                    own = transform(reduction, self._shared.as_for(sample.matrix))
                     extras: dict[str, ExtraValue] = {**reduction.extras, "sample": {**sample.named()}}
                     reduction = replace(reduction, scores=own, extras=extras)
                 work.write(partial(_save, reduction))

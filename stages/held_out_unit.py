@@ -8,7 +8,6 @@ from pathlib import PurePosixPath
 
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 from pydantic import JsonValue
 
 from stagewright.stages.fits import MatrixFits
@@ -96,7 +95,7 @@ class HeldOutFits:
     def _matrix(self) -> SharedMatrix:
         with self._lock:
             if self._training is None:
-                self._training = SharedMatrix(sp.csr_matrix(self._fits.shared.x[~self._split.held_out]))
+                self._training = self._fits.shared.of_cells(~self._split.held_out)
             return self._training
 
     def _document(self, what: FitUnit) -> dict[str, JsonValue]:
@@ -120,7 +119,7 @@ class HeldOutFits:
             if largest_k_named(str(error)) is None:
                 raise
             return document | _nothing(f"the training cells do not carry this K: {error}")
-        cells = sp.csr_matrix(self._fits.shared.x[self._split.held_out])
+        cells = self._fits.shared.as_for(training, self._split.held_out)
         scale = self._fits.shared.standardised.inverse_sd
         figures = held_out_figures(reduction, training.standardised, cells, scale, self._split)
         return document | _figures(figures, self._split.grouped_by) | {"converged": bool(reduction.extras["converged"])}

@@ -101,6 +101,27 @@ class PearsonResidualView:
         shift = self.mean @ scaled
         return np.vstack([block @ scaled - shift for block in self.residuals(BLOCK_CELLS)])
 
+    def refitted(self, rows: npt.NDArray[np.generic]) -> "PearsonResidualView":
+        """Return the view of some cells, with shares, clip, mean and sd measured anew on them.
+
+        Parameters
+        ----------
+        rows
+            Row numbers, of which some may come more than once, or a mask of shape (n_cells,).
+        """
+        counts, totals = self.counts[rows], self.totals[rows]
+        shares = _sums_of_genes(counts) / totals.sum()
+        some = replace(self, counts=_canonical(counts), totals=totals, shares=shares, clip=float(np.sqrt(len(totals))))
+        return _measured(some)
+
+    def as_for(
+        self, fitted: "PearsonResidualView", rows: npt.NDArray[np.generic] | None = None
+    ) -> "PearsonResidualView":
+        """Return the view of some cells (None: all) with the shares, clip, mean and sd of `fitted`."""
+        if rows is None:
+            return replace(fitted, counts=self.counts, totals=self.totals)
+        return replace(fitted, counts=_canonical(self.counts[rows]), totals=self.totals[rows])
+
     def of_other_cells(self, counts: sparse.csr_matrix, totals: Float64Array) -> "PearsonResidualView":
         """Return the view of other cells with the shares, clip, mean and sd of these.
 
@@ -151,32 +172,36 @@ def pearson_residuals(
     if n_cells < 2:  # noqa: PLR2004 - a variance needs two values
         raise ValueError(f"{n_cells} cells are too few to standardise; at least 2 are needed.")
     totals: Float64Array = counts @ np.ones(counts.shape[1])
-    by_gene = np.bincount(counts.indices, weights=counts.data.astype(np.float64), minlength=counts.shape[1])
     if not totals.sum() > 0:
         raise ValueError(f"All {counts.shape[1]} genes are zero in all {n_cells} cells; check `data.counts`.")
-    shares = by_gene / totals.sum()
-    chosen = counts if genes is None else counts[:, genes]
-    unscaled = PearsonResidualView(
-        counts=_canonical(chosen),
-        totals=totals,
-        shares=shares if genes is None else shares[genes],
-        theta=float(theta),
-        clip=bound,
-        mean=np.zeros(chosen.shape[1]),
-        sd=np.ones(chosen.shape[1]),
-        inverse_sd=np.ones(chosen.shape[1]),
+    chosen = _canonical(counts if genes is None else counts[:, genes])
+    ones = np.ones(chosen.shape[1])
+    shares = _sums_of_genes(chosen) / totals.sum()
+    return _measured(
+        PearsonResidualView(chosen, totals, shares, float(theta), bound, mean=0 * ones, sd=ones, inverse_sd=ones)
     )
-    sums, squares = np.zeros(chosen.shape[1]), np.zeros(chosen.shape[1])
-    for block in unscaled.residuals(BLOCK_CELLS):
+
+
+def _measured(view: PearsonResidualView) -> PearsonResidualView:
+    """Return the view with mean and sd of its residuals, from one pass over them."""
+    n_cells, n_genes = view.shape
+    sums, squares = np.zeros(n_genes), np.zeros(n_genes)
+    for block in view.residuals(BLOCK_CELLS):
         add_moments(block, sums, squares)
     # Residuals are centred but for the clip, so that sums of squares lose nothing.
     mean = sums / n_cells
     sd = np.sqrt(np.maximum(squares / n_cells - mean**2, 0.0))
     sd[sd <= CONSTANT] = 0.0
     if not sd.any():
-        raise ValueError(f"None of the {chosen.shape[1]} genes varies over the {n_cells} cells; nothing is left.")
-    inverse_sd = np.divide(1.0, sd, out=np.zeros_like(sd), where=sd > 0)
-    return replace(unscaled, mean=mean, sd=sd, inverse_sd=inverse_sd)
+        raise ValueError(f"None of the {n_genes} genes varies over the {n_cells} cells; nothing is left.")
+    return replace(view, mean=mean, sd=sd, inverse_sd=np.divide(1.0, sd, out=np.zeros_like(sd), where=sd > 0))
+
+
+def _sums_of_genes(counts: sparse.csr_matrix) -> Float64Array:
+    sums: Float64Array = np.bincount(
+        counts.indices, weights=counts.data.astype(np.float64), minlength=counts.shape[1]
+    ).astype(np.float64, copy=False)  # without an entry they would be whole numbers
+    return sums
 
 
 def _canonical(counts: sparse.csr_matrix) -> sparse.csr_matrix:

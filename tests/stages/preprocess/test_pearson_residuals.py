@@ -68,6 +68,25 @@ def test_other_cells_are_seen_with_what_was_fitted() -> None:
     np.testing.assert_array_equal(np.vstack(list(other.dense_blocks(64))), whole[some])
 
 
+def test_a_view_is_cut_to_cells_anew_or_as_they_were_seen() -> None:
+    """Refitted cells are those of a view of these cells alone; seen as for a fit they are what the fit's view says."""
+    counts = _counts()
+    genes = np.arange(60) % 2 == 0
+    whole = pearson_residuals(counts, genes)
+    rows = np.random.default_rng(2).integers(0, 700, 500)
+    anew = whole.refitted(rows)
+    alone = pearson_residuals(counts[rows], genes)
+    assert anew.clip == alone.clip == np.sqrt(500)
+    np.testing.assert_allclose(np.vstack([*anew.dense_blocks(99)]), np.vstack([*alone.dense_blocks(500)]), atol=1e-6)
+    mask = np.arange(700) % 3 == 0
+    seen = whole.as_for(anew, mask)
+    totals = np.asarray(counts[mask].sum(axis=1)).ravel()
+    other = anew.of_other_cells(counts[mask][:, genes], totals)
+    np.testing.assert_array_equal(np.vstack([*seen.dense_blocks(64)]), np.vstack([*other.dense_blocks(64)]))
+    np.testing.assert_array_equal(seen.sd, anew.sd)
+    assert whole.as_for(anew).shape == (700, 30)
+
+
 def test_what_cannot_be_residuals_is_refused() -> None:
     """Numbers that are no counts, no counts at all, a theta of 0."""
     counts = _counts()
