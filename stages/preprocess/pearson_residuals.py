@@ -7,6 +7,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from stagewright.stages.cohort.counts_source import Counts, as_source
+from stagewright.stages.preprocess.expression import selected_counts
+from stagewright.stages.preprocess.gene_passes import count_sums
 from stagewright.stages.preprocess.normalise import check_counts
 from stagewright.stages.preprocess.residual_kernel import add_moments, fill_residuals
 
@@ -101,26 +104,17 @@ class PearsonResidualView:
         shift = self.mean @ scaled
         return np.vstack([block @ scaled - shift for block in self.residuals(BLOCK_CELLS)])
 
-    def refitted(self, rows: npt.NDArray[np.generic]) -> "PearsonResidualView":
-        """Return the view of some cells, with shares, clip, mean and sd measured anew on them.
+    def of_cells(self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> "PearsonResidualView":
+        """Return the view that these cells alone would give: shares, clip, mean and sd are measured on them anew.
 
         Parameters
         ----------
         rows
-            Row numbers, of which some may come more than once, or a mask of shape (n_cells,).
+            A mask of shape (n_cells,), or row numbers, of which some may come several times (a bootstrap sample).
         """
-        counts, totals = self.counts[rows], self.totals[rows]
-        shares = _sums_of_genes(counts) / totals.sum()
-        some = replace(self, counts=_canonical(counts), totals=totals, shares=shares, clip=float(np.sqrt(len(totals))))
-        return _measured(some)
-
-    def as_for(
-        self, fitted: "PearsonResidualView", rows: npt.NDArray[np.generic] | None = None
-    ) -> "PearsonResidualView":
-        """Return the view of some cells (None: all) with the shares, clip, mean and sd of `fitted`."""
-        if rows is None:
-            return replace(fitted, counts=self.counts, totals=self.totals)
-        return replace(fitted, counts=_canonical(self.counts[rows]), totals=self.totals[rows])
+        counts, totals = sparse.csr_matrix(self.counts[rows]), self.totals[rows]
+        by_gene = np.bincount(counts.indices, weights=counts.data.astype(np.float64), minlength=counts.shape[1])
+        return _measured(counts, totals, by_gene / totals.sum(), self.theta, float(np.sqrt(len(totals))))
 
     def of_other_cells(self, counts: sparse.csr_matrix, totals: Float64Array) -> "PearsonResidualView":
         """Return the view of other cells with the shares, clip, mean and sd of these.
@@ -136,7 +130,7 @@ class PearsonResidualView:
 
 
 def pearson_residuals(
-    counts: sparse.csr_matrix,
+    counts: Counts,
     genes: npt.NDArray[np.bool_] | None = None,
     *,
     theta: float = 100.0,
@@ -147,7 +141,7 @@ def pearson_residuals(
     Parameters
     ----------
     counts
-        Raw counts of all genes, CSR of shape (n_cells, n_all_genes).
+        Raw counts of all genes, of shape (n_cells, n_all_genes): a CSR matrix, or counts that are read in blocks.
     genes
         The genes to look at, a mask of shape (n_all_genes,); None for all.
     theta
@@ -164,29 +158,41 @@ def pearson_residuals(
     """
     if not theta > 0:
         raise ValueError(f"theta is {theta}; the overdispersion of Pearson residuals must be positive (100 is usual).")
-    check_counts(counts)
+    if sparse.issparse(counts):
+        check_counts(counts)
+    source = as_source(counts)
     n_cells = counts.shape[0]
     bound = float(np.sqrt(n_cells)) if clip is None else clip
     if not bound > 0:
         raise ValueError(f"clip is {clip}; it must be positive, or be left out for the root of the number of cells.")
     if n_cells < 2:  # noqa: PLR2004 - a variance needs two values
         raise ValueError(f"{n_cells} cells are too few to standardise; at least 2 are needed.")
-    totals: Float64Array = counts @ np.ones(counts.shape[1])
+    totals = source.totals
+    by_gene = count_sums(source, np.zeros(n_cells, dtype=np.int64), 1)[0][0]
     if not totals.sum() > 0:
         raise ValueError(f"All {counts.shape[1]} genes are zero in all {n_cells} cells; check `data.counts`.")
-    chosen = _canonical(counts if genes is None else counts[:, genes])
-    ones = np.ones(chosen.shape[1])
-    shares = _sums_of_genes(chosen) / totals.sum()
-    return _measured(
-        PearsonResidualView(chosen, totals, shares, float(theta), bound, mean=0 * ones, sd=ones, inverse_sd=ones)
+    shares = by_gene / totals.sum()
+    chosen = selected_counts(source, np.ones(counts.shape[1], dtype=np.bool_) if genes is None else genes)
+    return _measured(chosen, totals, shares if genes is None else shares[genes], float(theta), bound)
+
+
+def _measured(
+    counts: sparse.csr_matrix, totals: Float64Array, shares: Float64Array, theta: float, clip: float
+) -> PearsonResidualView:
+    """Return the view of some genes with the mean and sd of their residuals."""
+    n_cells, n_genes = counts.shape
+    unscaled = PearsonResidualView(
+        counts=_canonical(counts),
+        totals=totals,
+        shares=shares,
+        theta=theta,
+        clip=clip,
+        mean=np.zeros(n_genes),
+        sd=np.ones(n_genes),
+        inverse_sd=np.ones(n_genes),
     )
-
-
-def _measured(view: PearsonResidualView) -> PearsonResidualView:
-    """Return the view with mean and sd of its residuals, from one pass over them."""
-    n_cells, n_genes = view.shape
     sums, squares = np.zeros(n_genes), np.zeros(n_genes)
-    for block in view.residuals(BLOCK_CELLS):
+    for block in unscaled.residuals(BLOCK_CELLS):
         add_moments(block, sums, squares)
     # Residuals are centred but for the clip, so that sums of squares lose nothing.
     mean = sums / n_cells
@@ -194,14 +200,8 @@ def _measured(view: PearsonResidualView) -> PearsonResidualView:
     sd[sd <= CONSTANT] = 0.0
     if not sd.any():
         raise ValueError(f"None of the {n_genes} genes varies over the {n_cells} cells; nothing is left.")
-    return replace(view, mean=mean, sd=sd, inverse_sd=np.divide(1.0, sd, out=np.zeros_like(sd), where=sd > 0))
-
-
-def _sums_of_genes(counts: sparse.csr_matrix) -> Float64Array:
-    sums: Float64Array = np.bincount(
-        counts.indices, weights=counts.data.astype(np.float64), minlength=counts.shape[1]
-    ).astype(np.float64, copy=False)  # without an entry they would be whole numbers
-    return sums
+    inverse_sd = np.divide(1.0, sd, out=np.zeros_like(sd), where=sd > 0)
+    return replace(unscaled, mean=mean, sd=sd, inverse_sd=inverse_sd)
 
 
 def _canonical(counts: sparse.csr_matrix) -> sparse.csr_matrix:

@@ -17,7 +17,7 @@ from stagewright.stages.reduction.nmf import Loss, fit_nmf
 from stagewright.stages.reduction.pca import Decomposition, components, decompose, decomposed_at
 from stagewright.stages.reduction.reduction import Reduction
 from stagewright.stages.reduction.standardise import standardise
-from stagewright.stages.reduction.view import BlockView, View
+from stagewright.stages.reduction.view import View
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class SharedMatrix:
         of what is not sparse.
     """
 
-    x: sparse.csr_matrix | BlockView
+    x: sparse.csr_matrix | View
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
     _decompositions: dict[tuple[int, int], Decomposition] = field(default_factory=dict, repr=False, compare=False)
 
@@ -60,29 +60,6 @@ class SharedMatrix:
             if (size, seed) not in self._decompositions:
                 self._decompositions[size, seed] = decompose(self._standardised, size, seed=seed)
             return self._decompositions[size, seed]
-
-    def of_cells(self, rows: npt.NDArray[np.generic]) -> "SharedMatrix":
-        """Return some of the cells as a matrix of their own, to be fitted for themselves.
-
-        Parameters
-        ----------
-        rows
-            Row numbers, of which some may come more than once, or a mask of shape (n_cells,).
-        """
-        if isinstance(self.x, sparse.csr_matrix):
-            return SharedMatrix(sparse.csr_matrix(self.x[rows]))
-        return SharedMatrix(self.x.refitted(rows))
-
-    def as_for(
-        self, fitted: "SharedMatrix", rows: npt.NDArray[np.generic] | None = None
-    ) -> sparse.csr_matrix | BlockView:
-        """Return some of the cells (None: all) as a fit of other cells, those of `fitted`, scores them.
-
-        A sparse matrix is the same for every fit; a view is standardised by the cells of the fit.
-        """
-        if isinstance(self.x, sparse.csr_matrix):
-            return self.x if rows is None else sparse.csr_matrix(self.x[rows])
-        return self.x.as_for(fitted.x, rows)
 
     @cached_property
     def _standardised(self) -> View:

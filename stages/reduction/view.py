@@ -1,13 +1,13 @@
 """What a reduction needs of a standardised matrix, whatever its scale: sparse logs, or residuals that are dense."""
 
 from collections.abc import Iterator
-from typing import Protocol, Self, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-__all__ = ["BlockView", "SparseView", "View"]
+__all__ = ["SparseView", "View"]
 
 Float64Array = npt.NDArray[np.float64]
 
@@ -58,22 +58,4 @@ class SparseView(View, Protocol):
 
     def scaled(self) -> sparse.csr_matrix:
         """Write x / sd as float64 CSR of shape (n_cells, n_genes), not centred."""
-        ...
-
-
-class BlockView(View, Protocol):
-    """A view of what has no sparse form, such as Pearson residuals, that can be cut to some of its cells."""
-
-    def refitted(self, rows: npt.NDArray[np.generic]) -> Self:
-        """Return the view of some cells, with everything measured anew on them.
-
-        Parameters
-        ----------
-        rows
-            Row numbers, of which some may come more than once, or a mask of shape (n_cells,).
-        """
-        ...
-
-    def as_for(self, fitted: Self, rows: npt.NDArray[np.generic] | None = None) -> Self:
-        """Return the view of some cells (None: all) with what was measured for `fitted`, a view of the same genes."""
         ...

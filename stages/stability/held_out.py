@@ -16,7 +16,8 @@ from scipy import sparse
 
 from stagewright.stages.reduction.nonnegative_scores import Loss, nonnegative_scores
 from stagewright.stages.reduction.reduction import Reduction
-from stagewright.stages.reduction.view import Float64Array, View
+from stagewright.stages.reduction.standardise import Float64Array
+from stagewright.stages.reduction.view import View
 from stagewright.stages.stability.factor_model import FactorModel, factor_model
 from stagewright.stages.stability.held_out_errors import HeldOutErrors
 
@@ -113,8 +114,8 @@ def held_out_figures(
     training
         The standardised view that it was fitted to.
     cells
-        Held-out cells, CSR of shape (n_held_out, n_genes), as the training cells before they are standardised; or a
-        view of them, standardised as the training cells, for a method that takes one.
+        Held-out cells, CSR of shape (n_held_out, n_genes), as the training cells before they are standardised; or,
+        for pca and fa, a view of them that is standardised as the training cells are.
     scale
         1 / sd of each gene over all cells of the study, shape (n_genes,), 0 for a constant gene: the errors'
         scale, on which each gene weighs the same.
@@ -135,7 +136,8 @@ def held_out_figures(
         for known in halves
     ]
     errors, totals, log_likelihood = [], [], 0.0
-    for block, deviations, z in _blocks(cells, training):
+    for block, deviations in _blocks(cells, training):
+        z = deviations * training.inverse_sd
         predicted = np.zeros_like(deviations)
         for known, predict in zip(halves, predictors, strict=True):
             predicted[:, ~known] = predict(block, z)
@@ -153,18 +155,16 @@ def held_out_figures(
     )
 
 
-def _blocks(
-    cells: sparse.csr_matrix | View, training: View
-) -> Iterator[tuple[sparse.csr_matrix | None, Float64Array, Float64Array]]:
-    """Yield cells as they are (None of a view), as deviations from the training means, and standardised."""
-    if isinstance(cells, sparse.csr_matrix):
-        for start in range(0, cells.shape[0], BLOCK_CELLS):
-            block = sparse.csr_matrix(cells[start : start + BLOCK_CELLS])
-            deviations = block.toarray().astype(np.float64) - training.mean
-            yield block, deviations, deviations * training.inverse_sd
-    else:
+def _blocks(cells: sparse.csr_matrix | View, training: View) -> Iterator[tuple[sparse.csr_matrix | None, Float64Array]]:
+    """Yield blocks of the cells, sparse where they are, with their deviations from the training cells' means."""
+    if not sparse.issparse(cells):
         for z in cells.dense_blocks(BLOCK_CELLS):
-            yield None, z * training.sd, z.astype(np.float64)
+            yield None, z.astype(np.float64) * training.sd
+        return
+    matrix: sparse.csr_matrix = cells
+    for start in range(0, matrix.shape[0], BLOCK_CELLS):
+        block = sparse.csr_matrix(matrix[start : start + BLOCK_CELLS])
+        yield block, block.toarray().astype(np.float64) - training.mean
 
 
 def _linear(model: FactorModel, training: View, known: npt.NDArray[np.bool_]) -> _Predict:
@@ -188,7 +188,7 @@ def _non_negative(reduction: Reduction, training: View, known: npt.NDArray[np.bo
 
     def predict(cells: sparse.csr_matrix | None, _: Float64Array) -> Float64Array:
         if cells is None:
-            raise ValueError(f"{reduction.method} needs non-negative expression as a sparse matrix, not a view.")
+            raise TypeError("non-negative scores need the cells as a sparse matrix, not as a standardised view")
         here = sparse.csr_matrix(cells[:, columns])
         scores, _n = nonnegative_scores(here, reduction.loadings[known], loss, scale[known])
         # A gene that is constant among the training cells has no loadings; what is known of it is its mean.

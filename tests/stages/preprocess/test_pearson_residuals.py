@@ -7,7 +7,8 @@ import scanpy
 from scipy import sparse
 
 from stagewright.stages.preprocess.normalise import CountsUnusable
-from stagewright.stages.preprocess.pearson_residuals import pearson_residuals
+from stagewright.stages.preprocess.pearson_residuals import PearsonResidualView, pearson_residuals
+from stagewright.stages.preprocess.scale import unseen_cells
 
 
 def _counts(n_cells: int = 700, n_genes: int = 60) -> sparse.csr_matrix:
@@ -74,17 +75,18 @@ def test_a_view_is_cut_to_cells_anew_or_as_they_were_seen() -> None:
     genes = np.arange(60) % 2 == 0
     whole = pearson_residuals(counts, genes)
     rows = np.random.default_rng(2).integers(0, 700, 500)
-    anew = whole.refitted(rows)
+    anew = whole.of_cells(rows)
     alone = pearson_residuals(counts[rows], genes)
     assert anew.clip == alone.clip == np.sqrt(500)
     np.testing.assert_allclose(np.vstack([*anew.dense_blocks(99)]), np.vstack([*alone.dense_blocks(500)]), atol=1e-6)
     mask = np.arange(700) % 3 == 0
-    seen = whole.as_for(anew, mask)
+    seen = unseen_cells(whole, mask, anew)
+    assert isinstance(seen, PearsonResidualView)
     totals = np.asarray(counts[mask].sum(axis=1)).ravel()
     other = anew.of_other_cells(counts[mask][:, genes], totals)
     np.testing.assert_array_equal(np.vstack([*seen.dense_blocks(64)]), np.vstack([*other.dense_blocks(64)]))
     np.testing.assert_array_equal(seen.sd, anew.sd)
-    assert whole.as_for(anew).shape == (700, 30)
+    assert unseen_cells(whole, None, anew).shape == (700, 30)
 
 
 def test_what_cannot_be_residuals_is_refused() -> None:
