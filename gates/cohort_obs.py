@@ -15,7 +15,7 @@ from stagewright.gates.places import embedding_file
 from stagewright.gates.protocol import GateContext
 from stagewright.state.spec.data import DataScope
 
-__all__ = ["ClassCounts", "class_counts", "labelled_cells", "obs_in_scope"]
+__all__ = ["ClassCounts", "class_counts", "grouped_cells", "labelled_cells", "obs_in_scope"]
 
 MISSING = ""
 
@@ -43,6 +43,18 @@ def labelled_cells(context: GateContext, tag: str) -> pd.DataFrame | None:
     """
     path = context.run / embedding_file(context.request.checkpoint, tag)
     return _labelled(path, context.request.scope, {}) if path.is_file() else None
+
+
+def grouped_cells(context: GateContext, tag: str, column: str) -> pd.Series | None:
+    """Return an obs column of the cells of one preprocess as text, by cell; None when their file or it is not there."""
+    path = context.run / embedding_file(context.request.checkpoint, tag)
+    if not path.is_file():
+        return None
+    with h5py.File(path, "r") as file:
+        obs = file["obs"]
+        if column not in obs:
+            return None
+        return pd.Series(_text(obs, column), index=_text(obs, str(obs.attrs["_index"])))
 
 
 def obs_in_scope(path: Path, scope: DataScope) -> pd.DataFrame:

@@ -14,7 +14,6 @@ from types import MappingProxyType
 import pandas as pd
 
 from stagewright.stages.bootstrapped import Bootstrapped
-from stagewright.stages.classify.threads import map_nogil
 from stagewright.stages.cohort.load import Cohort, load_cohort
 from stagewright.stages.files import save_csv
 from stagewright.stages.fits import MatrixFits
@@ -82,7 +81,9 @@ def _sweep(context: StageContext, fits: MatrixFits, patients: pd.Series) -> Swee
     study = context.request.study
     todo = _todo(study)
     samples = {
-        number: Bootstrapped(fits.shared, patients, study.replicates, number, sum(one.number == number for one in todo))
+        number: Bootstrapped(
+            fits.shared, fits.share, patients, study.replicates, number, sum(one.number == number for one in todo)
+        )
         for number in study.seeds
         if study.replicates != "seed"
     }
@@ -102,7 +103,7 @@ def _sweep(context: StageContext, fits: MatrixFits, patients: pd.Series) -> Swee
 
     replicates: dict[tuple[str, int], list[Replicate]] = defaultdict(list)
     predictions: dict[tuple[str, int], Prediction] = {}
-    for one, done in zip(todo, map_nogil(do, todo, context.request.workers), strict=True):
+    for one, done in zip(todo, context.map(do, todo), strict=True):
         key = one.what.method, one.what.k
         if isinstance(done, Replicate):
             replicates[key].append(done)
