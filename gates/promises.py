@@ -16,10 +16,17 @@ from stagewright.gates.places import (
     plan1b_summary,
 )
 from stagewright.state.artifacts import ArtifactFormat
-from stagewright.state.layout import analysis, k_folder, preprocess_folder, replicate_folder
+from stagewright.state.layout import analysis, held_out_file, k_folder, preprocess_folder, replicate_folder
 from stagewright.state.spec.reduction import Method
 from stagewright.state.step_request import StepRequest
-from stagewright.state.step_units import cell_unit, embedding_unit, fit_unit, seeds_of, writes_embeddings
+from stagewright.state.step_units import (
+    cell_unit,
+    embedding_unit,
+    fit_unit,
+    held_out_unit,
+    seeds_of,
+    writes_embeddings,
+)
 
 __all__ = ["NOTHING", "Promise", "grid", "promises", "seeds_left"]
 
@@ -28,8 +35,9 @@ NOTHING: frozenset[str] = frozenset()
 CELLS = "cells"
 
 SUMMARY = (
-    "method,k,n_seeds,replicates,stability_mean,stability_median,stability_fraction_below_0.3,consensus_silhouette,"
-    "explained,objective,converged,chosen,shortlisted,reason"
+    "method,k,n_seeds,replicates,stability_mean,stability_median,stability_p10,stability_chance,"
+    "stability_fraction_below_0.3,consensus_silhouette,explained,held_out_r2,held_out_r2_se,held_out_log_likelihood,"
+    "objective,objective_spread,sparsity,orthogonality,effective_rank,converged,chosen,shortlisted,reason"
 )
 METRICS_NO_CV = (
     "patient,penalty,alpha,k,n_cells,n_positive,n_negative,auc,average_precision,balanced_accuracy,recall_positive,"
@@ -38,6 +46,7 @@ METRICS_NO_CV = (
 METRICS = (
     "patient,penalty,alpha,k,n_cells,n_positive,n_negative,folds,repeats,auc_mean,auc_sd,average_precision_mean,gap"
 )
+COMPONENT_MATCHES = "seed,component,match_median,match_min,consensus_cluster,silhouette"
 OOF = "patient,cell,penalty,repeat,fold,label,decision,probability,alpha"
 PLAN1A_SUMMARY = "preprocess,method,k,penalty,n_patients,n_skipped,alpha"
 PLAN1B_SUMMARY = (
@@ -150,6 +159,10 @@ def _plan0(request: StepRequest, left_out: Container[str]) -> Iterator[Promise]:
             cache = place / "consensus_cache"
             yield Promise(str(cache / "consensus.json"), "json", keys=("silhouette",))
             yield Promise(str(cache / "consensus_loadings.npy"), "npy", ("genes", k))
+            yield _table(place / "component_matches.csv", COMPONENT_MATCHES, len(seeds) * k)
+        if request.study.held_out is not None and held_out_unit(method, k) not in left_out:
+            predicted = ("method", "k", "applicable", "reason", "r2", "r2_standard_error", "log_likelihood")
+            yield Promise(str(held_out_file(request.checkpoint, method, k)), "json", keys=predicted)
 
 
 def _embeddings(request: StepRequest, left_out: Container[str]) -> Iterator[Promise]:

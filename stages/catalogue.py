@@ -43,9 +43,10 @@ BEST = {
     "plan1b": ("auc", "auc_choice_left_out", "average_precision"),
 }
 OF_CONFIGURATION = {"plan1a": "auc_in_sample", "plan1b": "auc"}
-OF_METHOD = ("k", "explained", "stability_median")
+OF_METHOD = ("k", "explained", "stability_median", "held_out_r2")
 
-PREPROCESS = ("hvg", "all_filtered")
+NON_NEGATIVE = ("nmf", "cnmf")
+"""Methods that factorise values without a sign."""
 SHOWN_METRICS = 5
 
 
@@ -58,7 +59,8 @@ def load_stage(name: str) -> Stage:
 def count_units(stage: str, study: EffectiveStudy) -> int:
     """Return how many units of work a stage has."""
     if stage == "plan0":
-        return sum(len(ks) * len(seeds_of(study, method)) for method, ks in study.ks.items())
+        more = 0 if study.held_out is None else 1
+        return sum(len(ks) * (len(seeds_of(study, method)) + more) for method, ks in study.ks.items())
     cells = len(study.preprocess) * len(study.methods)
     if stage == "plan1a":
         return 2 * cells  # the embedding, then its paths
@@ -68,7 +70,8 @@ def count_units(stage: str, study: EffectiveStudy) -> int:
 def metric_names(stage: str, spec: GoalSpec) -> list[str]:
     """Return the metrics that a built-in stage reports for this spec, e.g. ``plan1b.best.auc``."""
     if stage == "plan0":
-        return [f"plan0.{method}.{name}" for method in spec.reduction.methods for name in OF_METHOD]
+        known = [name for name in OF_METHOD if name != "held_out_r2" or spec.reduction.held_out]
+        return [f"plan0.{method}.{name}" for method in spec.reduction.methods for name in known]
     cells = [
         f"{stage}.{entry.tag}.{method}.{penalty}.{OF_CONFIGURATION[stage]}"
         for entry in spec.preprocess
@@ -115,20 +118,19 @@ def spec_faults(spec: GoalSpec, commands: Mapping[str, Any]) -> list[str]:
             for earlier in needed
             if earlier not in spec.stages[:index]
         ]
-    entries = [(f"preprocess[{index}]", entry) for index, entry in enumerate(spec.preprocess)]
-    if spec.reference is not None:
-        entries.append(("reference", spec.reference))
-    faults += [
-        f"{place}.method: {entry.method} is not built into this version; available: {', '.join(PREPROCESS)}"
-        for place, entry in entries
-        if entry.method not in PREPROCESS
-    ]
     faults += [
         f"reduction.methods: {method} is not built into this version{nearest(method, [*METHODS])}; "
         f"available: {', '.join(METHODS)}"
         for method in spec.reduction.methods
         if method not in METHODS
     ]
+    if spec.normalisation.method == "pearson_residuals":
+        faults += [
+            f"reduction.methods: {method} takes no negative values, and Pearson residuals have them; leave {method} "
+            "out, or take normalisation: {method: log1p}"
+            for method in spec.reduction.methods
+            if method in NON_NEGATIVE
+        ]
     if spec.classifier.cv.scope != "classifier":
         faults.append("classifier.cv.scope: pipeline is not built into this version; available: classifier")
     faults += _metric_faults(spec)

@@ -12,17 +12,15 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 from anndata import AnnData
 from anndata.io import read_elem
 from numpy.typing import NDArray
 
-from stagewright.stages.classify.threads import map_nogil
 from stagewright.stages.cohort.load import Cohort, load_cohort
 from stagewright.stages.files import save_h5ad
 from stagewright.stages.fits import MatrixFits
 from stagewright.stages.gene_unit import genes_of
-from stagewright.stages.preprocess.normalise import log_normalise
+from stagewright.stages.preprocess.scale import stored_expression, to_scale
 from stagewright.stages.protocol import StageContext, Unit, UnitFailed
 from stagewright.stages.reduction.catalogue import FitUnit
 from stagewright.stages.reduction.reduction import Reduction
@@ -76,8 +74,8 @@ def embedded_cohorts(context: StageContext) -> Iterator[EmbeddedCohort]:
     request = context.request
     sealed = request.upstream.get(f"{request.checkpoint}/plan1a")
     if sealed is None:
-        cohort = load_cohort(request)
-        context.workload.is_now(cohort.counts.shape, cohort.counts.nnz)
+        cohort = load_cohort(request, context.artifacts.staging)
+        context.workload.is_now(cohort.source.shape, cohort.source.n_nonzero)
         for entry in request.study.preprocess:
             yield _fit(context, cohort, entry)
         return
@@ -100,7 +98,7 @@ def _fit(context: StageContext, cohort: Cohort, entry: Preprocess) -> EmbeddedCo
     request, study = context.request, context.request.study
     folder = preprocess_folder(request.checkpoint, entry.tag)
     genes = genes_of(context, cohort, entry, folder)
-    matrix = sp.csr_matrix(log_normalise(cohort.counts)[:, genes])
+    matrix = to_scale(cohort.source, genes, study.normalisation)
     matrix_fits = MatrixFits(context, cohort, entry, SharedMatrix(matrix))
 
     def fit(method: Method) -> Reduction | None:
@@ -112,16 +110,17 @@ def _fit(context: StageContext, cohort: Cohort, entry: Preprocess) -> EmbeddedCo
             context.tolerate(failed)
             return None
 
-    done = map_nogil(fit, study.methods, request.workers)
+    done = context.map(fit, study.methods)
     found = zip(study.methods, done, strict=True)
     fits = {str(method): reduction for method, reduction in found if reduction is not None}
+    expression, holds = stored_expression(matrix)
     data = AnnData(
-        X=matrix,
+        X=expression,
         obs=cohort.obs.copy(),
         var=pd.DataFrame(index=cohort.var_names[genes]),
         obsm={f"X_{method}": fit.scores for method, fit in fits.items()},
         varm={f"{method}_loadings": fit.loadings for method, fit in fits.items()},
-        uns={"stagewright": json.dumps(_provenance(request, entry, fits))},
+        uns={"stagewright": json.dumps(_provenance(request, entry, fits) | {"x": holds})},
     )
     written = save_h5ad(context.artifacts, folder / FILE, data)
     context.journal.went_into([embedding_unit(entry.tag, fit.method, fit.k) for fit in fits.values()], written.path)
@@ -134,7 +133,7 @@ def _provenance(request: StepRequest, entry: Preprocess, fits: Mapping[str, Redu
         "run_id": request.run_id,
         "step": request.step,
         "preprocess": entry.model_dump(mode="json"),
-        "normalisation": "library size to 10,000 counts, log1p",
+        "normalisation": str(request.study.normalisation),
         "seed": request.study.seeds[0],
         "methods": {method: {"k": fit.k, "extras": fit.extras} for method, fit in fits.items()},
     }

@@ -4,7 +4,16 @@ from pathlib import PurePosixPath
 
 from stagewright.state.spec.goal import Checkpoint
 
-__all__ = ["analysis", "classification_cell", "command_output", "k_folder", "preprocess_folder", "replicate_folder"]
+__all__ = [
+    "analysis",
+    "classification_cell",
+    "command_output",
+    "gene_list_file",
+    "held_out_file",
+    "k_folder",
+    "preprocess_folder",
+    "replicate_folder",
+]
 
 
 def analysis(checkpoint: Checkpoint) -> PurePosixPath:
@@ -18,8 +27,13 @@ def k_folder(checkpoint: Checkpoint, method: str, k: int) -> PurePosixPath:
 
 
 def replicate_folder(checkpoint: Checkpoint, method: str, k: int, seed: int) -> PurePosixPath:
-    """Return Plan 0's folder for one fit: one method, K and seed."""
+    """Return Plan 0's folder for one replicate of one method and K; `seed` is its number."""
     return k_folder(checkpoint, method, k) / "replicates" / f"seed_{seed}"
+
+
+def held_out_file(checkpoint: Checkpoint, method: str, k: int) -> PurePosixPath:
+    """Return where Plan 0 writes how well held-out cells are predicted by one method and K."""
+    return k_folder(checkpoint, method, k) / "held_out.json"
 
 
 def preprocess_folder(checkpoint: Checkpoint, tag: str) -> PurePosixPath:
@@ -30,6 +44,11 @@ def preprocess_folder(checkpoint: Checkpoint, tag: str) -> PurePosixPath:
 def classification_cell(checkpoint: Checkpoint, tag: str, method: str) -> PurePosixPath:
     """Return the folder of one cell of the classification grid: one preprocess and one method."""
     return analysis(checkpoint) / "classification_grid" / tag / method
+
+
+def gene_list_file(sha256: str) -> PurePosixPath:
+    """Return where a run keeps the content of a gene list: sealed at planning, like its spec."""
+    return PurePosixPath("gene_lists") / f"{sha256}.gmt"
 
 
 def command_output(checkpoint: Checkpoint, stage: str) -> PurePosixPath:

@@ -8,31 +8,36 @@ from stagewright.stages.reduction.alternating import Factors
 from stagewright.stages.reduction.divergence_factors import divergence_factors
 from stagewright.stages.reduction.nonnegative_scores import LOSSES, Loss
 from stagewright.stages.reduction.squares_factors import squares_factors
-from stagewright.stages.reduction.standardise import Standardised
+from stagewright.stages.reduction.standardise import Standardised, standardise
+from stagewright.stages.reduction.view import View
 
-__all__ = ["check_request", "explained_and_objective", "factorise", "variance_scaled"]
+__all__ = ["explained_and_objective", "factorise", "scalable", "variance_scaled"]
 
 Float64Array = npt.NDArray[np.float64]
 
 BLOCK_CELLS = 512
 
 
-def check_request(view: Standardised, k: int, loss: str) -> None:
-    """Check that a factorisation can be made.
+def scalable(x: sparse.csr_matrix | View, k: int, loss: str) -> Standardised:
+    """Return the view whose sd the genes are scaled by, once it is sure that a factorisation can be made.
 
     Raises
     ------
     ValueError
         Some entries are negative, or `k` or `loss` is out of range.
     """
-    n_cells, n_genes = view.shape
     if loss not in LOSSES:
         raise ValueError(f"Unknown loss {loss!r}; allowed are {', '.join(LOSSES)}.")
+    view = standardise(x) if sparse.issparse(x) else x
+    if not isinstance(view, Standardised):
+        raise ValueError(f"{type(view).__name__} has negative values; NMF needs a sparse scale such as log1p.")  # noqa: TRY004 - what the study asks for, no wrong call
+    n_cells, n_genes = view.shape
     if not 1 <= k <= min(n_cells, n_genes):
         raise ValueError(f"k is {k}; NMF of {n_cells} cells and {n_genes} genes takes 1 to {min(n_cells, n_genes)}.")
     negative = int(np.count_nonzero(view.x.data < 0))
     if negative:
         raise ValueError(f"{negative:,} entries are negative; NMF needs log-normalised expression, not centred values.")
+    return view
 
 
 def variance_scaled(view: Standardised, *, scale: bool = True) -> sparse.csr_matrix:

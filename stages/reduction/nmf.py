@@ -4,14 +4,14 @@ import numpy as np
 from scipy import sparse
 
 from stagewright.stages.reduction.factorise import (
-    check_request,
     explained_and_objective,
     factorise,
+    scalable,
     variance_scaled,
 )
 from stagewright.stages.reduction.nonnegative_scores import LOSSES, Loss, nonnegative_scores
 from stagewright.stages.reduction.reduction import Reduction
-from stagewright.stages.reduction.standardise import Standardised, standardise
+from stagewright.stages.reduction.view import View
 
 __all__ = ["LOSSES", "TOLERANCES", "Loss", "fit_nmf"]
 
@@ -20,7 +20,7 @@ TOLERANCES: dict[str, float] = {"frobenius": 1e-5, "kullback-leibler": 5e-4}
 
 
 def fit_nmf(
-    x: sparse.csr_matrix | Standardised,
+    x: sparse.csr_matrix | View,
     k: int,
     *,
     seed: int,
@@ -67,8 +67,7 @@ def fit_nmf(
     ValueError
         Some entries are negative, or `k` or `loss` is out of range.
     """
-    view = x if isinstance(x, Standardised) else standardise(x)
-    check_request(view, k, loss)
+    view = scalable(x, k, loss)
     tolerance = TOLERANCES[loss] if tol is None else tol
     matrix = variance_scaled(view, scale=scale)
     rng = np.random.Generator(np.random.PCG64(seed))

@@ -16,7 +16,8 @@ from stagewright.stages.reduction.factor_scores import Estimator
 from stagewright.stages.reduction.nmf import Loss, fit_nmf
 from stagewright.stages.reduction.pca import Decomposition, components, decompose, decomposed_at
 from stagewright.stages.reduction.reduction import Reduction
-from stagewright.stages.reduction.standardise import Standardised, standardise
+from stagewright.stages.reduction.standardise import standardise
+from stagewright.stages.reduction.view import View
 
 
 @dataclass(frozen=True)
@@ -26,15 +27,16 @@ class SharedMatrix:
     Attributes
     ----------
     x
-        CSR matrix of shape (n_cells, n_genes), log-normalised expression of the selected genes.
+        CSR matrix of shape (n_cells, n_genes), log-normalised expression of the selected genes; or a standardised view
+        of what is not sparse.
     """
 
-    x: sparse.csr_matrix
+    x: sparse.csr_matrix | View
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
     _decompositions: dict[tuple[int, int], Decomposition] = field(default_factory=dict, repr=False, compare=False)
 
     @property
-    def standardised(self) -> Standardised:
+    def standardised(self) -> View:
         """The standardised view (mean and sd of each gene)."""
         with self._lock:
             return self._standardised
@@ -60,8 +62,8 @@ class SharedMatrix:
             return self._decompositions[size, seed]
 
     @cached_property
-    def _standardised(self) -> Standardised:
-        return standardise(self.x)
+    def _standardised(self) -> View:
+        return standardise(self.x) if sparse.issparse(self.x) else self.x
 
     @cached_property
     def _correlation(self) -> npt.NDArray[np.float32]:

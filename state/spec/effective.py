@@ -4,8 +4,9 @@ from pydantic import Field, JsonValue
 
 from stagewright.state.spec.adjustments import Adjustments
 from stagewright.state.spec.goal import Checkpoint, GoalSpec
+from stagewright.state.spec.normalisation import Log1p, Normalisation
 from stagewright.state.spec.preprocess import Preprocess
-from stagewright.state.spec.reduction import SEED_INVARIANT, Method
+from stagewright.state.spec.reduction import SEED_INVARIANT, HeldOut, Method, Replicates
 from stagewright.state.spec.scales import scale_of
 from stagewright.state.spec.strict import Strict
 
@@ -27,6 +28,10 @@ class EffectiveStudy(Strict):
         Penalty strengths, ascending.
     cells_per_patient
         At most this many cells of each patient; None is all.
+    replicates
+        What differs between Plan 0's replicates.
+    held_out
+        Which cells Plan 0 holds out of one more fit of each method and K; None for none.
     """
 
     checkpoint: Checkpoint
@@ -46,6 +51,13 @@ class EffectiveStudy(Strict):
     scope: str
     cells_per_patient: int | None
     workers: int | None
+    normalisation: Normalisation = Log1p(method="log1p")
+    replicates: Replicates = "seed"
+    held_out: HeldOut | None = None
+
+    def fitted_once(self, method: Method) -> bool:
+        """Return whether Plan 0 fits a method once for each K, because its replicates would be the same."""
+        return self.replicates == "seed" and method in self.seed_invariant
 
 
 def effective_study(spec: GoalSpec, adjustments: Adjustments, checkpoint: Checkpoint) -> EffectiveStudy:
@@ -71,4 +83,7 @@ def effective_study(spec: GoalSpec, adjustments: Adjustments, checkpoint: Checkp
         scope=classifier.cv.scope,
         cells_per_patient=scale.cells_per_patient,
         workers=adjusted.budget.workers,
+        normalisation=adjusted.normalisation,
+        replicates=reduction.replicates,
+        held_out=reduction.held_out or None,
     )

@@ -1,4 +1,4 @@
-"""Dimension-reduction grid: methods, numbers of components K, seeds, rotations, and each method's settings.
+"""Dimension-reduction grid: methods, numbers of components K, seeds, settings of each method, what K is judged by.
 
 The name of a method is open: a package may register one (entry points `stagewright.reductions`). Which names there are
 is asked when a run is planned, by the stages' catalogue.
@@ -11,7 +11,7 @@ from pydantic import Field, JsonValue, field_validator, model_validator
 from stagewright.state.spec.reduction_settings import Cnmf, FactorAnalysis, Harmony, Nmf, Scvi
 from stagewright.state.spec.strict import Strict, check_distinct
 
-__all__ = ["SEED_INVARIANT", "Ks", "Method", "Reduction"]
+__all__ = ["SEED_INVARIANT", "HeldOut", "Ks", "Method", "Reduction", "Replicates"]
 
 Method = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 """Name of a method; it is part of file and metric names."""
@@ -19,7 +19,25 @@ Method = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 SEED_INVARIANT: frozenset[Method] = frozenset({"pca"})
 """Methods that give the same result for every seed: fitted once for each K, and without a seed stability."""
 
+Replicates = Literal["seed", "bootstrap_cells", "bootstrap_patients"]
+"""What differs between the replicates of Plan 0, which the seeds number."""
+
 Ks = Annotated[tuple[Annotated[int, Field(ge=2, le=1000)], ...], Field(min_length=1, max_length=50)]
+
+
+class HeldOut(Strict):
+    """Which cells are held out of one more fit of each method and K, to be predicted by it.
+
+    Attributes
+    ----------
+    fraction
+        Share of each patient's cells.
+    seed
+        Draws the cells, and the half of the genes that predicts the other.
+    """
+
+    fraction: Annotated[float, Field(gt=0, le=0.5)] = 0.2
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
 
 
 class Reduction(Strict):
@@ -33,6 +51,12 @@ class Reduction(Strict):
         Registered methods that give the same result for every seed, as pca does.
     settings
         What a registered method is given, by its name.
+    replicates
+        Under ``seed``, replicate s of Plan 0 is the fit with seed s. Under ``bootstrap_cells`` and
+        ``bootstrap_patients`` it is the fit, with the first seed, of bootstrap sample number s: of cells within each
+        patient, or of whole patients.
+    held_out
+        False leaves the held-out figures out.
     """
 
     methods: Annotated[tuple[Method, ...], Field(min_length=1)] = ("pca", "fa", "nmf")
@@ -46,6 +70,8 @@ class Reduction(Strict):
     scvi: Scvi = Scvi()
     seed_invariant: tuple[Method, ...] = ()
     settings: dict[Method, dict[str, JsonValue]] = Field(default_factory=dict)
+    replicates: Replicates = "seed"
+    held_out: HeldOut | Literal[False] = HeldOut()
 
     @field_validator("methods", "seeds")
     @classmethod
