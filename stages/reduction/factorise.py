@@ -11,7 +11,7 @@ from stagewright.stages.reduction.squares_factors import squares_factors
 from stagewright.stages.reduction.standardise import Standardised, standardise
 from stagewright.stages.reduction.view import View
 
-__all__ = ["explained_and_objective", "factorise", "scalable", "variance_scaled"]
+__all__ = ["explained_and_objective", "factorise", "scalable", "squared_residual", "variance_scaled"]
 
 Float64Array = npt.NDArray[np.float64]
 
@@ -70,12 +70,20 @@ def explained_and_objective(
     tuple[float, float]
         1 - ||x - w @ h.T||^2 / ||x||^2, and the loss: half the squared residual, or the generalised divergence.
     """
+    total = float(np.square(matrix.data, dtype=np.float64).sum())
+    residual = squared_residual(matrix, w, h)
+    objective = residual / 2
+    if loss == "kullback-leibler":
+        objective = _divergence(matrix, w.astype(np.float64), h.astype(np.float64))
+    return max(1 - residual / total, 0.0), objective
+
+
+def squared_residual(matrix: sparse.csr_matrix, w: npt.NDArray[np.floating], h: npt.NDArray[np.floating]) -> float:
+    """Return ||x - w @ h.T||^2, in float64."""
     w64, h64 = w.astype(np.float64), h.astype(np.float64)
     total = float(np.square(matrix.data, dtype=np.float64).sum())
     products = float(np.vdot(matrix @ h64, w64))
-    residual = max(total - 2 * products + float(np.vdot(w64.T @ w64, h64.T @ h64)), 0.0)
-    objective = residual / 2 if loss == "frobenius" else _divergence(matrix, w64, h64)
-    return max(1 - residual / total, 0.0), objective
+    return max(total - 2 * products + float(np.vdot(w64.T @ w64, h64.T @ h64)), 0.0)
 
 
 def _divergence(matrix: sparse.csr_matrix, w: Float64Array, h: Float64Array) -> float:
