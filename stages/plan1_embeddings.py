@@ -16,7 +16,6 @@ from anndata import AnnData
 from anndata.io import read_elem
 from numpy.typing import NDArray
 
-from stagewright.stages.classify.threads import map_nogil
 from stagewright.stages.cohort.depth import DETECTED_GENES, LIBRARY_SIZE, Depth, depth_of
 from stagewright.stages.cohort.load import Cohort, load_cohort
 from stagewright.stages.files import save_h5ad
@@ -79,9 +78,9 @@ def embedded_cohorts(context: StageContext) -> Iterator[EmbeddedCohort]:
     request = context.request
     maker = embeddings_step(request)
     if maker is None:
-        cohort = load_cohort(request)
-        context.workload.is_now(cohort.counts.shape, cohort.counts.nnz)
-        depth = depth_of(cohort.counts)
+        cohort = load_cohort(request, context.artifacts.staging)
+        context.workload.is_now(cohort.source.shape, cohort.source.n_nonzero)
+        depth = depth_of(cohort.source)
         for entry in request.study.preprocess:
             yield _fit(context, cohort, depth, entry)
         return
@@ -104,7 +103,7 @@ def _fit(context: StageContext, cohort: Cohort, depth: Depth, entry: Preprocess)
     request, study = context.request, context.request.study
     folder = preprocess_folder(request.checkpoint, entry.tag)
     genes = genes_of(context, cohort, entry, folder)
-    matrix = to_scale(cohort.counts, genes, study.normalisation)
+    matrix = to_scale(cohort.source, genes, study.normalisation)
     matrix_fits = MatrixFits(context, cohort, entry, SharedMatrix(matrix))
 
     def fit(method: Method) -> Reduction | None:
@@ -116,7 +115,7 @@ def _fit(context: StageContext, cohort: Cohort, depth: Depth, entry: Preprocess)
             context.tolerate(failed)
             return None
 
-    done = map_nogil(fit, study.methods, request.workers)
+    done = context.map(fit, study.methods)
     found = zip(study.methods, done, strict=True)
     fits = {str(method): reduction for method, reduction in found if reduction is not None}
     expression, holds = stored_expression(matrix)

@@ -19,7 +19,6 @@ from stagewright.stages.classify.folds import feasible_folds
 from stagewright.stages.classify.metrics import probability
 from stagewright.stages.classify.path_cross_validated import CrossValidatedPath, cross_validated_path
 from stagewright.stages.classify.patient_interval import patient_interval
-from stagewright.stages.classify.threads import map_nogil
 from stagewright.stages.files import save_csv
 from stagewright.stages.plan1_embeddings import EmbeddedCohort
 from stagewright.stages.plan1_grid import CellResult, ScoredCell, over_grid
@@ -41,7 +40,7 @@ from stagewright.stages.protocol import StageContext, StageResult
 from stagewright.state.artifacts import Skipped
 from stagewright.state.layout import analysis
 
-__all__ = ["run"]
+__all__ = ["path_of", "run"]
 
 TIE = 1e-12
 
@@ -104,7 +103,8 @@ def _configuration(
 ) -> ScoredCell:
     """Cross-validate one embedding, and return its tables and a summary row for each penalty."""
     request, study = context.request, context.request.study
-    embedding = cohort.scores[method].astype(np.float64)
+    executor, embedding = context.executor, cohort.scores[method].astype(np.float64)
+    shared = executor.share(embedding, np.asarray, a=embedding)
     where = f"{cohort.tag}/{method}"
     kept, skipped, notes = _split(patients_of(cohort, request.scope.patient), study.folds, where)
     alphas = np.asarray(study.alphas)
@@ -112,20 +112,10 @@ def _configuration(
     for penalty in study.penalties:
 
         def score(item: tuple[PatientCells, int], penalty: str = penalty) -> _Scored:
-            patient, n_folds = item
-            path = cross_validated_path(
-                embedding[patient.rows],
-                patient.positive,
-                alphas,
-                n_folds=n_folds,
-                n_repeats=study.repeats,
-                seed=patient.seed,
-                l1_ratio=l1_ratio_of(study, penalty),
-                keep_all_decisions=True,
-            )
-            return _Scored(patient, n_folds, path)
+            ratio = l1_ratio_of(study, penalty)
+            return _Scored(*item, executor.call(path_of, shared, *item, alphas, study.repeats, ratio))
 
-        scored = map_nogil(score, kept, request.workers)
+        scored = context.map(score, kept, rounds=len(study.penalties))
         at = _common_alpha(scored)
         summary.append(_summary_row(cohort, method, penalty, scored, at, len(skipped)))
         for item in scored:
@@ -138,6 +128,22 @@ def _configuration(
         "oof_predictions.parquet": pd.concat(predictions, ignore_index=True),
     }
     return ScoredCell(CellResult(summary, skipped, notes), tables)
+
+
+def path_of(
+    embedding: np.ndarray, patient: PatientCells, n_folds: int, alphas: np.ndarray, n_repeats: int, l1_ratio: float
+) -> CrossValidatedPath:
+    """Cross-validate the path of one patient's cells; `embedding` is of all cells, shape (n_cells, k)."""
+    return cross_validated_path(
+        embedding[patient.rows],
+        patient.positive,
+        alphas,
+        n_folds=n_folds,
+        n_repeats=n_repeats,
+        seed=patient.seed,
+        l1_ratio=l1_ratio,
+        keep_all_decisions=True,
+    )
 
 
 def _split(

@@ -8,6 +8,8 @@ from stagewright.state.survey import PatientCells, Survey
 __all__ = ["check_feasible", "cohort_warnings", "rank_warnings", "supervised_warnings"]
 
 SHOWN = 6
+MIN_BATCH_CELLS = 3
+"""As in the selection of highly variable genes: a variance of fewer cells says nothing."""
 
 
 def check_feasible(spec: GoalSpec, found: Survey) -> None:
@@ -39,6 +41,7 @@ def check_feasible(spec: GoalSpec, found: Survey) -> None:
             "patient. Change data.label, data.filters or data.timepoint.",
         )
     _check_grouping(spec, both)
+    _check_batches(spec, found)
     cv = spec.classifier.cv
     most = max(min(item.positive, item.negative) for item in both)
     if _folds_within_patients(spec) and most < cv.folds:
@@ -79,6 +82,20 @@ def _check_grouping(spec: GoalSpec, both: list[PatientCells]) -> None:
         )
 
 
+def _check_batches(spec: GoalSpec, found: Survey) -> None:
+    """Refuse highly variable genes by patient where a patient has too few cells for a variance."""
+    entries = dict.fromkeys([spec.reference_preprocess, *spec.preprocess])
+    by_patient = [entry.tag for entry in entries if getattr(entry, "batch", None) == spec.data.patient]
+    few = [item for item in found.patients if item.positive + item.negative < MIN_BATCH_CELLS]
+    if by_patient and few:
+        named = ", ".join(f"{item.patient} ({item.positive + item.negative})" for item in few[:SHOWN])
+        raise Refusal(
+            "invalid_data",
+            f"preprocess: {by_patient[0]} measures the variance of genes within each patient, and {len(few)} patients "
+            f"have fewer than {MIN_BATCH_CELLS} cells: {named}. Drop them with data.filters, or leave batch out.",
+        )
+
+
 def cohort_warnings(spec: GoalSpec, found: Survey, *, shown: int | None = None) -> list[str]:
     """Return what a person should know about patients that will have fewer folds or no result.
 
@@ -101,7 +118,7 @@ def cohort_warnings(spec: GoalSpec, found: Survey, *, shown: int | None = None) 
 
 
 def rank_warnings(spec: GoalSpec, found: Survey) -> list[str]:
-    """Return a warning for each checkpoint whose cells cannot carry the largest K that it sweeps."""
+    """Return a warning for each checkpoint whose cells, or genes, cannot carry the largest K that it sweeps."""
     warnings = []
     for checkpoint in CHECKPOINTS:
         study = effective_study(spec, Adjustments(), checkpoint)
@@ -114,6 +131,12 @@ def rank_warnings(spec: GoalSpec, found: Survey) -> list[str]:
                 f"K={largest} does not exist at checkpoint {checkpoint}, which has {n_cells} cells: lower it, or raise "
                 f"checkpoints.{checkpoint}.cells_per_patient",
             )
+    n_genes = min(found.n_vars, getattr(spec.reference_preprocess, "n_top_genes", found.n_vars))
+    largest = max(max(ks) for ks in effective_study(spec, Adjustments(), "C").ks.values())
+    if "plan0" in spec.stages and largest >= n_genes:
+        warnings.append(
+            f"K={largest} does not exist for {n_genes} genes: lower it, the largest is at most {n_genes - 1}"
+        )
     return warnings
 
 

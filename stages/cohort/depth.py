@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
+
+from stagewright.stages.cohort.counts_source import CountsSource
 
 __all__ = ["DETECTED_GENES", "LIBRARY_SIZE", "Depth", "depth_of"]
 
@@ -20,7 +21,7 @@ class Depth:
     detected_genes: NDArray[np.int64]
 
 
-def depth_of(counts: sp.csr_matrix) -> Depth:
-    """Return the depth of cells from raw counts, CSR of shape (n_cells, n_genes)."""
-    library_size = np.asarray(counts.sum(axis=1, dtype=np.float64)).ravel()
-    return Depth(library_size, np.asarray(counts.count_nonzero(axis=1), dtype=np.int64))
+def depth_of(source: CountsSource) -> Depth:
+    """Return the depth of cells from their raw counts."""
+    detected = [np.asarray(block.count_nonzero(axis=1), dtype=np.int64) for block in source.blocks()]
+    return Depth(source.totals, np.concatenate(detected or [np.zeros(0, dtype=np.int64)]))
