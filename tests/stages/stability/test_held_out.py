@@ -7,6 +7,7 @@ import pytest
 from scipy import sparse
 from scipy.optimize import nnls
 from scipy.stats import multivariate_normal
+from threadpoolctl import threadpool_limits
 
 from stagewright.stages.cohort.generate import generate_cohort
 from stagewright.stages.preprocess.normalise import log_normalise
@@ -37,7 +38,8 @@ def _fit(
 ) -> tuple[Reduction, SharedMatrix]:
     training = SharedMatrix(sparse.csr_matrix(x[~split.held_out]))
     settings = FitSettings(rotation={} if rotation == "none" else {method: rotation})
-    _, reduction = next(sweep([FitUnit(method, k, 1)], training, settings))
+    with threadpool_limits(limits=1, user_api="blas"):  # as in a stage; many threads on small matrices are slow
+        _, reduction = next(sweep([FitUnit(method, k, 1)], training, settings))
     return reduction, training
 
 
