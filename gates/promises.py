@@ -47,7 +47,8 @@ CELLS = "cells"
 SUMMARY = (
     "method,k,n_seeds,replicates,stability_mean,stability_median,stability_p10,stability_chance,"
     "stability_fraction_below_0.3,consensus_silhouette,explained,held_out_r2,held_out_r2_se,held_out_log_likelihood,"
-    "objective,objective_spread,sparsity,orthogonality,effective_rank,converged,chosen,shortlisted,reason"
+    "objective,objective_spread,sparsity,orthogonality,effective_rank,cnmf_stability,cnmf_prediction_error,converged,"
+    "chosen,shortlisted,reason"
 )
 METRICS_NO_CV = (
     "patient,penalty,alpha,k,n_cells,n_positive,n_negative,auc,average_precision,balanced_accuracy,recall_positive,"

@@ -39,6 +39,8 @@ class Replicate:
     sparsity: float
     orthogonality: float
     effective_rank: float
+    consensus_stability: float | None
+    prediction_error: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,18 @@ def kept(number: int, reduction: Reduction) -> Replicate:
         sparsity=sparsity(reduction.loadings),
         orthogonality=orthogonality(reduction.loadings),
         effective_rank=effective_rank(reduction.scores),
+        consensus_stability=_number(reduction.extras.get("stability")),
+        prediction_error=_number(reduction.extras.get("prediction_error")),
     )
+
+
+def _number(value: object) -> float | None:
+    return None if value is None else float(str(value))
+
+
+def _mean(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
 
 
 def k_selection(context: StageContext, sweep: Sweep) -> tuple[list[dict[str, object]], dict[str, KChoice]]:
@@ -125,6 +138,8 @@ def _measure(context: StageContext, method: Method, k: int, sweep: Sweep) -> tup
         "sparsity": float(np.mean([item.sparsity for item in fits])),
         "orthogonality": float(np.mean([item.orthogonality for item in fits])),
         "effective_rank": float(np.mean([item.effective_rank for item in fits])),
+        "cnmf_stability": _mean([item.consensus_stability for item in fits]),
+        "cnmf_prediction_error": _mean([item.prediction_error for item in fits]),
         "converged": sum(item.converged for item in fits),
     }
     return KRow(k, stability.median, explained, errors, chance), figures
