@@ -52,7 +52,7 @@ def main() -> list[dict[str, object]]:
 
 
 def _vector_by_vector(fits: list[NDArray[np.float32]]) -> list[list[float]]:
-    """Return the highest absolute correlation of each component with the next fit's, one product of vectors at a time."""
+    """Return how alike each component is to the next fit's most similar one, one product of vectors at a time."""
     highest = []
     for first, second in pairwise(fits):
         alike = np.empty((K, K))
