@@ -26,7 +26,10 @@ class StageEntry:
 
 
 STAGES: Mapping[str, StageEntry] = {
-    "plan0": StageEntry("stagewright.stages.plan0", "sweep K for each method; stability over seeds; choose K"),
+    "plan0": StageEntry(
+        "stagewright.stages.plan0",
+        "sweep K for each method; stability over replicates; prediction of held-out cells; choose K",
+    ),
     "plan1a": StageEntry(
         "stagewright.stages.plan1a",
         "preprocess x method grid at the chosen K; L1 logistic paths per patient without cross-validation",
