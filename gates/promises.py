@@ -16,7 +16,14 @@ from stagewright.gates.places import (
     plan1b_summary,
 )
 from stagewright.state.artifacts import ArtifactFormat
-from stagewright.state.layout import analysis, held_out_file, k_folder, preprocess_folder, replicate_folder
+from stagewright.state.layout import (
+    analysis,
+    held_out_file,
+    k_curves_file,
+    k_folder,
+    preprocess_folder,
+    replicate_folder,
+)
 from stagewright.state.spec.reduction import Method
 from stagewright.state.step_request import StepRequest
 from stagewright.state.step_units import (
@@ -46,6 +53,7 @@ METRICS_NO_CV = (
 METRICS = (
     "patient,penalty,alpha,k,n_cells,n_positive,n_negative,folds,repeats,auc_mean,auc_sd,average_precision_mean,gap"
 )
+K_CURVES = "k,replicate,stability,prediction_error"
 COMPONENT_MATCHES = "seed,component,match_median,match_min,consensus_cluster,silhouette"
 OOF = "patient,cell,penalty,repeat,fold,label,decision,probability,alpha"
 PLAN1A_SUMMARY = "preprocess,method,k,penalty,n_patients,n_skipped,alpha"
@@ -146,6 +154,9 @@ def _plan0(request: StepRequest, left_out: Container[str]) -> Iterator[Promise]:
     yield Promise(
         str(cell_table(request.checkpoint)), "csv", (CELLS, None), columns=("cell", "patient", "label", *timepoint)
     )
+    fits = sum(len(seeds) for (method, _), seeds in owed.items() if method == "cnmf")
+    if fits:
+        yield _table(k_curves_file(request.checkpoint, "cnmf"), K_CURVES, fits)
     for (method, k), seeds in owed.items():
         for seed in seeds:
             place = replicate_folder(request.checkpoint, method, k, seed)

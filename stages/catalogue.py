@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import Any, cast
 
 from stagewright.stages.protocol import Stage
-from stagewright.stages.reduction.catalogue import METHODS
+from stagewright.stages.reduction.method_faults import method_faults
 from stagewright.state.spec.effective import EffectiveStudy
 from stagewright.state.spec.faults import nearest
 from stagewright.state.spec.goal import GoalSpec
@@ -118,12 +118,7 @@ def spec_faults(spec: GoalSpec, commands: Mapping[str, Any]) -> list[str]:
             for earlier in needed
             if earlier not in spec.stages[:index]
         ]
-    faults += [
-        f"reduction.methods: {method} is not built into this version{nearest(method, [*METHODS])}; "
-        f"available: {', '.join(METHODS)}"
-        for method in spec.reduction.methods
-        if method not in METHODS
-    ]
+    faults += method_faults(spec)
     if spec.normalisation.method == "pearson_residuals":
         faults += [
             f"reduction.methods: {method} takes no negative values, and Pearson residuals have them; leave {method} "
