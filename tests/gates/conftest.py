@@ -265,8 +265,8 @@ def _plan0(writer: ArtifactWriter, request: StepRequest, cells: pd.DataFrame) ->
     header = (
         "method,k,n_seeds,replicates,stability_mean,stability_median,stability_p10,stability_chance,"
         "stability_fraction_below_0.3,consensus_silhouette,explained,held_out_r2,held_out_r2_se,"
-        "held_out_log_likelihood,objective,objective_spread,sparsity,orthogonality,effective_rank,cnmf_stability,"
-        "cnmf_prediction_error,converged,chosen,shortlisted,reason"
+        "held_out_log_likelihood,objective,objective_spread,sparsity,orthogonality,effective_rank,converged,chosen,"
+        "shortlisted,reason"
     )
     _write_csv(writer, folder / "k_selection_summary.csv", header.split(","), summary)
     return Outcome.model_validate(
@@ -367,7 +367,7 @@ def _sweep(
     shown = ("" if mean is None else f"{mean:.6f}", "" if median is None else f"{median:.6f}")
     chosen = CHOSEN[method] == k
     rest = ("0.5", "0.1", "0.0", "0.9") if pooled else ("", "", "", "")
-    tail = ("", 1.0, "0.1" if pooled else "", 0.2, 0.9, 0.9, "", "", len(seeds), chosen, chosen, "so chosen")
+    tail = ("", 1.0, "0.1" if pooled else "", 0.2, 0.9, 0.9, len(seeds), chosen, chosen, "so chosen")
     return (method, k, len(seeds), kind, *shown, *rest, 0.5, *held_out, *tail)
 
 
