@@ -151,8 +151,8 @@ def supervised_warnings(spec: GoalSpec) -> list[str]:
         warnings.append(f"{reference.tag} chooses genes by the labels, and Plan 0 chooses K on them as its reference")
     if spec.classifier.cv.scope != "pipeline":
         warnings += [
-            f"{entry.tag} chooses genes by the labels of all cells, test folds included: its cross-validated scores are "
-            "optimistic, and it is not counted among the best configurations"
+            f"{entry.tag} chooses genes by the labels of all cells, test folds included: its cross-validated scores "
+            "are optimistic, and it is not counted among the best configurations"
             for entry in spec.preprocess
             if entry.supervised
         ]
