@@ -152,7 +152,7 @@ def test_a_data_root_of_the_operator_is_allowed(
         ({"gates": {"budgt": {"at_least": 1}}}, "unavailable", "no such gate; did you mean 'budget'?"),
         ({"gates": {"stability_floor": {"at_most": 1}}}, "unavailable", "no such bound"),
         ({"holdout": {"patients": 0.2}}, "unavailable", "holdout"),
-        ({"reduction": {"methods": ["cnmf"]}}, "unavailable", "cnmf is not built into this version"),
+        ({"reduction": {"methods": ["umap"]}}, "unavailable", "umap is not built into this version"),
         ({"budget": {"runtime": "8d"}}, "over_cap", "budget.runtime: 8d asked, 7d allowed"),
         ({"budget": {"memory": "2TiB"}}, "over_cap", "budget.memory: 2 TiB asked, 1 TiB allowed"),
         ({"budget": {"retries": 6}}, "over_cap", "budget.retries: 6 asked, 5 allowed"),
