@@ -50,7 +50,7 @@ def main() -> list[dict[str, object]]:
             "holds": minutes <= MOST_MINUTES,
         },
         {
-            "name": "plan1c: reference, CPU hours (extrapolated)",
+            "name": "plan1c: reference, hours on one core (extrapolated)",
             "value": round(theirs / 3600, 1),
             "goal": None,
             "holds": None,
