@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from stagewright.stages.protocol import Stage
 from stagewright.stages.reduction.catalogue import METHODS
-from stagewright.state.spec.effective import EffectiveStudy
+from stagewright.state.spec.effective import MIRRORED, EffectiveStudy, mirrored_stages
 from stagewright.state.spec.faults import nearest
 from stagewright.state.spec.goal import GoalSpec
 from stagewright.state.step_units import seeds_of
@@ -36,12 +36,18 @@ STAGES: Mapping[str, StageEntry] = {
         "preprocess x method grid at the chosen K; L1 logistic paths per patient with repeated cross-validation",
         after=("plan0",),
     ),
+    "plan2": StageEntry(
+        "stagewright.stages.plan2",
+        "negative controls: labels permuted within strata and put through the plan1 stages that stand before it",
+        after=("plan0",),
+    ),
 }
 
 BEST = {
     "plan1a": ("auc_in_sample",),
     "plan1b": ("auc", "auc_choice_left_out", "average_precision"),
 }
+OF_PLAN2 = ("excess", "p", "n_above_chance")
 OF_CONFIGURATION = {"plan1a": "auc_in_sample", "plan1b": "auc"}
 OF_METHOD = ("k", "explained", "stability_median")
 
@@ -62,6 +68,9 @@ def count_units(stage: str, study: EffectiveStudy) -> int:
     cells = len(study.preprocess) * len(study.methods)
     if stage == "plan1a":
         return 2 * cells  # the embedding, then its paths
+    if stage == "plan2":
+        refitted = len(study.methods) * sum(entry.supervised for entry in study.preprocess)
+        return study.permutations * (refitted + cells * len(study.mirrored))
     return cells if stage in STAGES else 1
 
 
@@ -69,6 +78,9 @@ def metric_names(stage: str, spec: GoalSpec) -> list[str]:
     """Return the metrics that a built-in stage reports for this spec, e.g. ``plan1b.best.auc``."""
     if stage == "plan0":
         return [f"plan0.{method}.{name}" for method in spec.reduction.methods for name in OF_METHOD]
+    if stage == "plan2":
+        best = "auc" if "plan1b" in mirrored_stages(spec) else "auc_in_sample"
+        return [f"plan2.best.{best}", *(f"plan2.{name}" for name in OF_PLAN2)]
     cells = [
         f"{stage}.{entry.tag}.{method}.{penalty}.{OF_CONFIGURATION[stage]}"
         for entry in spec.preprocess
@@ -115,6 +127,8 @@ def spec_faults(spec: GoalSpec, commands: Mapping[str, Any]) -> list[str]:
             for earlier in needed
             if earlier not in spec.stages[:index]
         ]
+    if "plan2" in spec.stages and not mirrored_stages(spec):
+        faults.append(f"stages: plan2 runs earlier stages again; put one of {', '.join(MIRRORED)} before it")
     entries = [(f"preprocess[{index}]", entry) for index, entry in enumerate(spec.preprocess)]
     if spec.reference is not None:
         entries.append(("reference", spec.reference))

@@ -4,9 +4,11 @@ Plan 0's replicate and Plan 1's embedding of the same cells, genes, method, K an
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 
 import numpy as np
 from pydantic import JsonValue
@@ -24,6 +26,7 @@ from stagewright.state.spec.preprocess import Preprocess
 
 __all__ = ["MatrixFits"]
 
+NOTHING: Mapping[str, JsonValue] = MappingProxyType({})
 SCORES, LOADINGS, EXTRAS = "scores.npy", "loadings.npy", "extras.json"
 
 
@@ -40,14 +43,24 @@ class MatrixFits:
         The preprocess that chose the genes.
     shared
         The matrix; what several fits need of it is computed when the first of them has to run.
+    also
+        What the matrix differs by from that of the step's own cells and labels.
     """
 
-    def __init__(self, context: StageContext, cohort: Cohort, entry: Preprocess, shared: SharedMatrix) -> None:
+    def __init__(
+        self,
+        context: StageContext,
+        cohort: Cohort,
+        entry: Preprocess,
+        shared: SharedMatrix,
+        *,
+        also: Mapping[str, JsonValue] = NOTHING,
+    ) -> None:
         request = context.request
         self._context = context
         self._shared = shared
         self._settings = FitSettings(rotation={str(method): kind for method, kind in request.study.rotation.items()})
-        self._matrix_inputs = matrix_inputs(request, cohort, entry)
+        self._matrix_inputs = matrix_inputs(request, cohort, entry) | {**also}
 
     def fit(self, unit: Unit, what: FitUnit, place: PurePosixPath | None = None) -> Reduction:
         """Return one fit; with a place, its files become artifacts there.

@@ -1,6 +1,8 @@
 """Select the genes of one preprocess as a unit of work, or take what an earlier selection left in the run's cache."""
 
+from collections.abc import Mapping
 from pathlib import PurePosixPath
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +19,26 @@ from stagewright.state.spec.preprocess import Preprocess
 
 __all__ = ["genes_of"]
 
+NOTHING: Mapping[str, JsonValue] = MappingProxyType({})
 
-def genes_of(context: StageContext, cohort: Cohort, entry: Preprocess, place: PurePosixPath) -> NDArray[np.bool_]:
+
+def genes_of(
+    context: StageContext,
+    cohort: Cohort,
+    entry: Preprocess,
+    place: PurePosixPath,
+    *,
+    name: str | None = None,
+    also: Mapping[str, JsonValue] = NOTHING,
+) -> NDArray[np.bool_]:
     """Return which genes an entry keeps of a cohort, shape (n_genes,); `gene_log.json` becomes an artifact at `place`.
+
+    Parameters
+    ----------
+    name
+        Of the unit; None for the usual one.
+    also
+        What the cohort differs by from the step's own cells and labels.
 
     Raises
     ------
@@ -27,8 +46,8 @@ def genes_of(context: StageContext, cohort: Cohort, entry: Preprocess, place: Pu
         When no genes can be selected. No step can do without: such a failure is never tolerated.
     """
     # Plan 0 has one preprocess only, which nobody can leave out.
-    unit = Unit(f"{entry.tag}/genes", preprocess=None if context.request.stage == "plan0" else entry.tag)
-    with context.unit(unit, UnitInputs("genes", matrix_inputs(context.request, cohort, entry))) as work:
+    unit = Unit(name or f"{entry.tag}/genes", preprocess=None if context.request.stage == "plan0" else entry.tag)
+    with context.unit(unit, UnitInputs("genes", matrix_inputs(context.request, cohort, entry) | {**also})) as work:
         if not work.reused:
             selection = select_genes(entry, cohort)
             log = gene_log(entry.tag, selection, cohort.var_names)

@@ -8,6 +8,7 @@ import json
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import h5py
 import numpy as np
@@ -16,6 +17,7 @@ import scipy.sparse as sp
 from anndata import AnnData
 from anndata.io import read_elem
 from numpy.typing import NDArray
+from pydantic import JsonValue
 
 from stagewright.stages.classify.threads import map_nogil
 from stagewright.stages.cohort.load import Cohort, load_cohort
@@ -33,11 +35,12 @@ from stagewright.state.layout import preprocess_folder
 from stagewright.state.spec.preprocess import Preprocess
 from stagewright.state.spec.reduction import Method
 from stagewright.state.step_request import StepRequest
-from stagewright.state.step_units import embedding_unit
+from stagewright.state.step_units import embedding_unit, embeddings_step, permuted_unit
 
-__all__ = ["EmbeddedCohort", "embedded_cohorts"]
+__all__ = ["EmbeddedCohort", "embedded_cohorts", "fit_methods"]
 
 FILE = "adata_with_dr.h5ad"
+NOTHING: Mapping[str, JsonValue] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,8 @@ def embedded_cohorts(context: StageContext) -> Iterator[EmbeddedCohort]:
         When the sealed embeddings of Plan 1A were changed, or lack a method or K that the request asks for.
     """
     request = context.request
-    sealed = request.upstream.get(f"{request.checkpoint}/plan1a")
+    step = embeddings_step(request)
+    sealed = None if step is None else request.upstream[step]
     if sealed is None:
         cohort = load_cohort(request)
         context.workload.is_now(cohort.counts.shape, cohort.counts.nnz)
@@ -97,24 +101,10 @@ def embedded_cohorts(context: StageContext) -> Iterator[EmbeddedCohort]:
 
 def _fit(context: StageContext, cohort: Cohort, entry: Preprocess) -> EmbeddedCohort:
     """Select genes, fit one embedding for each method, and write the AnnData file."""
-    request, study = context.request, context.request.study
+    request = context.request
     folder = preprocess_folder(request.checkpoint, entry.tag)
     genes = genes_of(context, cohort, entry, folder)
-    matrix = sp.csr_matrix(log_normalise(cohort.counts)[:, genes])
-    matrix_fits = MatrixFits(context, cohort, entry, SharedMatrix(matrix))
-
-    def fit(method: Method) -> Reduction | None:
-        k = request.k_by_method[method]
-        unit = Unit(embedding_unit(entry.tag, method, k), method=method, k=k, preprocess=entry.tag)
-        try:
-            return matrix_fits.fit(unit, FitUnit(method, k, study.seeds[0]))
-        except UnitFailed as failed:
-            context.tolerate(failed)
-            return None
-
-    done = map_nogil(fit, study.methods, request.workers)
-    found = zip(study.methods, done, strict=True)
-    fits = {str(method): reduction for method, reduction in found if reduction is not None}
+    matrix, fits = fit_methods(context, cohort, entry, genes)
     data = AnnData(
         X=matrix,
         obs=cohort.obs.copy(),
@@ -127,6 +117,50 @@ def _fit(context: StageContext, cohort: Cohort, entry: Preprocess) -> EmbeddedCo
     context.journal.went_into([embedding_unit(entry.tag, fit.method, fit.k) for fit in fits.values()], written.path)
     scores = {method: fit.scores for method, fit in fits.items()}
     return EmbeddedCohort(entry.tag, entry.supervised, cohort.obs, cohort.positive, scores)
+
+
+def fit_methods(
+    context: StageContext,
+    cohort: Cohort,
+    entry: Preprocess,
+    genes: NDArray[np.bool_],
+    *,
+    permutation: int | None = None,
+    also: Mapping[str, JsonValue] = NOTHING,
+) -> tuple[sp.csr_matrix, dict[str, Reduction]]:
+    """Fit one embedding for each method, each a unit of work; those that fail for good are left out.
+
+    Parameters
+    ----------
+    genes
+        Those that the entry keeps, shape (n_genes,).
+    permutation
+        Of the labels, if the genes were chosen by permuted ones.
+    also
+        What the cohort differs by from the step's own cells and labels.
+
+    Returns
+    -------
+    The normalised expression of the genes, shape (n_cells, n_kept), and the fits by method, in the order of the study.
+    """
+    request, study = context.request, context.request.study
+    matrix = sp.csr_matrix(log_normalise(cohort.counts)[:, genes])
+    matrix_fits = MatrixFits(context, cohort, entry, SharedMatrix(matrix), also=also)
+
+    def fit(method: Method) -> Reduction | None:
+        k = request.k_by_method[method]
+        name = embedding_unit(entry.tag, method, k)
+        name = name if permutation is None else permuted_unit(permutation, name)
+        unit = Unit(name, method=method, k=k, preprocess=entry.tag)
+        try:
+            return matrix_fits.fit(unit, FitUnit(method, k, study.seeds[0]))
+        except UnitFailed as failed:
+            context.tolerate(failed)
+            return None
+
+    done = map_nogil(fit, study.methods, request.workers)
+    found = zip(study.methods, done, strict=True)
+    return matrix, {str(method): reduction for method, reduction in found if reduction is not None}
 
 
 def _provenance(request: StepRequest, entry: Preprocess, fits: Mapping[str, Reduction]) -> dict[str, object]:

@@ -15,11 +15,12 @@ from stagewright.stages.plan1_embeddings import EmbeddedCohort, embedded_cohorts
 from stagewright.stages.plan1_inputs import cell_inputs
 from stagewright.stages.plan1_tables import SummaryRow
 from stagewright.stages.protocol import StageContext, Unit, UnitFailed
+from stagewright.stages.unit_cache import UnitInputs
 from stagewright.state.artifacts import ArtifactWriter, Skipped
 from stagewright.state.layout import classification_cell
 from stagewright.state.step_units import cell_unit
 
-__all__ = ["CellResult", "GridResult", "ScoredCell", "over_grid"]
+__all__ = ["CellResult", "GridResult", "Score", "ScoredCell", "over_grid", "unit_of_cell"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +100,31 @@ def _cell(
 ) -> CellResult:
     request = context.request
     unit = Unit(cell_unit(request.stage, cohort.tag, method), method=method, preprocess=cohort.tag)
-    with context.unit(unit, cell_inputs(kind, request, cohort, method)) as work:
+    place = classification_cell(request.checkpoint, cohort.tag, method)
+    return unit_of_cell(context, unit, cell_inputs(kind, request, cohort, method), place, score, cohort)
+
+
+def unit_of_cell(
+    context: StageContext, unit: Unit, inputs: UnitInputs, place: PurePosixPath, score: Score, cohort: EmbeddedCohort
+) -> CellResult:
+    """Score one cell of the grid as a unit of work, or take it from the run's cache; its tables go to `place`.
+
+    Parameters
+    ----------
+    unit
+        Names the method among `cohort.scores`.
+
+    Raises
+    ------
+    UnitFailed
+        When it fails.
+    """
+    with context.unit(unit, inputs) as work:
         if not work.reused:
-            scored = score(context, cohort, method)
+            scored = score(context, cohort, str(unit.method))
             work.value = _as_json(scored.result)
             work.write(partial(_save, scored.tables))
-        work.put_into(context.artifacts, classification_cell(request.checkpoint, cohort.tag, method))
+        work.put_into(context.artifacts, place)
         # Read back even when it was made just now: what follows is then the same in both cases.
         return _from_json(work.value)
 

@@ -1,7 +1,8 @@
 """What a cell of Plan 1's grid depends on: its embedding, whose cells they are, and how they are classified."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -14,14 +15,22 @@ from stagewright.state.step_request import StepRequest
 
 __all__ = ["cell_inputs"]
 
+NOTHING: Mapping[str, JsonValue] = MappingProxyType({})
 
-def cell_inputs(kind: Literal["paths", "cv"], request: StepRequest, cohort: EmbeddedCohort, method: str) -> UnitInputs:
-    """Return the inputs of one cell: of its paths, or of their cross-validation."""
+
+def cell_inputs(
+    kind: Literal["paths", "cv"],
+    request: StepRequest,
+    cohort: EmbeddedCohort,
+    method: str,
+    also: Mapping[str, JsonValue] = NOTHING,
+) -> UnitInputs:
+    """Return the inputs of one cell: of its paths, or of their cross-validation; `also` is what else it depends on."""
     study = request.study
     inputs = _of_both(request, cohort, method)
     if kind == "cv":
         inputs |= {"folds": study.folds, "repeats": study.repeats, "group": study.group, "scope": study.scope}
-    return UnitInputs(kind, inputs)
+    return UnitInputs(kind, inputs | {**also})
 
 
 def _of_both(request: StepRequest, cohort: EmbeddedCohort, method: str) -> dict[str, JsonValue]:

@@ -39,7 +39,7 @@ from stagewright.stages.protocol import StageContext, StageResult
 from stagewright.state.artifacts import Skipped
 from stagewright.state.layout import analysis
 
-__all__ = ["run"]
+__all__ = ["run", "score_configuration"]
 
 TIE = 1e-12
 
@@ -62,7 +62,7 @@ def run(context: StageContext) -> StageResult:
         When an embedding or its paths fail; it names the unit.
     """
     request = context.request
-    grid = over_grid(context, "cv", _configuration)
+    grid = over_grid(context, "cv", score_configuration)
     summary = grid.summary
     table = pd.DataFrame(summary)
     best = best_row(unsupervised(summary), "auc_median")
@@ -89,7 +89,7 @@ def run(context: StageContext) -> StageResult:
     )
 
 
-def _configuration(
+def score_configuration(
     context: StageContext,
     cohort: EmbeddedCohort,
     method: str,

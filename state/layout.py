@@ -4,7 +4,16 @@ from pathlib import PurePosixPath
 
 from stagewright.state.spec.goal import Checkpoint
 
-__all__ = ["analysis", "classification_cell", "command_output", "k_folder", "preprocess_folder", "replicate_folder"]
+__all__ = [
+    "analysis",
+    "classification_cell",
+    "command_output",
+    "k_folder",
+    "permutation_folder",
+    "permuted_cell",
+    "preprocess_folder",
+    "replicate_folder",
+]
 
 
 def analysis(checkpoint: Checkpoint) -> PurePosixPath:
@@ -30,6 +39,16 @@ def preprocess_folder(checkpoint: Checkpoint, tag: str) -> PurePosixPath:
 def classification_cell(checkpoint: Checkpoint, tag: str, method: str) -> PurePosixPath:
     """Return the folder of one cell of the classification grid: one preprocess and one method."""
     return analysis(checkpoint) / "classification_grid" / tag / method
+
+
+def permutation_folder(checkpoint: Checkpoint, number: int) -> PurePosixPath:
+    """Return Plan 2's folder for one permutation of the labels, which mirrors the folder of a checkpoint's results."""
+    return analysis(checkpoint) / "plan2" / f"permutation_{number}"
+
+
+def permuted_cell(checkpoint: Checkpoint, number: int, tag: str, method: str) -> PurePosixPath:
+    """Return the folder of one cell of the classification grid under one permutation of the labels."""
+    return permutation_folder(checkpoint, number) / "classification_grid" / tag / method
 
 
 def command_output(checkpoint: Checkpoint, stage: str) -> PurePosixPath:

@@ -11,8 +11,10 @@ __all__ = [
     "allowed_failures",
     "cell_unit",
     "embedding_unit",
+    "embeddings_step",
     "fit_unit",
     "gene_selections",
+    "permuted_unit",
     "seeds_of",
     "step_units",
     "writes_embeddings",
@@ -20,7 +22,7 @@ __all__ = [
 
 ROUNDING = 1e-9
 """A share times a count may miss a whole number by rounding: 0.1 * 30 is 3.0000000000000004."""
-WHOLE = ("plan0", "plan1a", "plan1b")
+WHOLE = ("plan0", "plan1a", "plan1b", "plan2")
 """Stages that may lose a unit and still have a result."""
 
 
@@ -39,9 +41,21 @@ def cell_unit(stage: str, tag: str, method: str) -> str:
     return f"{tag}/{method}/{'paths' if stage == 'plan1a' else 'cv'}"
 
 
+def permuted_unit(number: int, unit: str) -> str:
+    """Return the name of a unit under one permutation of the labels, e.g. ``permutation_1/hvg_3000/fa/cv``."""
+    return f"permutation_{number}/{unit}"
+
+
 def seeds_of(study: EffectiveStudy, method: str) -> tuple[int, ...]:
     """Return the seeds that Plan 0 fits a method with."""
     return study.seeds[:1] if method in SEED_INVARIANT else study.seeds
+
+
+def embeddings_step(request: StepRequest) -> str | None:
+    """Return the earlier step of the checkpoint whose embeddings a step reads; None if it fits its own."""
+    readers = {"plan1b": ("plan1a",), "plan2": ("plan1a", "plan1b")}
+    steps = (f"{request.checkpoint}/{stage}" for stage in readers.get(request.stage, ()))
+    return next((step for step in steps if step in request.upstream), None)
 
 
 def writes_embeddings(request: StepRequest) -> bool:
@@ -63,6 +77,8 @@ def gene_selections(request: StepRequest) -> int:
     """Return how many selections of genes a step makes beside its units: none of them may fail."""
     if request.stage == "plan0":
         return 1
+    if request.stage == "plan2":
+        return request.study.permutations * sum(entry.supervised for entry in request.study.preprocess)
     return len(request.study.preprocess) if request.stage in WHOLE and writes_embeddings(request) else 0
 
 
@@ -84,5 +100,19 @@ def _names(request: StepRequest) -> Iterator[str]:
                 known = [method for method in study.methods if method in request.k_by_method]
                 yield from (embedding_unit(tag, method, request.k_by_method[method]) for method in known)
             yield from (cell_unit(request.stage, tag, method) for method in study.methods)
+    elif request.stage == "plan2":
+        for number in range(1, study.permutations + 1):
+            yield from (permuted_unit(number, name) for name in _mirrored(request))
     else:
         yield request.stage
+
+
+def _mirrored(request: StepRequest) -> Iterator[str]:
+    """Yield the units of Plan 1 that depend on the label, so that they are done again for each permutation of it."""
+    study = request.study
+    for entry in study.preprocess:
+        if entry.supervised:
+            known = [method for method in study.methods if method in request.k_by_method]
+            yield from (embedding_unit(entry.tag, method, request.k_by_method[method]) for method in known)
+        for stage in study.mirrored:
+            yield from (cell_unit(stage, entry.tag, method) for method in study.methods)

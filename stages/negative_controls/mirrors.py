@@ -1,0 +1,42 @@
+"""The stages that Plan 2 puts permuted labels through: the very functions that score the observed ones."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+from stagewright.stages.plan1_grid import Score
+from stagewright.stages.plan1a import score_paths
+from stagewright.stages.plan1b import score_configuration
+
+__all__ = ["MIRRORS", "Mirror"]
+
+
+@dataclass(frozen=True, slots=True)
+class Mirror:
+    """A stage of Plan 1 as Plan 2 runs it.
+
+    Attributes
+    ----------
+    kind
+        Of its units.
+    score
+        Scores one method of one embedded cohort.
+    column
+        The score of a configuration in the stage's summary: a median over patients, at the strength chosen on it.
+    in_sample
+        Whether cells are scored that the model was fitted on: then no score is expected at 0.5.
+    """
+
+    kind: Literal["paths", "cv"]
+    score: Score
+    column: str
+    in_sample: bool
+
+
+MIRRORS: Mapping[str, Mirror] = MappingProxyType(
+    {
+        "plan1a": Mirror("paths", score_paths, "auc_in_sample_median", in_sample=True),
+        "plan1b": Mirror("cv", score_configuration, "auc_median", in_sample=False),
+    }
+)
