@@ -18,19 +18,19 @@ import pandas as pd
 
 from stagewright.stages.cohort.load import Cohort, load_cohort
 from stagewright.stages.files import save_csv
-from stagewright.stages.negative_controls.mirrors import MIRRORS
+from stagewright.stages.negative_controls.mirrors import MIRRORS, judged_stage
 from stagewright.stages.negative_controls.notes import limit_notes, result_notes
-from stagewright.stages.negative_controls.observed import observed_rows
-from stagewright.stages.negative_controls.permute_labels import Stratum, strata_of
+from stagewright.stages.negative_controls.observed import observed_rows, observed_within
+from stagewright.stages.negative_controls.permute_labels import Stratum, strata_of, stratum_numbers
 from stagewright.stages.negative_controls.permuted_grid import PermutedCell, permuted_grid
 from stagewright.stages.negative_controls.summary import (
     Best,
     Configuration,
+    Scored,
     best_under_permutation,
     configuration_of,
     summary_row,
 )
-from stagewright.stages.negative_controls.within_strata import WithinStrata
 from stagewright.stages.plan1_embeddings import EmbeddedCohort, embedded_cohorts
 from stagewright.stages.plan1_tables import (
     SummaryRow,
@@ -59,22 +59,24 @@ def run(context: StageContext) -> StageResult:
     observed = observed_rows(context)
     cells: list[PermutedCell] = []
     strata: list[Stratum] = []
+    stratum_of = pd.Series(dtype=int)
     counts: Cohort | None = None
     n_cells = 0
     for entry, embedded in zip(study.preprocess, embedded_cohorts(context), strict=True):
         if not strata:
             strata = _strata(context, embedded)
+            stratum_of = stratum_numbers(strata, embedded.obs.index)
             n_cells = len(embedded.obs)
         if entry.supervised and counts is None:
             counts = load_cohort(request)
             context.workload.is_now(counts.counts.shape, counts.counts.nnz)
         cells += permuted_grid(context, entry, embedded, strata, counts)
-    table = _summary(context, observed, cells)
+    table = _summary(context, observed, cells, stratum_of)
     if not table:
         raise ValueError("no configuration has a score under both the observed and the permuted labels")
     folder = analysis(request.checkpoint) / "plan2"
     save_csv(context.artifacts, folder / "negative_controls_summary.csv", pd.DataFrame(table))
-    judged = study.mirrored[-1]
+    judged = judged_stage(study.mirrored)
     best = _best(judged, observed[judged], cells)
     return StageResult(
         metrics={
@@ -118,6 +120,7 @@ def _summary(
     context: StageContext,
     observed: Mapping[str, Sequence[SummaryRow]],
     cells: Sequence[PermutedCell],
+    stratum_of: pd.Series,
 ) -> list[SummaryRow]:
     """Write the summary of each permutation in its stage's own form, and return the rows that compare them all."""
     request = context.request
@@ -130,17 +133,19 @@ def _summary(
             marked = pd.DataFrame(rows).assign(best=[row is best for row in rows])
             place = permutation_folder(request.checkpoint, number) / "classification_grid" / f"{stage}_summary.csv"
             save_csv(context.artifacts, place, marked)
-        scored: dict[Configuration, list[float]] = defaultdict(list)
-        within: dict[Configuration, list[WithinStrata]] = defaultdict(list)
+        scored: dict[Configuration, Scored] = defaultdict(Scored)
         for cell in mine:
             for row in cell.result.summary:
-                scored[configuration_of(row)].append(float(row[mirror.column]))
+                scored[configuration_of(row)].scores.append(float(row[mirror.column]))
                 if str(row["penalty"]) in cell.within:
-                    within[configuration_of(row)].append(cell.within[str(row["penalty"])])
+                    scored[configuration_of(row)].within.append(cell.within[str(row["penalty"])])
+        pairs = [] if mirror.in_sample else [key[:2] for key in scored]
+        seen = {pair: observed_within(context, stage, *pair, stratum_of) for pair in dict.fromkeys(pairs)}
         for row in observed[stage]:
             key = configuration_of(row)
             if key in scored:
-                table.append(summary_row(stage, mirror.column, row, scored[key], within[key], len(observed[stage])))
+                within = seen[key[:2]].get(key[2]) if seen else None
+                table.append(summary_row(stage, mirror.column, row, within, scored[key], len(observed[stage])))
     return table
 
 

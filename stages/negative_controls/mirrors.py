@@ -1,6 +1,6 @@
 """The stages that Plan 2 puts permuted labels through: the very functions that score the observed ones."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
@@ -9,7 +9,7 @@ from stagewright.stages.plan1_grid import Score
 from stagewright.stages.plan1a import score_paths
 from stagewright.stages.plan1b import score_configuration
 
-__all__ = ["MIRRORS", "Mirror"]
+__all__ = ["MIRRORS", "Mirror", "judged_stage"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +40,8 @@ MIRRORS: Mapping[str, Mirror] = MappingProxyType(
         "plan1b": Mirror("cv", score_configuration, "auc_median", in_sample=False),
     }
 )
+
+
+def judged_stage(mirrored: Sequence[str]) -> str:
+    """Return the stage whose best score Plan 2 reports: the last that scores cells out of fold, if there is one."""
+    return next((stage for stage in reversed(mirrored) if not MIRRORS[stage].in_sample), mirrored[-1])

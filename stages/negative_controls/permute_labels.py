@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-__all__ = ["Stratum", "permute_labels", "strata_of"]
+__all__ = ["Stratum", "permute_labels", "strata_of", "stratum_numbers"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,14 @@ def strata_of(obs: pd.DataFrame, columns: Sequence[str], positive: NDArray[np.bo
         name = " / ".join(key) if isinstance(key, tuple) else str(key)
         strata.append(Stratum(name, rows, int(positive[rows].sum())))
     return sorted(strata, key=lambda stratum: stratum.name)
+
+
+def stratum_numbers(strata: Sequence[Stratum], cells: pd.Index) -> pd.Series:
+    """Return the place of each cell's stratum in `strata`, by cell name."""
+    numbers = np.empty(len(cells), dtype=np.int64)
+    for number, stratum in enumerate(strata):
+        numbers[stratum.rows] = number
+    return pd.Series(numbers, index=cells)
 
 
 def permute_labels(

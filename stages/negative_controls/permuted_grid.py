@@ -12,8 +12,8 @@ from stagewright.stages.classify.threads import map_nogil
 from stagewright.stages.cohort.load import Cohort
 from stagewright.stages.gene_unit import genes_of
 from stagewright.stages.negative_controls.mirrors import MIRRORS
-from stagewright.stages.negative_controls.permute_labels import Stratum, permute_labels
-from stagewright.stages.negative_controls.within_strata import WithinStrata, within_strata
+from stagewright.stages.negative_controls.permute_labels import Stratum, permute_labels, stratum_numbers
+from stagewright.stages.negative_controls.within_strata import PREDICTIONS, WithinStrata, within_strata
 from stagewright.stages.plan1_embeddings import EmbeddedCohort, fit_methods
 from stagewright.stages.plan1_grid import CellResult, unit_of_cell
 from stagewright.stages.plan1_inputs import cell_inputs
@@ -24,8 +24,6 @@ from stagewright.state.spec.preprocess import Preprocess
 from stagewright.state.step_units import cell_unit, permuted_unit
 
 __all__ = ["PermutedCell", "permuted_grid"]
-
-PREDICTED = ("patient", "cell", "penalty", "repeat", "label", "decision")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +75,7 @@ def permuted_grid(
         When the counts are of other cells.
     """
     study = context.request.study
-    stratum_of = _stratum_of(embedded, strata)
+    stratum_of = stratum_numbers(strata, embedded.obs.index)
     if entry.supervised:
         if counts is None or not embedded.obs.index.equals(counts.obs.index):
             raise ValueError(f"{entry.tag}: the sealed embeddings are of other cells than the data file has in scope")
@@ -88,13 +86,6 @@ def permuted_grid(
         return done
     permuted = [(number, _permuted(context, embedded, strata, number)) for number in range(1, study.permutations + 1)]
     return _scored(context, permuted, stratum_of)
-
-
-def _stratum_of(embedded: EmbeddedCohort, strata: Sequence[Stratum]) -> pd.Series:
-    numbers = np.empty(len(embedded.obs), dtype=np.int64)
-    for number, stratum in enumerate(strata):
-        numbers[stratum.rows] = number
-    return pd.Series(numbers, index=embedded.obs.index)
 
 
 def _scored(
@@ -131,7 +122,7 @@ def _cell(
     if mirror.in_sample:
         return PermutedCell(number, stage, result, {})
     # Read back even when they were made just now, as the results are.
-    predictions = pd.read_parquet(context.artifacts.staging / place / "oof_predictions.parquet", columns=[*PREDICTED])
+    predictions = context.artifacts.staging / place / PREDICTIONS
     return PermutedCell(number, stage, result, within_strata(predictions, stratum_of))
 
 

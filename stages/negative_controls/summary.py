@@ -1,7 +1,7 @@
 """Hold each configuration's observed score against its scores under permuted labels."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
@@ -10,10 +10,34 @@ from stagewright.stages.negative_controls.chance import chance_interval
 from stagewright.stages.negative_controls.within_strata import WithinStrata
 from stagewright.stages.plan1_tables import SummaryRow, best_row, unsupervised
 
-__all__ = ["Best", "Configuration", "best_under_permutation", "configuration_of", "empirical_p", "summary_row"]
+__all__ = [
+    "Best",
+    "Configuration",
+    "Scored",
+    "best_under_permutation",
+    "configuration_of",
+    "empirical_p",
+    "summary_row",
+]
 
 Configuration: TypeAlias = tuple[str, str, str]
 """Preprocess, method and penalty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What one configuration scores under several labellings, in their order.
+
+    Attributes
+    ----------
+    scores
+        The stage's own score.
+    within
+        The AUC within strata; none for cells that the model was fitted on, of which no value is expected.
+    """
+
+    scores: list[float] = field(default_factory=list)
+    within: list[WithinStrata] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +86,8 @@ def summary_row(
     stage: str,
     column: str,
     row: SummaryRow,
-    permuted: Sequence[float],
-    within: Sequence[WithinStrata],
+    observed_within: WithinStrata | None,
+    permuted: Scored,
     n_configurations: int,
 ) -> SummaryRow:
     """Return the row of one configuration in Plan 2's summary.
@@ -72,20 +96,20 @@ def summary_row(
     ----------
     column
         The score in `row`, which is the observed one.
+    observed_within
+        The AUC within strata under the observed labels.
     permuted
-        The same score in each permutation, in their order; at least one.
-    within
-        The AUC within strata in each permutation; none for scores of cells that the model was fitted on, which have no
-        expected value.
+        The same in each permutation; at least one.
     n_configurations
         How many are looked at together, for the chance interval.
     """
-    observed, scores = float(row[column]), np.asarray(permuted, dtype=np.float64)
+    observed, scores = float(row[column]), np.asarray(permuted.scores, dtype=np.float64)
     mean = float(scores.mean())
     sd = float(scores.std(ddof=1)) if scores.size > 1 else float("nan")
-    inside = [one.median for one in within if one.auc]
-    chance = chance_interval(within[0].counts, n_configurations) if inside else None
+    inside = [one.median for one in permuted.within if one.auc]
+    chance = chance_interval(permuted.within[0].counts, n_configurations) if inside else None
     inside_mean = float(np.mean(inside)) if inside else float("nan")
+    seen_within = float("nan") if observed_within is None else observed_within.median
     return {
         "stage": stage,
         "preprocess": row["preprocess"],
@@ -102,10 +126,11 @@ def summary_row(
         "permuted_min": float(scores.min()),
         "permuted_max": float(scores.max()),
         "excess": observed - float(scores.max()),
-        "p": empirical_p(observed, permuted),
+        "p": empirical_p(observed, permuted.scores),
         "z": (observed - mean) / sd if sd > 0 else float("nan"),
-        "within_strata_mean": inside_mean,
-        "within_strata_max": max(inside, default=float("nan")),
+        "observed_within_strata": seen_within,
+        "permuted_within_strata": inside_mean,
+        "p_within_strata": empirical_p(seen_within, inside) if inside and seen_within > 0 else float("nan"),
         "chance_low": float("nan") if chance is None else chance.low,
         "chance_high": float("nan") if chance is None else chance.high,
         "above_chance": chance is not None and inside_mean > chance.high,

@@ -2,13 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from stagewright.stages.classify.metrics import roc_auc
 
-__all__ = ["WithinStrata", "within_strata"]
+__all__ = ["PREDICTIONS", "WithinStrata", "within_strata"]
+
+PREDICTIONS = "oof_predictions.parquet"
+PREDICTED = ("patient", "cell", "penalty", "repeat", "label", "decision")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,7 @@ class WithinStrata:
         return float(np.median([*self.auc.values()])) if self.auc else float("nan")
 
 
-def within_strata(predictions: pd.DataFrame, stratum_of: pd.Series) -> dict[str, WithinStrata]:
+def within_strata(predictions: Path, stratum_of: pd.Series) -> dict[str, WithinStrata]:
     """Return the AUC within strata for each penalty.
 
     Permuting within strata keeps the classes' shares there. Where these differ, a classifier that recognises the
@@ -42,7 +46,7 @@ def within_strata(predictions: pd.DataFrame, stratum_of: pd.Series) -> dict[str,
     Parameters
     ----------
     predictions
-        Rows with patient, cell, penalty, repeat, label and decision; each cell of a patient once in each repeat.
+        A parquet with patient, cell, penalty, repeat, label and decision; each cell of a patient once in each repeat.
     stratum_of
         Stratum of each cell, by cell name.
 
@@ -51,7 +55,8 @@ def within_strata(predictions: pd.DataFrame, stratum_of: pd.Series) -> dict[str,
     By penalty. A patient's AUC is that of its strata weighted by their pairs, which is the share of all such pairs that
     are in the right order.
     """
-    table = predictions.assign(stratum=predictions["cell"].map(stratum_of))
+    table = pd.read_parquet(predictions, columns=[*PREDICTED])
+    table = table.assign(stratum=table["cell"].map(stratum_of))
     found: dict[str, WithinStrata] = {}
     for penalty, rows in table.groupby("penalty", observed=True, sort=True):
         auc: dict[str, float] = {}
