@@ -151,6 +151,22 @@ GATES: tuple[GateEntry, ...] = (
         CLASSIFY,
     ),
     GateEntry(
+        "permuted_scores",
+        "stagewright.gates.permuted_scores",
+        "permuted labels are permuted within their strata, and score no better than chance there",
+        ("plan2",),
+        (
+            Bound(
+                "at_most",
+                0.0,
+                0.0,
+                0.5,
+                "permuted AUC within strata above the upper end of its 99 % chance interval",
+                "out of fold, labels without a tie to expression are told apart by chance only; more is a leak",
+            ),
+        ),
+    ),
+    GateEntry(
         "budget",
         "stagewright.gates.budget",
         "run time and memory stay within the run's limits",

@@ -13,7 +13,7 @@ from stagewright.gates.places import embedding_file
 from stagewright.gates.protocol import GateContext
 from stagewright.state.spec.data import DataScope
 
-__all__ = ["ClassCounts", "class_counts", "labelled_cells", "obs_in_scope"]
+__all__ = ["ClassCounts", "class_counts", "labelled_cells", "obs_in_scope", "strata_of_cells"]
 
 MISSING = ""
 
@@ -41,6 +41,19 @@ def labelled_cells(context: GateContext, tag: str) -> pd.DataFrame | None:
     """
     path = context.run / embedding_file(context.request.checkpoint, tag)
     return _labelled(path, context.request.scope, {}) if path.is_file() else None
+
+
+def strata_of_cells(context: GateContext, tag: str) -> pd.DataFrame | None:
+    """Return the cells as `labelled_cells` does, with the stratum within which Plan 2 permutes each cell's label."""
+    cells = labelled_cells(context, tag)
+    if cells is None:
+        return None
+    with h5py.File(context.run / embedding_file(context.request.checkpoint, tag), "r") as file:
+        obs = file["obs"]
+        names = _text(obs, str(obs.attrs["_index"]))
+        columns = {name: _text(obs, name) for name in context.request.study.permutation_strata}
+    levels = pd.DataFrame(columns, index=names).loc[cells["cell"].to_numpy()]
+    return cells.assign(stratum=levels.groupby([*columns], observed=True, sort=True).ngroup().to_numpy())
 
 
 def obs_in_scope(path: Path, scope: DataScope) -> pd.DataFrame:

@@ -2,11 +2,22 @@
 
 from pathlib import PurePosixPath
 
-from stagewright.state.layout import analysis, classification_cell, preprocess_folder
+from stagewright.state.layout import analysis, classification_cell, permutation_folder, permuted_cell, preprocess_folder
 from stagewright.state.spec.goal import Checkpoint
 from stagewright.state.step_request import StepRequest
 
-__all__ = ["cell_table", "coefficients_table", "embedding_file", "oof_table", "patient_table", "plan1b_summary"]
+__all__ = [
+    "cell_table",
+    "coefficients_table",
+    "controls_summary",
+    "embedding_file",
+    "oof_table",
+    "patient_table",
+    "permuted_oof",
+    "permuted_summary",
+    "plan1b_summary",
+    "strata_table",
+]
 
 
 def embedding_file(checkpoint: Checkpoint, tag: str) -> PurePosixPath:
@@ -39,3 +50,23 @@ def oof_table(request: StepRequest, tag: str, method: str) -> PurePosixPath:
 def plan1b_summary(checkpoint: Checkpoint) -> PurePosixPath:
     """Return where Plan 1b writes one row for each preprocess, method and penalty."""
     return analysis(checkpoint) / "classification_grid" / "plan1b_summary.csv"
+
+
+def controls_summary(checkpoint: Checkpoint) -> PurePosixPath:
+    """Return where Plan 2 writes one row for each mirrored stage, preprocess, method and penalty."""
+    return analysis(checkpoint) / "plan2" / "negative_controls_summary.csv"
+
+
+def strata_table(checkpoint: Checkpoint) -> PurePosixPath:
+    """Return where Plan 2 lists the strata within which it permutes labels."""
+    return analysis(checkpoint) / "plan2" / "strata.csv"
+
+
+def permuted_summary(checkpoint: Checkpoint, number: int, stage: str) -> PurePosixPath:
+    """Return where Plan 2 writes a stage's summary under one permutation of the labels."""
+    return permutation_folder(checkpoint, number) / "classification_grid" / f"{stage}_summary.csv"
+
+
+def permuted_oof(checkpoint: Checkpoint, number: int, tag: str, method: str) -> PurePosixPath:
+    """Return where Plan 2 writes the out-of-fold predictions of Plan 1b under one permutation of the labels."""
+    return permuted_cell(checkpoint, number, tag, method) / "oof_predictions.parquet"

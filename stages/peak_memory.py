@@ -77,12 +77,15 @@ def peak_memory_bytes(
     """
     if stage == "plan0":
         return INTERPRETER + 3 * SPARSE * size.n_nonzero + _sweep(study, size, workers)
-    if stage not in ("plan1a", "plan1b"):
+    if stage not in ("plan1a", "plan1b", "plan2"):
         return None
     ks = [k_by_method[method] for method in study.methods if method in k_by_method]
     scores = size.n_cells * (sum(ks) * SINGLE + max(ks, default=2) * DOUBLE * 3)
+    decisions = size.n_cells * len(study.alphas) * study.repeats * DOUBLE  # every decision is kept
     if stage == "plan1b":
-        scores += size.n_cells * len(study.alphas) * study.repeats * DOUBLE  # every decision is kept
+        scores += decisions
+    if stage == "plan2":
+        return INTERPRETER + _permuted(study, k_by_method, size, workers, scores, decisions)
     if embedded:
         return INTERPRETER + scores
     chosen: dict[Method, tuple[int, ...]] = {
@@ -90,6 +93,23 @@ def peak_memory_bytes(
     }
     fits = (_fits(entry, chosen, 1, size, workers) for entry in study.preprocess)
     return INTERPRETER + 3 * SPARSE * size.n_nonzero + scores + max(fits, default=0)
+
+
+def _permuted(
+    study: EffectiveStudy,
+    k_by_method: Mapping[str, int],
+    size: DataSize,
+    workers: int,
+    scores: int,
+    decisions: int,
+) -> int:
+    """Return what Plan 2 holds: a cell of the grid for each worker, and the fits on the genes of permuted labels."""
+    cells = scores + workers * (decisions if "plan1b" in study.mirrored else 0)
+    chosen: dict[Method, tuple[int, ...]] = {
+        method: (k_by_method[method],) for method in study.methods if method in k_by_method
+    }
+    fits = [_fits(entry, chosen, 1, size, workers) for entry in study.preprocess if entry.supervised]
+    return cells + (3 * SPARSE * size.n_nonzero + max(fits) if fits else 0)
 
 
 def _sweep(study: EffectiveStudy, size: DataSize, workers: int) -> int:
