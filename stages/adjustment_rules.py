@@ -15,6 +15,7 @@ from stagewright.state.run_state import RunState, next_call, split_step
 from stagewright.state.spec import Adjustments, EffectiveStudy, GoalSpec, effective_study
 from stagewright.state.spec.faults import list_faults
 from stagewright.state.spec.goal import CHECKPOINTS, Checkpoint
+from stagewright.state.spec.preprocess import GeneList
 from stagewright.state.spec.scales import scale_of
 
 __all__ = ["check_adjustment", "with_reference_kept"]
@@ -65,6 +66,7 @@ def check_adjustment(
         raise Refusal("over_cap", f"above the operator's caps:\n{list_faults(over)}")
     why = _raised(newer, wanted) or _cells_fault(state, present, wanted)
     why = why or _reference_fault(state, present, wanted) or _unprepared(state, present, wanted)
+    why = why or _unsealed_list(state, wanted)
     if why is not None:
         raise Refusal(
             "not_allowed_now",
@@ -157,6 +159,16 @@ def _other_than_mirrored(state: RunState, before: EffectiveStudy, after: Effecti
         f"{', '.join(before.mirrored)} and so has to run the same grid. Leave out what you like here, or change it at "
         "the next checkpoint."
     )
+
+
+def _unsealed_list(state: RunState, wanted: GoalSpec) -> str | None:
+    sealed = state.data.gene_lists or {}
+    for entry in (*wanted.preprocess, wanted.reference_preprocess):
+        if isinstance(entry, GeneList) and entry.path not in sealed:
+            return (
+                f"{entry.path} was not sealed when the run was planned; a new gene list is a new run with parent_run_id"
+            )
+    return None
 
 
 def _cells(spec: GoalSpec, checkpoint: Checkpoint) -> int | None:

@@ -51,7 +51,8 @@ OF_PLAN2 = ("excess", "p", "n_above_chance")
 OF_CONFIGURATION = {"plan1a": "auc_in_sample", "plan1b": "auc"}
 OF_METHOD = ("k", "explained", "stability_median")
 
-PREPROCESS = ("hvg", "all_filtered")
+NON_NEGATIVE = ("nmf", "cnmf")
+"""Methods that factorise values without a sign."""
 SHOWN_METRICS = 5
 
 
@@ -129,19 +130,18 @@ def spec_faults(spec: GoalSpec, commands: Mapping[str, Any]) -> list[str]:
         ]
     if "plan2" in spec.stages and not mirrored_stages(spec):
         faults.append(f"stages: plan2 runs earlier stages again; put one of {', '.join(MIRRORED)} before it")
-    entries = [(f"preprocess[{index}]", entry) for index, entry in enumerate(spec.preprocess)]
-    if spec.reference is not None:
-        entries.append(("reference", spec.reference))
-    faults += [
-        f"{place}.method: {entry.method} is not built into this version; available: {', '.join(PREPROCESS)}"
-        for place, entry in entries
-        if entry.method not in PREPROCESS
-    ]
     faults += [
         f"reduction.methods: {method} is not built into this version; available: {', '.join(METHODS)}"
         for method in spec.reduction.methods
         if method not in METHODS
     ]
+    if spec.normalisation.method == "pearson_residuals":
+        faults += [
+            f"reduction.methods: {method} takes no negative values, and Pearson residuals have them; leave {method} "
+            "out, or take normalisation: {method: log1p}"
+            for method in spec.reduction.methods
+            if method in NON_NEGATIVE
+        ]
     if spec.classifier.cv.scope != "classifier":
         faults.append("classifier.cv.scope: pipeline is not built into this version; available: classifier")
     faults += _metric_faults(spec)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 from pydantic import JsonValue, TypeAdapter
 
@@ -21,6 +22,11 @@ def gene_log(tag: str, selection: GeneSelection, var_names: pd.Index, notes: Seq
         Name of the preprocess in paths and tables.
     var_names
         Names of all genes, shape (n_genes,).
+
+    Returns
+    -------
+    Beside the counts and thresholds, `genes` has the names of the genes that are kept, and `by_rule` those that each
+    rule named: it kept them, or, as `removed_as_noise`, dropped them.
     """
     return {
         "preprocess": tag,
@@ -30,5 +36,10 @@ def gene_log(tag: str, selection: GeneSelection, var_names: pd.Index, notes: Seq
         "n_genes_kept": selection.n_selected,
         "log": _JSON.validate_python(selection.log),
         "notes": [*notes],
+        "by_rule": {
+            rule: [str(name) for name in var_names[column.astype(bool)]]
+            for rule, column in selection.table.items()
+            if column.dtype == np.bool_
+        },
         "genes": [str(name) for name in var_names[selection.mask]],
     }

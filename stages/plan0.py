@@ -12,7 +12,6 @@ from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 from pydantic import JsonValue
 
 from stagewright.stages.classify.threads import map_nogil
@@ -20,7 +19,7 @@ from stagewright.stages.cohort.load import Cohort, load_cohort
 from stagewright.stages.files import save_array, save_csv
 from stagewright.stages.fits import MatrixFits
 from stagewright.stages.gene_unit import genes_of
-from stagewright.stages.preprocess.normalise import log_normalise
+from stagewright.stages.preprocess.scale import to_scale
 from stagewright.stages.protocol import StageContext, StageResult, Unit, UnitFailed
 from stagewright.stages.reduction.catalogue import METHODS, FitUnit, plan_units
 from stagewright.stages.reduction.reduction import Reduction
@@ -60,7 +59,7 @@ def run(context: StageContext) -> StageResult:
     context.workload.is_now(cohort.counts.shape, cohort.counts.nnz)
     folder = analysis(request.checkpoint) / "plan0"
     genes = genes_of(context, cohort, study.reference, folder)
-    matrix = sp.csr_matrix(log_normalise(cohort.counts)[:, genes])
+    matrix = to_scale(cohort.counts, genes, study.normalisation)
     save_csv(context.artifacts, folder / "cells.csv", _cells(cohort, request.scope))
     fitted = _sweep(context, MatrixFits(context, cohort, study.reference, SharedMatrix(matrix)))
     rows, choices = _summaries(context, fitted)

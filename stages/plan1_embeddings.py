@@ -13,18 +13,19 @@ from types import MappingProxyType
 import h5py
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 from anndata import AnnData
 from anndata.io import read_elem
 from numpy.typing import NDArray
 from pydantic import JsonValue
+from scipy import sparse
 
 from stagewright.stages.classify.threads import map_nogil
 from stagewright.stages.cohort.load import Cohort, load_cohort
 from stagewright.stages.files import save_h5ad
 from stagewright.stages.fits import MatrixFits
 from stagewright.stages.gene_unit import genes_of
-from stagewright.stages.preprocess.normalise import log_normalise
+from stagewright.stages.preprocess.pearson_residuals import PearsonResidualView
+from stagewright.stages.preprocess.scale import stored_expression, to_scale
 from stagewright.stages.protocol import StageContext, Unit, UnitFailed
 from stagewright.stages.reduction.catalogue import FitUnit
 from stagewright.stages.reduction.reduction import Reduction
@@ -105,13 +106,14 @@ def _fit(context: StageContext, cohort: Cohort, entry: Preprocess) -> EmbeddedCo
     folder = preprocess_folder(request.checkpoint, entry.tag)
     genes = genes_of(context, cohort, entry, folder)
     matrix, fits = fit_methods(context, cohort, entry, genes)
+    expression, holds = stored_expression(matrix)
     data = AnnData(
-        X=matrix,
+        X=expression,
         obs=cohort.obs.copy(),
         var=pd.DataFrame(index=cohort.var_names[genes]),
         obsm={f"X_{method}": fit.scores for method, fit in fits.items()},
         varm={f"{method}_loadings": fit.loadings for method, fit in fits.items()},
-        uns={"stagewright": json.dumps(_provenance(request, entry, fits))},
+        uns={"stagewright": json.dumps(_provenance(request, entry, fits) | {"x": holds})},
     )
     written = save_h5ad(context.artifacts, folder / FILE, data)
     context.journal.went_into([embedding_unit(entry.tag, fit.method, fit.k) for fit in fits.values()], written.path)
@@ -127,7 +129,7 @@ def fit_methods(
     *,
     permutation: int | None = None,
     also: Mapping[str, JsonValue] = NOTHING,
-) -> tuple[sp.csr_matrix, dict[str, Reduction]]:
+) -> tuple[sparse.csr_matrix | PearsonResidualView, dict[str, Reduction]]:
     """Fit one embedding for each method, each a unit of work; those that fail for good are left out.
 
     Parameters
@@ -141,10 +143,10 @@ def fit_methods(
 
     Returns
     -------
-    The normalised expression of the genes, shape (n_cells, n_kept), and the fits by method, in the order of the study.
+    The expression of the genes on the study's scale, shape (n_cells, n_kept), and the fits by method, in the order of the study.
     """
     request, study = context.request, context.request.study
-    matrix = sp.csr_matrix(log_normalise(cohort.counts)[:, genes])
+    matrix = to_scale(cohort.counts, genes, study.normalisation)
     matrix_fits = MatrixFits(context, cohort, entry, SharedMatrix(matrix), also=also)
 
     def fit(method: Method) -> Reduction | None:
@@ -168,7 +170,7 @@ def _provenance(request: StepRequest, entry: Preprocess, fits: Mapping[str, Redu
         "run_id": request.run_id,
         "step": request.step,
         "preprocess": entry.model_dump(mode="json"),
-        "normalisation": "library size to 10,000 counts, log1p",
+        "normalisation": str(request.study.normalisation),
         "seed": request.study.seeds[0],
         "methods": {method: {"k": fit.k, "extras": fit.extras} for method, fit in fits.items()},
     }

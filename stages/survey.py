@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from stagewright.stages.cohort.inspect_h5ad import inspect_h5ad
-from stagewright.stages.cohort.open_h5ad import CohortMismatch, CohortUnreadable
+from stagewright.stages.cohort.obs_column import read_names
+from stagewright.stages.cohort.open_h5ad import CohortMismatch, CohortUnreadable, open_h5ad
 from stagewright.stages.cohort.records import CohortCounts, FileFacts
 from stagewright.stages.cohort.tabulate import tabulate
 from stagewright.state.canonical import digest_file
@@ -30,6 +31,7 @@ def survey(asked: SurveyRequest) -> Survey:
         if fault is not None:
             return Survey(fault=fault)
         counts = tabulate(path, asked.scope)
+        genes_found = _genes_found(path, asked)
     except (CohortUnreadable, CohortMismatch) as error:
         return Survey(fault=str(error))
     except (OSError, KeyError, TypeError, ValueError) as error:  # a file that no check above foresaw
@@ -46,7 +48,16 @@ def survey(asked: SurveyRequest) -> Survey:
             for item in counts["patients"]
         ),
         warnings=_warnings(counts),
+        genes_found=genes_found,
     )
+
+
+def _genes_found(path: Path, asked: SurveyRequest) -> dict[str, int]:
+    if not asked.genes:
+        return {}
+    with open_h5ad(path) as file:
+        present = {str(name) for name in read_names(file, "raw/var" if asked.scope.counts == "raw" else "var")}
+    return {name: sum(gene in present for gene in genes) for name, genes in asked.genes.items()}
 
 
 def _fault(facts: FileFacts, asked: SurveyRequest) -> str | None:

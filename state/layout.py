@@ -8,6 +8,7 @@ __all__ = [
     "analysis",
     "classification_cell",
     "command_output",
+    "gene_list_file",
     "k_folder",
     "permutation_folder",
     "permuted_cell",
@@ -49,6 +50,11 @@ def permutation_folder(checkpoint: Checkpoint, number: int) -> PurePosixPath:
 def permuted_cell(checkpoint: Checkpoint, number: int, tag: str, method: str) -> PurePosixPath:
     """Return the folder of one cell of the classification grid under one permutation of the labels."""
     return permutation_folder(checkpoint, number) / "classification_grid" / tag / method
+
+
+def gene_list_file(sha256: str) -> PurePosixPath:
+    """Return where a run keeps the content of a gene list: sealed at planning, like its spec."""
+    return PurePosixPath("gene_lists") / f"{sha256}.gmt"
 
 
 def command_output(checkpoint: Checkpoint, stage: str) -> PurePosixPath:

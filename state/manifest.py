@@ -78,6 +78,7 @@ def new_manifest(
             "path": state.data.path,
             "sha256": state.data.sha256,
             "bytes": state.data.bytes,
+            "gene_lists": {**(state.data.gene_lists or {})},
             "shape": [data.n_obs, data.n_vars],
             "n_obs_in_scope": data.n_obs_in_scope,
             "filters": [*data.filters],
@@ -121,6 +122,7 @@ def _params(state: RunState, spec: GoalSpec) -> dict[str, JsonValue]:
     return {
         "stages": [*spec.stages],
         "preprocess": [entry.model_dump(mode="json", exclude_none=True) for entry in spec.preprocess],
+        "normalisation": spec.normalisation.model_dump(mode="json"),
         "methods": [*spec.reduction.methods],
         "k_by_method": {method: [*spec.reduction.ks(method)] for method in spec.reduction.methods},
         "k_chosen": {**state.k_by_method},

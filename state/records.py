@@ -53,11 +53,19 @@ class Record(BaseModel):
 
 
 class SealedData(Record):
-    """The data file that a run is about: where it lay, its size, its digest, and what it must still be."""
+    """The data file that a run is about: where it lay, its size, its digest, and what it must still be.
+
+    Attributes
+    ----------
+    gene_lists
+        The digest of each gene list, by its path in the spec; None when there are none. Their content lies in the run
+        directory (`layout.gene_list_file`).
+    """
 
     path: str
     bytes: int
     sha256: Sha256
+    gene_lists: dict[str, Sha256] | None = None
 
 
 class Limits(Record):

@@ -9,10 +9,11 @@ __all__ = ["PatientCells", "SuggestAnswer", "SuggestRequest", "Survey", "SurveyR
 
 
 class SurveyRequest(Record):
-    """Look into a file with the eyes of one data scope."""
+    """Look into a file with the eyes of one data scope; count which of some lists of genes it has, by their names."""
 
     path: str
     scope: DataScope
+    genes: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
 
 class PatientCells(Record):
@@ -36,6 +37,8 @@ class Survey(Record):
         Cells that are left after filters and time points, with a patient and one of the two labels.
     filters
         What each filter left, in words.
+    genes_found
+        How many genes of each list the file has.
     """
 
     fault: str | None = None
@@ -48,6 +51,7 @@ class Survey(Record):
     patients: tuple[PatientCells, ...] = ()
     warnings: tuple[str, ...] = ()
     levels: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    genes_found: dict[str, int] = Field(default_factory=dict)
 
 
 class SuggestRequest(Record):

@@ -1,9 +1,10 @@
 """Make a run directory: whole or not at all, and once for the same study that has not started."""
 
+import hashlib
 import shutil
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from stagewright.state.canonical import digest_file
 from stagewright.state.clock import stamp, utc_now
 from stagewright.state.durable import sync_folder, sync_tree, write_durably
 from stagewright.state.events import RunPlanned
+from stagewright.state.layout import gene_list_file
 from stagewright.state.ledger import Ledger
 from stagewright.state.lock import run_lock
 from stagewright.state.manifest import CodeState, DataFacts, manifest_text, new_manifest
@@ -42,6 +44,8 @@ class NewRun:
         Tells this study from another: its declaration and its data.
     units
         Units of work of each step.
+    gene_lists
+        Content of each gene list.
     """
 
     text: str
@@ -52,6 +56,7 @@ class NewRun:
     parent: str | None
     units: dict[str, int]
     warnings: list[str]
+    gene_lists: list[bytes] = field(default_factory=list)
 
 
 def make_or_find(workspace: Workspace, new: NewRun) -> tuple[RunDirectory, RunState, bool]:
@@ -126,6 +131,11 @@ def _fill(run: RunDirectory, workspace: Workspace, new: NewRun, moment: datetime
     (run.path / "logs").mkdir(parents=True)
     (run.path / "attempts").mkdir()
     write_durably(run.spec, new.text)
+    for content in new.gene_lists:
+        kept = run.path / gene_list_file(hashlib.sha256(content).hexdigest())
+        kept.parent.mkdir(exist_ok=True)
+        kept.write_bytes(content)
+        sync_tree([kept], run.path)
     limits = Limits(runtime_s=spec.budget.runtime, memory_bytes=spec.budget.memory, retries=spec.budget.retries)
     write_durably(run.plan, plan_document(run.run_id, spec, limits, new.units, new.warnings))
     for name in LOG_NAMES:

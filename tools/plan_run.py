@@ -22,6 +22,7 @@ from stagewright.state.spec.goal import CHECKPOINTS
 from stagewright.state.survey import Survey, SurveyRequest
 from stagewright.tools.children import ChildFailed, ask_child
 from stagewright.tools.feasibility import check_feasible, cohort_warnings, rank_warnings, supervised_warnings
+from stagewright.tools.gene_lists import DeclaredList, declared_lists, genes_missing
 from stagewright.tools.new_run import NewRun, earlier_runs, make_or_find
 from stagewright.tools.replies import PlanReply, StepPlan, Tick
 from stagewright.tools.workspace import Workspace
@@ -42,8 +43,9 @@ class _Declared:
     name: str | None = None
 
     def digest(self, data: SealedData) -> str:
-        """Return what tells this study from another: its declaration and its data."""
-        return digest_json({"spec": self.spec.model_dump(mode="json"), "data": data.sha256})
+        """Return what tells this study from another: its declaration and its data, gene lists among them."""
+        said: dict[str, JsonValue] = {"spec": self.spec.model_dump(mode="json"), "data": data.sha256}
+        return digest_json(said if data.gene_lists is None else said | {"gene_lists": {**data.gene_lists}})
 
 
 def plan_run(
@@ -85,7 +87,9 @@ def plan_run(
     parent = None if parent_run_id is None else workspace.run(parent_run_id).run_id
     data_path = workspace.contained(declared.spec.data.path, declared.folder, "data.path")
     found: Survey | None = None
-    question = SurveyRequest(path=str(data_path), scope=declared.spec.data)
+    lists = declared_lists(workspace, declared.spec, declared.folder)
+    wanted = {item.entry.tag: item.chosen.genes for item in lists}
+    question = SurveyRequest(path=str(data_path), scope=declared.spec.data, genes=wanted)
     try:
         for tick in ask_child("stagewright.stages", "survey", question, Survey, SURVEY_TIMEOUT_S):
             if isinstance(tick, Tick):
@@ -97,7 +101,9 @@ def plan_run(
     if found is None or found.data is None:
         raise Refusal("invalid_data", found.fault if found is not None and found.fault else "no answer about the data")
     check_feasible(declared.spec, found)
-    yield _planned(workspace, declared, found.data, found, parent, dry_run=dry_run)
+    data = _sealed(found.data, lists)
+    found = found.model_copy(update={"warnings": (*found.warnings, *genes_missing(lists, found.genes_found))})
+    yield _planned(workspace, declared, data, found, parent, lists=lists, dry_run=dry_run)
 
 
 def _read(workspace: Workspace, spec: str | dict[str, JsonValue]) -> _Declared:
@@ -124,6 +130,11 @@ def _check_spec(workspace: Workspace, spec: GoalSpec) -> None:
         raise Refusal("over_cap", f"the budget is above the operator's caps:\n{list_faults(faults)}")
 
 
+def _sealed(data: SealedData, lists: tuple[DeclaredList, ...]) -> SealedData:
+    digests = {item.entry.path: item.sha256 for item in lists}
+    return data.model_copy(update={"gene_lists": digests or None})
+
+
 def _planned(
     workspace: Workspace,
     declared: _Declared,
@@ -131,6 +142,7 @@ def _planned(
     found: Survey,
     parent: str | None,
     *,
+    lists: tuple[DeclaredList, ...],
     dry_run: bool,
 ) -> PlanReply:
     spec = declared.spec
@@ -161,7 +173,7 @@ def _planned(
         summary = f"The spec is valid; {len(facts.steps)} steps. No run was made (dry run)."
         return facts.model_copy(update={"summary": summary, "next": again, "dry_run": True})
     digest = declared.digest(data)
-    new = NewRun(declared.text, spec, digest, data, found, parent, units, warnings)
+    new = NewRun(declared.text, spec, digest, data, found, parent, units, warnings, [item.content for item in lists])
     run, state, existed = make_or_find(workspace, new)
     if not existed and (earlier := earlier_runs(workspace, new, run)):
         facts = facts.model_copy(update={"warnings": [*facts.warnings, earlier]})

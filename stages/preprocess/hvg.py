@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from stagewright.stages.preprocess.moments import mean_and_variance
 from stagewright.stages.preprocess.normalise import check_counts
 from stagewright.stages.preprocess.selection import GeneSelection, LogValue
 
@@ -77,14 +78,14 @@ def select_hvg(
     }
     table: dict[str, npt.NDArray[np.generic]] = {}
     if normalised is not None:
-        table["mean_log_normalised"] = _mean_and_variance(normalised)[0]
+        table["mean_log_normalised"] = mean_and_variance(normalised)[0]
     if n_top_genes >= n_detected:
         log |= {"n_genes_after": n_detected, "note": "n_top_genes is not below the genes with counts: all are kept"}
         return GeneSelection("hvg", detected, supervised=False, log=log, table=table)
 
     names, codes = _batches(batch, n_cells)
     present = counts[:, detected]
-    mean, variance = _mean_and_variance(present)
+    mean, variance = mean_and_variance(present)
     spans: list[float] = []
     standardised = np.empty((len(names), n_detected))
     for code, name in enumerate(names):
@@ -128,15 +129,6 @@ def _batches(batch: npt.NDArray[np.generic] | None, n_cells: int) -> tuple[list[
             "Drop them with `data.filters`, take more cells per patient, or select without batches."
         )
     return names, codes.astype(np.int64)
-
-
-def _mean_and_variance(counts: sparse.csr_matrix) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Mean and variance (ddof 1) of each gene."""
-    n_cells, n_genes = counts.shape
-    values = counts.data.astype(np.float64)
-    mean = np.bincount(counts.indices, weights=values, minlength=n_genes) / n_cells
-    squares = np.bincount(counts.indices, weights=values**2, minlength=n_genes)
-    return mean, np.maximum(squares - n_cells * mean**2, 0) / max(n_cells - 1, 1)
 
 
 def _standardised_variance(counts: sparse.csr_matrix, name: str) -> tuple[npt.NDArray[np.float64], float]:

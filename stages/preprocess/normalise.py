@@ -1,8 +1,15 @@
-"""Raw counts, checked, and brought to log-normalised expression without ever being densified."""
+"""Raw counts, checked, and brought to the sparse scales of a study without ever being densified."""
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
+
+from stagewright.state.spec.normalisation import LibrarySize, Log1p, NoNormalisation, Normalisation
+
+__all__ = ["TARGET_SUM", "CountsUnusable", "check_counts", "log_normalise", "normalise"]
+
+TARGET_SUM = 1e4
+"""The custom; what a study says is `normalisation.target_sum`."""
 
 
 class CountsUnusable(ValueError):  # noqa: N818 - names the state of the data, as Refusal names the reply
@@ -33,7 +40,48 @@ def check_counts(counts: sparse.csr_matrix) -> None:
         )
 
 
-def log_normalise(counts: sparse.csr_matrix, target_sum: float = 1e4) -> sparse.csr_matrix:
+def normalise(
+    counts: sparse.csr_matrix, normalisation: Normalisation, genes: npt.NDArray[np.bool_] | None = None
+) -> sparse.csr_matrix:
+    """Bring counts to one of the sparse scales.
+
+    Parameters
+    ----------
+    counts
+        Non-negative CSR matrix of shape (n_cells, n_genes); left untouched.
+    normalisation
+        `log1p`, `library_size` or `none`.
+    genes
+        The genes to return, a mask of shape (n_genes,), or None for all. Library sizes are over all genes; no copy of
+        the others is made.
+
+    Returns
+    -------
+    sparse.csr_matrix
+        float32, the same sparsity. A cell without counts stays zero.
+
+    Raises
+    ------
+    TypeError
+        The matrix is not CSR.
+    CountsUnusable
+        Some counts are negative or not finite; the text says how many.
+    ValueError
+        The scale is not sparse: Pearson residuals are looked at through `pearson_residuals.pearson_residuals`.
+    """
+    match normalisation:
+        case Log1p():
+            return _log1p(_to_library_size(counts, normalisation.target_sum, genes))
+        case LibrarySize():
+            return _to_library_size(counts, normalisation.target_sum, genes)
+        case NoNormalisation():
+            _check_finite_and_non_negative(counts)
+            return sparse.csr_matrix(_chosen(counts, genes), dtype=np.float32, copy=True)
+        case _:
+            raise ValueError(f"{normalisation.method} has no zeros to leave out, so it is never written as a matrix.")
+
+
+def log_normalise(counts: sparse.csr_matrix, target_sum: float = TARGET_SUM) -> sparse.csr_matrix:
     """Scale each cell to the same total and take log(1 + x).
 
     Parameters
@@ -57,15 +105,30 @@ def log_normalise(counts: sparse.csr_matrix, target_sum: float = 1e4) -> sparse.
     ValueError
         `target_sum` is not positive.
     """
+    return _log1p(_to_library_size(counts, target_sum, None))
+
+
+def _log1p(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
+    np.log1p(matrix.data, out=matrix.data)
+    return matrix
+
+
+def _chosen(counts: sparse.csr_matrix, genes: npt.NDArray[np.bool_] | None) -> sparse.csr_matrix:
+    return counts if genes is None else sparse.csr_matrix(counts[:, genes])
+
+
+def _to_library_size(
+    counts: sparse.csr_matrix, target_sum: float, genes: npt.NDArray[np.bool_] | None
+) -> sparse.csr_matrix:
     if not target_sum > 0:
         raise ValueError(f"target_sum is {target_sum}; it must be positive (1e4 is the custom).")
     _check_finite_and_non_negative(counts)
     totals: npt.NDArray[np.float64] = counts @ np.ones(counts.shape[1])  # summed in float64
     factors = np.divide(target_sum, totals, out=np.zeros_like(totals), where=totals > 0).astype(np.float32)
-    values: npt.NDArray[np.float32] = counts.data.astype(np.float32)
-    values *= np.repeat(factors, np.diff(counts.indptr))
-    np.log1p(values, out=values)
-    return sparse.csr_matrix((values, counts.indices.copy(), counts.indptr.copy()), shape=counts.shape)
+    chosen = _chosen(counts, genes)
+    values: npt.NDArray[np.float32] = chosen.data.astype(np.float32)
+    values *= np.repeat(factors, np.diff(chosen.indptr))
+    return sparse.csr_matrix((values, chosen.indices.copy(), chosen.indptr.copy()), shape=chosen.shape)
 
 
 def _check_finite_and_non_negative(counts: sparse.csr_matrix) -> None:

@@ -5,12 +5,13 @@ import numpy.typing as npt
 from scipy import sparse
 from scipy.linalg import blas
 
-from stagewright.stages.reduction.standardise import Standardised, standardise
+from stagewright.stages.reduction.standardise import standardise
+from stagewright.stages.reduction.view import View
 
 BLOCK_CELLS = 2048
 
 
-def correlation(x: sparse.csr_matrix | Standardised) -> npt.NDArray[np.float32]:
+def correlation(x: sparse.csr_matrix | View) -> npt.NDArray[np.float32]:
     """Pearson correlation between the genes.
 
     Memory is 4 * n_genes**2 bytes and one block of 2,048 cells, whatever the number of cells.
@@ -18,7 +19,7 @@ def correlation(x: sparse.csr_matrix | Standardised) -> npt.NDArray[np.float32]:
     Parameters
     ----------
     x
-        CSR matrix of shape (n_cells, n_genes), or its standardised view.
+        CSR matrix of shape (n_cells, n_genes), or a standardised view.
 
     Returns
     -------
@@ -26,7 +27,7 @@ def correlation(x: sparse.csr_matrix | Standardised) -> npt.NDArray[np.float32]:
         Symmetric, shape (n_genes, n_genes), with a diagonal of exactly 1; absolute error about 1e-6 per entry. A
         constant gene has correlation 0 with every other gene.
     """
-    view = x if isinstance(x, Standardised) else standardise(x)
+    view: View = standardise(x) if sparse.issparse(x) else x
     n_cells, n_genes = view.shape
     gram = np.zeros((n_genes, n_genes), dtype=np.float32, order="F")
     # Blocks come centred, so the sums stay small and float32 keeps six digits; each block adds to half the matrix.

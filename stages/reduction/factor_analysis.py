@@ -6,16 +6,18 @@ from scipy import sparse
 
 from stagewright.stages.reduction.correlation import correlation as correlate
 from stagewright.stages.reduction.factor_likelihood import LOWEST_UNIQUENESS, FactorFit, maximise_likelihood
+from stagewright.stages.reduction.factor_scores import ESTIMATORS, Estimator, score_weights
 from stagewright.stages.reduction.reduction import Reduction, fix_signs
 from stagewright.stages.reduction.rotation import ROTATIONS, rotate
-from stagewright.stages.reduction.standardise import Float64Array, Standardised, standardise
+from stagewright.stages.reduction.standardise import standardise
+from stagewright.stages.reduction.view import Float64Array, View
 
 LOWEST_START = 0.5
 """Starts nearer to 0 give single genes a weight that ends in poorer maxima of the likelihood more often."""
 
 
 def fit_fa(  # noqa: PLR0913 - keyword-only settings of one fit
-    x: sparse.csr_matrix | Standardised,
+    x: sparse.csr_matrix | View,
     k: int,
     *,
     seed: int,
@@ -23,6 +25,7 @@ def fit_fa(  # noqa: PLR0913 - keyword-only settings of one fit
     correlation: npt.NDArray[np.float32] | None = None,
     start: Float64Array | None = None,
     n_starts: int = 1,
+    estimator: Estimator = "regression",
     tolerance: float = 1e-8,
     max_iter: int = 200,
 ) -> Reduction:
@@ -31,7 +34,7 @@ def fit_fa(  # noqa: PLR0913 - keyword-only settings of one fit
     Parameters
     ----------
     x
-        CSR matrix of shape (n_cells, n_genes), usually log-normalised expression, or its standardised view.
+        CSR matrix of shape (n_cells, n_genes), usually log-normalised expression, or a standardised view.
     k
         Number of factors; below the number of varying genes and of cells.
     seed
@@ -45,6 +48,8 @@ def fit_fa(  # noqa: PLR0913 - keyword-only settings of one fit
         Uniquenesses to start from first, shape (n_genes,), in (0, 1], instead of random ones.
     n_starts
         Starts to try, the best of which is returned; `extras["loglike_by_start"]` has the spread.
+    estimator
+        Of the scores; see `score_weights`.
     tolerance
         Stop when a step is expected to gain less than this share of the objective.
     max_iter
@@ -53,18 +58,19 @@ def fit_fa(  # noqa: PLR0913 - keyword-only settings of one fit
     Returns
     -------
     Reduction
-        `loadings`: W after rotation (the pattern matrix when oblique). `scores`: regression estimates of the factors
-        (Thomson 1951), E[f | z]. `arrays`: `uniquenesses` (n_genes,), and with promax `factor_correlation` (k, k). A
-        constant gene has loadings 0 and uniqueness 1. `extras`: `explained`, the communality sum(W**2) as a share of
+        `loadings`: W after rotation (the pattern matrix when oblique). `scores`: estimates of the factors by
+        the estimator that `extras["scores"]` names. `arrays`: `uniquenesses` (n_genes,), with promax
+        `factor_correlation` (k, k), and `gene_mean` and `gene_sd`, what the genes were standardised by. A constant
+        gene has loadings 0 and uniqueness 1. `extras`: `explained`, the communality sum(W**2) as a share of
         the total variance; `loglike`, the mean log-likelihood per cell over the varying genes (higher is better);
         `objective`, its negative; `n_at_bound`, genes at the lowest uniqueness 0.005 (Heywood cases).
 
     Raises
     ------
     ValueError
-        `k`, `rotation`, `start`, `n_starts` or `correlation` does not fit the matrix.
+        `k`, `rotation`, `start`, `n_starts`, `estimator` or `correlation` does not fit the matrix.
     """
-    view = x if isinstance(x, Standardised) else standardise(x)
+    view: View = standardise(x) if sparse.issparse(x) else x
     n_cells, n_genes = view.shape
     largest = min(view.n_varying, n_cells) - 1
     if not 1 <= k <= largest:
@@ -73,6 +79,8 @@ def fit_fa(  # noqa: PLR0913 - keyword-only settings of one fit
         )
     if rotation is not None and rotation not in ROTATIONS:
         raise ValueError(f"Unknown rotation {rotation!r}; allowed are {', '.join(ROTATIONS)}.")
+    if estimator not in ESTIMATORS:
+        raise ValueError(f"Unknown estimator of factor scores {estimator!r}; allowed are {', '.join(ESTIMATORS)}.")
     matrix = correlate(view) if correlation is None else correlation
     if matrix.shape != (n_genes, n_genes):
         raise ValueError(f"correlation has shape {matrix.shape}; the matrix has {n_genes} genes. Compute it anew.")
@@ -97,18 +105,23 @@ def fit_fa(  # noqa: PLR0913 - keyword-only settings of one fit
     turned = rotate(plain, rotation)
     order = np.argsort(-(turned.loadings**2).sum(axis=0), kind="stable")
     signs = fix_signs(turned.loadings[:, order])
-    loadings = turned.loadings[:, order] * signs
-    arrays: dict[str, npt.NDArray[np.generic]] = {"uniquenesses": uniquenesses}
+    loadings = (turned.loadings[:, order] * signs).astype(np.float32)
+    arrays: dict[str, npt.NDArray[np.generic]] = {
+        "uniquenesses": uniquenesses,
+        "gene_mean": view.mean,
+        "gene_sd": view.sd,
+    }
+    correlated = np.eye(k)
     if rotation == "promax":
-        arrays["factor_correlation"] = turned.factor_correlation[np.ix_(order, order)] * np.outer(signs, signs)
-    weighted = plain / uniquenesses[:, None]
-    posterior = np.linalg.inv(np.eye(k) + plain.T @ weighted)
-    weights = weighted @ posterior @ np.linalg.inv(turned.matrix).T
+        correlated = turned.factor_correlation[np.ix_(order, order)] * np.outer(signs, signs)
+        arrays["factor_correlation"] = correlated
+    # From the loadings as they are kept, so that whoever has the files can compute the same scores.
+    weights = score_weights(loadings.astype(np.float64), uniquenesses, correlated, estimator)
     return Reduction(
         method="fa",
         k=k,
-        scores=view.project(weights[:, order] * signs).astype(np.float32),
-        loadings=loadings.astype(np.float32),
+        scores=view.project(weights).astype(np.float32),
+        loadings=loadings,
         extras={
             "explained": float((plain**2).sum() / view.n_varying),
             "converged": fit.converged,
@@ -118,6 +131,7 @@ def fit_fa(  # noqa: PLR0913 - keyword-only settings of one fit
             "loglike_by_start": [-float(candidate.objective + shift) for candidate in fits],
             "seed": seed,
             "rotation": rotation or "none",
+            "scores": estimator,
             "rotation_converged": turned.converged,
             "n_at_bound": int(np.count_nonzero(uniquenesses <= LOWEST_UNIQUENESS * (1 + 1e-9))),
             "n_constant_genes": n_constant,

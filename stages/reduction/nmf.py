@@ -1,23 +1,23 @@
 """Non-negative matrix factorisation of variance-scaled expression."""
 
 import warnings
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from stagewright.stages.reduction.nonnegative_scores import LOSSES, Loss, nonnegative_scores
 from stagewright.stages.reduction.reduction import Reduction
 from stagewright.stages.reduction.standardise import Float64Array, Standardised, standardise
+from stagewright.stages.reduction.view import View
 
-Loss = Literal["frobenius", "kullback-leibler"]
-LOSSES: tuple[Loss, ...] = ("frobenius", "kullback-leibler")
+__all__ = ["LOSSES", "Loss", "fit_nmf"]
 
 BLOCK_CELLS = 2048
 
 
 def fit_nmf(
-    x: sparse.csr_matrix | Standardised,
+    x: sparse.csr_matrix | View,
     k: int,
     *,
     seed: int,
@@ -56,9 +56,10 @@ def fit_nmf(
     -------
     Reduction
         Columns of `loadings` have length 1 and `scores` carry the scale; components by decreasing length of their
-        scores. `extras`: `explained` = 1 - ||x - WH||^2 / ||x||^2, a share of the sum of squares about zero and so
-        larger than a share of variance; `objective`, the loss minimised (half the squared residual, or the
-        divergence); `n_dead`, components that are zero in all cells or all genes.
+        scores, which are the best ones for the loadings (see `nonnegative_scores`). `extras`: `explained` = 1 -
+        ||x - WH||^2 / ||x||^2, a share of the sum of squares about zero and so larger than a share of variance;
+        `objective`, the loss minimised (half the squared residual, or the divergence); `n_dead`, components that are
+        zero in all cells or all genes; `n_unsettled`, cells whose scores are not at their best.
 
     Raises
     ------
@@ -67,7 +68,9 @@ def fit_nmf(
     """
     if loss not in LOSSES:
         raise ValueError(f"Unknown loss {loss!r}; allowed are {', '.join(LOSSES)}.")
-    view = x if isinstance(x, Standardised) else standardise(x)
+    view = standardise(x) if sparse.issparse(x) else x
+    if not isinstance(view, Standardised):
+        raise ValueError(f"{type(view).__name__} has negative values; NMF needs a sparse scale such as log1p.")  # noqa: TRY004 - what the study asks for, no wrong call
     n_cells, n_genes = view.shape
     if not 1 <= k <= min(n_cells, n_genes):
         raise ValueError(f"k is {k}; NMF of {n_cells} cells and {n_genes} genes takes 1 to {min(n_cells, n_genes)}.")
@@ -80,18 +83,21 @@ def fit_nmf(
     matrix = sparse.csr_matrix((values, view.x.indices, view.x.indptr), shape=view.shape)
 
     w, h, n_iter, converged = _fit(matrix, k, seed, loss, max_iter, tol)
+    lengths = np.linalg.norm(h, axis=1)
+    order = np.argsort(-np.linalg.norm(w, axis=0) * lengths, kind="stable")
+    loadings = np.ascontiguousarray((h / np.where(lengths > 0, lengths, 1.0)[:, None])[order].T, dtype=np.float32)
+    # The solver stops before its scores are the best for its loadings; those that `transform` gives are.
+    scores, n_unsettled = nonnegative_scores(matrix, loadings, loss, start=(w * lengths)[:, order])
+    w, h = scores, loadings.T.astype(np.float64)
+    sizes = np.linalg.norm(w, axis=0)
     total = float(np.square(values, dtype=np.float64).sum())
     residual = max(total - 2 * float(np.vdot(matrix @ h.T, w)) + float(np.vdot(w.T @ w, h @ h.T)), 0.0)
     objective = residual / 2 if loss == "frobenius" else _divergence(matrix, w, h)
-    lengths = np.linalg.norm(h, axis=1)
-    sizes = np.linalg.norm(w, axis=0) * lengths
-    order = np.argsort(-sizes, kind="stable")
-    safe = np.where(lengths > 0, lengths, 1.0)
     return Reduction(
         method="nmf",
         k=k,
-        scores=np.ascontiguousarray((w * lengths)[:, order], dtype=np.float32),
-        loadings=np.ascontiguousarray((h / safe[:, None])[order].T, dtype=np.float32),
+        scores=scores.astype(np.float32),
+        loadings=loadings,
         extras={
             "explained": max(1 - residual / total, 0.0),
             "converged": converged,
@@ -101,9 +107,11 @@ def fit_nmf(
             "loss": loss,
             "scaled": scale,
             "n_dead": int(np.count_nonzero(sizes == 0)),
+            "n_unsettled": n_unsettled,
             "n_constant_genes": n_genes - view.n_varying,
             "tolerance": tol,
         },
+        arrays={"gene_mean": view.mean, "gene_sd": view.sd},
     )
 
 

@@ -18,7 +18,7 @@ class Reduction:
     Attributes
     ----------
     method
-        "pca", "fa" or "nmf".
+        Name in the catalogue.
     k
         Number of components.
     scores
@@ -30,7 +30,8 @@ class Reduction:
         JSON values. Always: `explained` (in [0, 1], higher is better; see each fit for what it is a share of),
         `converged`, `n_iter`, `objective` (lower is better) and `seed`.
     arrays
-        Further arrays by name, for example `uniquenesses` of shape (n_genes,).
+        Further arrays by name. Always `gene_mean` and `gene_sd`, shape (n_genes,), of the training cells; for example
+        `uniquenesses` of shape (n_genes,).
     """
 
     method: str

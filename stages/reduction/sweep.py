@@ -13,9 +13,10 @@ from stagewright.stages.reduction.catalogue import METHODS, FitUnit
 from stagewright.stages.reduction.correlation import correlation
 from stagewright.stages.reduction.factor_analysis import fit_fa
 from stagewright.stages.reduction.nmf import Loss, fit_nmf
-from stagewright.stages.reduction.pca import fit_pca
+from stagewright.stages.reduction.pca import Decomposition, components, decompose, decomposed_at
 from stagewright.stages.reduction.reduction import Reduction
-from stagewright.stages.reduction.standardise import Standardised, standardise
+from stagewright.stages.reduction.standardise import standardise
+from stagewright.stages.reduction.view import View
 
 
 @dataclass(frozen=True)
@@ -25,14 +26,16 @@ class SharedMatrix:
     Attributes
     ----------
     x
-        CSR matrix of shape (n_cells, n_genes), log-normalised expression of the selected genes.
+        CSR matrix of shape (n_cells, n_genes), log-normalised expression of the selected genes; or a standardised view
+        of what is not sparse.
     """
 
-    x: sparse.csr_matrix
+    x: sparse.csr_matrix | View
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
+    _decompositions: dict[tuple[int, int], Decomposition] = field(default_factory=dict, repr=False, compare=False)
 
     @property
-    def standardised(self) -> Standardised:
+    def standardised(self) -> View:
         """The standardised view (mean and sd of each gene)."""
         with self._lock:
             return self._standardised
@@ -43,9 +46,23 @@ class SharedMatrix:
         with self._lock:
             return self._correlation
 
+    def decomposition(self, k: int, seed: int) -> Decomposition:
+        """Return the components of which a fit takes its first K; all K up to one multiple of 64 share them.
+
+        Raises
+        ------
+        ValueError
+            K is above the rank of the matrix.
+        """
+        size = decomposed_at(k, self.standardised)
+        with self._lock:
+            if (size, seed) not in self._decompositions:
+                self._decompositions[size, seed] = decompose(self._standardised, size, seed=seed)
+            return self._decompositions[size, seed]
+
     @cached_property
-    def _standardised(self) -> Standardised:
-        return standardise(self.x)
+    def _standardised(self) -> View:
+        return standardise(self.x) if sparse.issparse(self.x) else self.x
 
     @cached_property
     def _correlation(self) -> npt.NDArray[np.float32]:
@@ -82,8 +99,7 @@ def sweep(
 ) -> Iterator[tuple[FitUnit, Reduction]]:
     """Fit units in the order given and yield each as soon as it is done.
 
-    All units of PCA with one seed come from one decomposition, made when the first of them is due. Leave out of
-    `units` what a cache already holds: the result of a unit does not depend on the other units beyond rounding.
+    Leave out of `units` what a cache already holds: no bit of a unit's result depends on the other units.
 
     Parameters
     ----------
@@ -109,13 +125,9 @@ def sweep(
             raise ValueError(
                 f"Method {method} takes no rotation {rotation!r}; allowed are {', '.join(METHODS[method].rotations)}."
             )
-    pca_by_seed: dict[int, dict[int, Reduction]] = {}
     for unit in todo:
         if unit.method == "pca":
-            if unit.seed not in pca_by_seed:
-                ks = [other.k for other in todo if (other.method, other.seed) == (unit.method, unit.seed)]
-                pca_by_seed[unit.seed] = fit_pca(shared.standardised, ks, seed=unit.seed)
-            yield unit, pca_by_seed[unit.seed][unit.k]
+            yield unit, components(shared.standardised, shared.decomposition(unit.k, unit.seed), unit.k)
         elif unit.method == "fa":
             yield (
                 unit,

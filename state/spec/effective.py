@@ -3,6 +3,7 @@
 from stagewright.state.spec.adjustments import Adjustments
 from stagewright.state.spec.goal import Checkpoint, GoalSpec
 from stagewright.state.spec.negative_controls import strata_columns
+from stagewright.state.spec.normalisation import Log1p, Normalisation
 from stagewright.state.spec.preprocess import Preprocess
 from stagewright.state.spec.reduction import Method
 from stagewright.state.spec.scales import scale_of
@@ -50,6 +51,7 @@ class EffectiveStudy(Strict):
     permutations: int = 0
     permutation_strata: tuple[str, ...] = ()
     permutation_seed: int = 0
+    normalisation: Normalisation = Log1p(method="log1p")
 
 
 def effective_study(spec: GoalSpec, adjustments: Adjustments, checkpoint: Checkpoint) -> EffectiveStudy:
@@ -77,6 +79,7 @@ def effective_study(spec: GoalSpec, adjustments: Adjustments, checkpoint: Checkp
         permutations=adjusted.negative_controls.permutations,
         permutation_strata=strata_columns(adjusted.negative_controls, adjusted.data),
         permutation_seed=adjusted.negative_controls.seed,
+        normalisation=adjusted.normalisation,
     )
 
 

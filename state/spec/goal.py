@@ -7,6 +7,7 @@ from pydantic import Field, JsonValue, field_serializer, field_validator, model_
 from stagewright.state.spec.classifier import Classifier
 from stagewright.state.spec.data import DataScope
 from stagewright.state.spec.negative_controls import NegativeControls, strata_columns
+from stagewright.state.spec.normalisation import Log1p, Normalisation
 from stagewright.state.spec.preprocess import Hvg, Preprocess, check_tags
 from stagewright.state.spec.reduction import Reduction
 from stagewright.state.spec.strict import Strict, Text
@@ -138,6 +139,7 @@ class GoalSpec(Strict):
     stages: Annotated[tuple[StageName, ...], Field(min_length=1, max_length=50)] = ("plan0", "plan1a", "plan1b")
     preprocess: Annotated[tuple[Preprocess, ...], Field(min_length=1, max_length=50)] = (Hvg(method="hvg"),)
     reference: Preprocess | None = None
+    normalisation: Normalisation = Log1p(method="log1p")
     reduction: Reduction = Reduction()
     classifier: Classifier = Classifier()
     negative_controls: NegativeControls = NegativeControls()
@@ -167,15 +169,16 @@ class GoalSpec(Strict):
         return {letter: scale.model_dump(mode="json", exclude_unset=True) for letter, scale in checkpoints.items()}
 
     @model_validator(mode="after")
-    def _batch_columns_are_named(self) -> Self:
+    def _columns_are_named(self) -> Self:
         entries = [*self.preprocess, *([] if self.reference is None else [self.reference])]
         for entry in entries:
-            batch = getattr(entry, "batch", None)
-            if batch is not None and batch not in self.data.obs_columns:
-                raise ValueError(
-                    f"the batch column {batch!r} of {entry.method} is not among the columns that the study loads; "
-                    f"name it under data.columns, e.g. columns: {{batch: {batch}}}",
-                )
+            for key in ("batch", "within"):
+                column = getattr(entry, key, None)
+                if column is not None and column not in self.data.obs_columns:
+                    raise ValueError(
+                        f"the {key} column {column!r} of {entry.method} is not among the columns that the study loads; "
+                        f"name it under data.columns, e.g. columns: {{{key}: {column}}}",
+                    )
         return self
 
     @model_validator(mode="after")

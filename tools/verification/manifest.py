@@ -126,6 +126,7 @@ def _known_at_planning(document: dict[str, JsonValue], state: RunState) -> Itera
     yield from _unlike(run.get("objective"), state.objective, "run.objective")
     yield from _unlike(data.get("sha256"), state.data.sha256, "data.sha256")
     yield from _unlike(data.get("bytes"), state.data.bytes, "data.bytes")
+    yield from _unlike(data.get("gene_lists") or {}, {**(state.data.gene_lists or {})}, "data.gene_lists")
 
 
 def _unlike(said: JsonValue, expected: JsonValue, place: str) -> Iterator[str]:

@@ -7,6 +7,7 @@ from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
 from stagewright.stages.reduction.pca import fit_pca
+from stagewright.stages.reduction.standardise import Standardised, standardise
 
 
 def _matrix(n_cells: int, n_genes: int, seed: int = 0) -> sparse.csr_matrix:
@@ -19,7 +20,7 @@ def _matrix(n_cells: int, n_genes: int, seed: int = 0) -> sparse.csr_matrix:
 
 @pytest.mark.parametrize(
     ("shape", "k", "solver"),
-    [((200, 80), 6, "arpack"), ((60, 150), 6, "arpack"), ((200, 80), 40, "gram"), ((60, 150), 40, "gram")],
+    [((500, 240), 6, "arpack"), ((230, 400), 6, "arpack"), ((200, 80), 40, "gram"), ((60, 150), 40, "gram")],
 )
 def test_variances_and_directions_are_exact(shape: tuple[int, int], k: int, solver: str) -> None:
     """Both solvers, more cells than genes and fewer: variances to 1e-9, reconstruction to 1e-4."""
@@ -38,15 +39,38 @@ def test_variances_and_directions_are_exact(shape: tuple[int, int], k: int, solv
     np.testing.assert_allclose(ours.scores, z @ ours.loadings, atol=1e-3)
 
 
-def test_smaller_k_are_the_leading_part_of_one_fit() -> None:
-    """Each K is a slice of the largest, and equals its own fit."""
-    x = _matrix(150, 60)
-    together = fit_pca(x, [8, 3, 5, 3], seed=1)
-    assert list(together) == [3, 5, 8]
-    np.testing.assert_array_equal(together[3].scores, together[8].scores[:, :3])
-    alone = fit_pca(x, [3], seed=1)[3]
-    np.testing.assert_allclose(alone.loadings, together[3].loadings, atol=1e-5)
-    assert 0 < float(str(together[3].extras["explained"])) < float(str(together[8].extras["explained"])) < 1
+def test_no_bit_depends_on_the_other_k() -> None:
+    """Alone or among others, below and above the grid's first step."""
+    x = _matrix(500, 240)
+    together = fit_pca(x, [8, 3, 70, 3], seed=1)
+    assert list(together) == [3, 8, 70]
+    assert [fit.extras["decomposed_at"] for fit in together.values()] == [64, 64, 128]
+    for k, fit in together.items():
+        alone = fit_pca(x, [k], seed=1)[k]
+        np.testing.assert_array_equal(alone.loadings, fit.loadings)
+        np.testing.assert_array_equal(alone.scores, fit.scores)
+    np.testing.assert_array_equal(together[3].loadings, together[8].loadings[:, :3])
+    shares = [float(str(fit.extras["explained"])) for fit in together.values()]
+    assert shares == sorted(shares)
+
+
+class _Blocks:
+    """A view without a sparse matrix, as Pearson residuals are."""
+
+    def __init__(self, view: Standardised) -> None:
+        self.shape, self.n_varying = view.shape, view.n_varying
+        self.mean, self.sd, self.inverse_sd = view.mean, view.sd, view.inverse_sd
+        self.dense_blocks, self.project = view.dense_blocks, view.project
+
+
+@pytest.mark.parametrize(("k", "solver"), [(6, "blocks, arpack"), (70, "blocks, dense")])
+def test_a_view_of_blocks_gives_the_same_components(k: int, solver: str) -> None:
+    """Blocks are float32: variances to 1e-5, scores to 1e-3."""
+    view = standardise(_matrix(500, 240))
+    sparse_fit, ours = fit_pca(view, [k], seed=1)[k], fit_pca(_Blocks(view), [k], seed=1)[k]
+    assert ours.extras["solver"] == solver
+    np.testing.assert_allclose(ours.arrays["variances"], sparse_fit.arrays["variances"], rtol=1e-5)
+    np.testing.assert_allclose(ours.scores[:, :3], sparse_fit.scores[:, :3], atol=1e-3)
 
 
 def test_the_seed_changes_nothing_but_rounding_and_the_same_seed_nothing() -> None:

@@ -6,7 +6,7 @@ from scipy import sparse
 
 from stagewright.stages.reduction import sweep as sweep_module
 from stagewright.stages.reduction.catalogue import METHODS, FitUnit, plan_units
-from stagewright.stages.reduction.pca import fit_pca
+from stagewright.stages.reduction.pca import decompose
 from stagewright.stages.reduction.sweep import FitSettings, SharedMatrix, sweep
 
 
@@ -22,19 +22,19 @@ def test_seed_invariant_methods_have_one_unit_per_k() -> None:
 
 
 def test_units_come_in_order_and_shared_work_is_done_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each unit is yielded as asked; one PCA fit and one correlation matrix serve them all."""
+    """Each unit is yielded as asked; one decomposition and one correlation matrix serve them all."""
     calls: list[str] = []
 
-    def counted_pca(*args: object, **options: object) -> object:
+    def counted_decompose(*args: object, **options: object) -> object:
         calls.append("pca")
-        return fit_pca(*args, **options)  # type: ignore[arg-type]  # passed on unchanged
+        return decompose(*args, **options)  # type: ignore[arg-type]  # passed on unchanged
 
     def counted_correlation(view: object) -> object:
         calls.append("correlation")
         return correlate(view)  # type: ignore[arg-type]  # passed on unchanged
 
     correlate = sweep_module.correlation
-    monkeypatch.setattr(sweep_module, "fit_pca", counted_pca)
+    monkeypatch.setattr(sweep_module, "decompose", counted_decompose)
     monkeypatch.setattr(sweep_module, "correlation", counted_correlation)
     units = plan_units(["fa", "pca", "nmf"], {"pca": [2, 3], "fa": [2, 3], "nmf": [2]}, [1, 2])
     results = list(sweep(units, SharedMatrix(_matrix()), FitSettings(rotation={"fa": "varimax"})))
@@ -50,12 +50,13 @@ def test_units_come_in_order_and_shared_work_is_done_once(monkeypatch: pytest.Mo
 
 
 def test_a_unit_alone_equals_the_unit_in_a_sweep() -> None:
-    """Leaving out cached units does not change the others beyond rounding."""
+    """Leaving out cached units does not change a bit of the others."""
     units = [FitUnit("pca", 2, 1), FitUnit("pca", 5, 1), FitUnit("fa", 2, 1), FitUnit("nmf", 3, 1)]
     together = dict(sweep(units, SharedMatrix(_matrix())))
     for unit in units:
         ((_, alone),) = sweep([unit], SharedMatrix(_matrix()))
-        np.testing.assert_allclose(alone.loadings, together[unit].loadings, atol=1e-5)
+        np.testing.assert_array_equal(alone.loadings, together[unit].loadings)
+        np.testing.assert_array_equal(alone.scores, together[unit].scores)
 
 
 def test_wrong_methods_and_rotations_are_refused() -> None:

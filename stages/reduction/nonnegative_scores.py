@@ -1,0 +1,68 @@
+"""Non-negative scores of cells for fixed loadings: the half of a factorisation that is convex."""
+
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from stagewright.stages.reduction.nonnegative_kernel import divergence_scores, least_squares_scores
+
+__all__ = ["LOSSES", "Loss", "nonnegative_scores"]
+
+Loss = Literal["frobenius", "kullback-leibler"]
+LOSSES: tuple[Loss, ...] = ("frobenius", "kullback-leibler")
+
+TOLERANCE = 1e-5
+MAX_SWEEPS = 2000
+
+
+def nonnegative_scores(
+    x: sparse.csr_matrix,
+    loadings: npt.NDArray[np.floating],
+    loss: Loss,
+    scale: npt.NDArray[np.float64] | None = None,
+    *,
+    start: npt.NDArray[np.floating] | None = None,
+) -> tuple[npt.NDArray[np.float64], int]:
+    """Minimise the loss between x * scale and scores @ loadings.T over scores >= 0.
+
+    Parameters
+    ----------
+    x
+        Non-negative CSR matrix of shape (n_cells, n_genes).
+    loadings
+        Non-negative, shape (n_genes, k).
+    loss
+        "frobenius" or "kullback-leibler" (generalised divergence).
+    scale
+        Factor of each gene, shape (n_genes,), usually 1 / sd; None for 1.
+    start
+        Scores near the solution, shape (n_cells, k); it only saves time.
+
+    Returns
+    -------
+    tuple[npt.NDArray[np.float64], int]
+        Scores of shape (n_cells, k), and for how many cells the descent was ended before the optimality conditions held
+        to 1e-5 of the slope of the loss: those of components that are nearly combinations of others.
+
+    Raises
+    ------
+    ValueError
+        Some entries are negative, or the loss is unknown.
+    """
+    if loss not in LOSSES:
+        raise ValueError(f"Unknown loss {loss!r}; allowed are {', '.join(LOSSES)}.")
+    negative = int(np.count_nonzero(x.data < 0))
+    if negative:
+        raise ValueError(f"{negative:,} entries are negative; NMF needs log-normalised expression, not centred values.")
+    values = x.data.astype(np.float32)
+    if scale is not None:
+        values *= scale.astype(np.float32)[x.indices]
+    k = loadings.shape[1]
+    scores = np.zeros((x.shape[0], k)) if start is None else np.array(start, dtype=np.float64, order="C")
+    solve = least_squares_scores if loss == "frobenius" else divergence_scores
+    indptr, indices = x.indptr.astype(np.int64, copy=False), x.indices.astype(np.int32, copy=False)
+    kept = np.ascontiguousarray(loadings, dtype=np.float32)
+    unsettled = solve(indptr, indices, values, kept, TOLERANCE, MAX_SWEEPS, scores)
+    return scores, int(unsettled)
