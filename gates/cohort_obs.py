@@ -13,7 +13,7 @@ from stagewright.gates.places import embedding_file
 from stagewright.gates.protocol import GateContext
 from stagewright.state.spec.data import DataScope
 
-__all__ = ["ClassCounts", "class_counts", "labelled_cells", "obs_in_scope", "strata_of_cells"]
+__all__ = ["ClassCounts", "class_counts", "groups_of_cells", "labelled_cells", "obs_in_scope", "strata_of_cells"]
 
 MISSING = ""
 
@@ -48,12 +48,22 @@ def strata_of_cells(context: GateContext, tag: str) -> pd.DataFrame | None:
     cells = labelled_cells(context, tag)
     if cells is None:
         return None
+    columns = context.request.study.permutation_strata
+    levels = _levels(context, tag, columns).loc[cells["cell"].to_numpy()]
+    return cells.assign(stratum=levels.groupby([*columns], observed=True, sort=True).ngroup().to_numpy())
+
+
+def groups_of_cells(context: GateContext, tag: str) -> pd.Series:
+    """Return the group of each cell, by cell name, whose cells cross-validation keeps in one fold."""
+    group = context.request.study.group
+    return _levels(context, tag, (group,))[group]
+
+
+def _levels(context: GateContext, tag: str, columns: tuple[str, ...]) -> pd.DataFrame:
     with h5py.File(context.run / embedding_file(context.request.checkpoint, tag), "r") as file:
         obs = file["obs"]
         names = _text(obs, str(obs.attrs["_index"]))
-        columns = {name: _text(obs, name) for name in context.request.study.permutation_strata}
-    levels = pd.DataFrame(columns, index=names).loc[cells["cell"].to_numpy()]
-    return cells.assign(stratum=levels.groupby([*columns], observed=True, sort=True).ngroup().to_numpy())
+        return pd.DataFrame({name: _text(obs, name) for name in columns}, index=names)
 
 
 def obs_in_scope(path: Path, scope: DataScope) -> pd.DataFrame:

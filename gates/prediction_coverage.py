@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from stagewright.gates.cohort_obs import labelled_cells
+from stagewright.gates.cohort_obs import groups_of_cells, labelled_cells
 from stagewright.gates.finding import bounded
 from stagewright.gates.left_out import left_out
 from stagewright.gates.oof import read_oof
@@ -22,6 +22,7 @@ WHY = (
     "A score over out-of-fold predictions is fair only if every cell was left out once in each repeat: a lost cell may "
     "be a difficult one, a repeated one counts twice."
 )
+FEWEST_FOLDS = 2
 AGAIN = "To pass: adjust, so that the step is executed again; if it comes back, the stage itself is wrong."
 
 
@@ -31,7 +32,8 @@ def prediction_coverage(context: GateContext) -> Iterator[Finding]:
     Measured are, of each patient that has a result and each penalty and repeat, the cells that have one of the two
     labels and are predicted never or more than once, or were predicted without being such a cell; predictions whose
     label is not the one in obs; the number of repeats against the request; and the number of folds against the request
-    or the cells of the smaller class, whichever is less: a fold without a cell of each class scores nothing.
+    or the cells of the smaller class, whichever is less: a fold without a cell of each class scores nothing. With a
+    `cv.group` whole groups limit the folds instead, and no group may lie in two folds of a repeat.
 
     Notes
     -----
@@ -75,7 +77,10 @@ def _faults(
             subject = f"{name}/{penalty}: patient {patient}"
             wanted = known.index[expected.get(patient, [])]
             yield from _patient(subject, mine, wanted, study.repeats)
-            yield from _folds(subject, mine, known[known["patient"] == patient]["positive"], study.folds)
+            if study.group == "none":
+                yield from _folds(subject, mine, known[known["patient"] == patient]["positive"], study.folds)
+            else:
+                yield from _grouped_folds(subject, mine, groups_of_cells(context, name.partition("/")[0]), study.folds)
     strangers = sorted({str(patient) for patient in table["patient"].unique()} - scored)
     for patient in strangers:
         yield _fail(f"{name}: patient {patient}", "predictions, but no row in metrics.csv", "patients with a result")
@@ -104,6 +109,18 @@ def _folds(subject: str, mine: pd.DataFrame, positive: pd.Series, asked: int) ->
     found = sorted(set(mine.groupby("repeat")["fold"].nunique()))
     if found and found != [feasible]:
         yield _fail(subject, f"{', '.join(map(str, found))} folds", f"{feasible} folds in each repeat")
+
+
+def _grouped_folds(subject: str, mine: pd.DataFrame, groups: pd.Series, asked: int) -> Iterator[Finding]:
+    """Look for groups whose cells lie in two folds of one repeat, and compare the folds with those asked for."""
+    group = mine["cell"].astype(str).map(groups)
+    folds = mine.groupby([mine["repeat"], group], observed=True)["fold"].agg(["min", "max"])
+    parted = int((folds["min"] != folds["max"]).sum())
+    if parted:
+        yield _fail(subject, f"{parted} groups in two folds of a repeat", "each group in one fold")
+    found = sorted(set(mine.groupby("repeat")["fold"].nunique()))
+    if found and (len(found) > 1 or not FEWEST_FOLDS <= found[0] <= asked):
+        yield _fail(subject, f"{', '.join(map(str, found))} folds", f"2 to {asked} folds, as many in each repeat")
 
 
 def _fail(subject: str, measured: str, threshold: str) -> Finding:

@@ -143,7 +143,8 @@ def fit_methods(
 
     Returns
     -------
-    The expression of the genes on the study's scale, shape (n_cells, n_kept), and the fits by method, in the order of the study.
+    The expression of the genes on the study's scale, shape (n_cells, n_kept), and the fits by method, in the order of
+    the study.
     """
     request, study = context.request, context.request.study
     matrix = to_scale(cohort.counts, genes, study.normalisation)

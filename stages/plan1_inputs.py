@@ -29,6 +29,8 @@ def cell_inputs(
     study = request.study
     inputs = _of_both(request, cohort, method)
     if kind == "cv":
+        if study.group != "none":
+            inputs["groups"] = _digest_texts(cohort.obs[study.group])
         inputs |= {"folds": study.folds, "repeats": study.repeats, "group": study.group, "scope": study.scope}
     return UnitInputs(kind, inputs | {**also})
 
@@ -59,6 +61,10 @@ def _digest_cells(cohort: EmbeddedCohort, patient: str) -> str:
     for texts in (cohort.obs.index, cohort.obs[patient]):
         digest.update(_joined(str(text) for text in texts))
     return digest.hexdigest()
+
+
+def _digest_texts(texts: Iterable[object]) -> str:
+    return hashlib.sha256(_joined(str(text) for text in texts)).hexdigest()
 
 
 def _joined(texts: Iterable[str]) -> bytes:

@@ -1,11 +1,12 @@
 """Plan 1B: the preprocess x method grid at the chosen K, with logistic paths per patient and repeated cross-validation.
 
 Within each patient cells are split into stratified folds, again for each repeat, and the same folds serve every
-configuration. A configuration has one penalty strength for all patients: the one with the highest median over patients
-of the mean AUC over repeats. It is chosen on the scores that it is reported with, which flatters it a little; the
-tables hold every strength, and in `auc_choice_left_out_median` each patient is scored at the strength that the other
-patients choose. A preprocess that chose its genes by the label is scored, and never the best: its scores are flattered
-by the choice, which saw the test folds.
+configuration. With `cv.group` the cells of a group (a sample, a clone) stay in one fold. A configuration has one
+penalty strength for all patients: the one with the highest median over patients of the mean AUC over repeats. It is
+chosen on the scores that it is reported with, which flatters it a little; the tables hold every strength, and in
+`auc_choice_left_out_median` each patient is scored at the strength that the other patients choose. A preprocess that
+chose its genes by the label is scored, and never the best: its scores are flattered by the choice, which saw the test
+folds.
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from stagewright.stages.classify.folds import feasible_folds
+from stagewright.stages.classify.folds import feasible_folds, repeatable_grouped_folds
 from stagewright.stages.classify.metrics import probability
 from stagewright.stages.classify.path_cross_validated import CrossValidatedPath, cross_validated_path
 from stagewright.stages.classify.threads import map_nogil
@@ -38,6 +39,7 @@ from stagewright.stages.plan1_tables import (
 from stagewright.stages.protocol import StageContext, StageResult
 from stagewright.state.artifacts import Skipped
 from stagewright.state.layout import analysis
+from stagewright.state.spec.effective import EffectiveStudy
 
 __all__ = ["run", "score_configuration"]
 
@@ -98,7 +100,8 @@ def score_configuration(
     request, study = context.request, context.request.study
     embedding = cohort.scores[method].astype(np.float64)
     where = f"{cohort.tag}/{method}"
-    kept, skipped, notes = _split(patients_of(cohort, request.scope.patient), study.folds, where)
+    groups = None if study.group == "none" else cohort.obs[study.group].astype(str).to_numpy(dtype=object)
+    kept, skipped, notes = _split(patients_of(cohort, request.scope.patient), study, groups, where)
     alphas = np.asarray(study.alphas)
     metrics, coefs, predictions, summary = [], [], [], []
     for penalty in study.penalties:
@@ -112,6 +115,7 @@ def score_configuration(
                 n_folds=n_folds,
                 n_repeats=study.repeats,
                 seed=patient.seed,
+                groups=None if groups is None else groups[patient.rows],
                 l1_ratio=L1_RATIO[penalty],
                 keep_all_decisions=True,
             )
@@ -134,14 +138,20 @@ def score_configuration(
 
 def _split(
     patients: Sequence[PatientCells],
-    folds: int,
+    study: EffectiveStudy,
+    groups: np.ndarray | None,
     where: str,
 ) -> tuple[list[tuple[PatientCells, int]], list[Skipped], list[str]]:
     """Return the patients that can be cross-validated with their number of folds, and the others with the reason."""
     kept, skipped, notes = [], [], []
+    folds = study.folds
     for patient in patients:
         n_positive = int(patient.positive.sum())
-        plan = feasible_folds(n_positive, len(patient.rows) - n_positive, folds)
+        if groups is None:
+            plan = feasible_folds(n_positive, len(patient.rows) - n_positive, folds)
+        else:
+            mine = groups[patient.rows]
+            plan = repeatable_grouped_folds(patient.positive, mine, folds, study.repeats, patient.seed)
         if plan.n_folds == 0:
             skipped.append(Skipped(patient=patient.name, reason=plan.reason or "no folds", where=where))
             continue
@@ -149,7 +159,8 @@ def _split(
             notes.append(f"{patient.name}: {plan.n_folds} folds instead of {folds} ({plan.reason})")
         kept.append((patient, plan.n_folds))
     if not kept:
-        raise ValueError("no patient has enough cells of both classes for two folds; see the plan's warnings")
+        of = "cells" if groups is None else f"{study.group} groups with cells"
+        raise ValueError(f"no patient has enough {of} of both classes for two folds; see the plan's warnings")
     return kept, skipped, notes
 
 

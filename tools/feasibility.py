@@ -45,14 +45,15 @@ def check_feasible(spec: GoalSpec, found: Survey) -> None:
             f"classifier.cv: {cv.folds} folds grouped by {cv.group} need as many patients with both classes, and there "
             f"are {len(both)}; the largest feasible number of folds is {len(both)}",
         )
-    if cv.group != "none":
+    if cv.group == spec.data.patient and "plan1b" in spec.stages:
         raise Refusal(
-            "unavailable",
-            f"classifier.cv.group: got {cv.group!r}; plan1a and plan1b split the cells of one patient, so the only "
-            "grouping in this version is none",
+            "invalid_spec",
+            f"classifier.cv.group: got {cv.group!r}, the patient column; plan1b splits the cells of one patient, whose "
+            "patient is one group. Group by a column that varies within a patient (a sample, a clone), or leave plan1b "
+            "out and score pooled patients in plan1c",
         )
     most = max(min(item.positive, item.negative) for item in both)
-    if "plan1b" in spec.stages and most < cv.folds:
+    if "plan1b" in spec.stages and cv.group == "none" and most < cv.folds:
         feasible = f"the largest feasible number of folds is {most}" if most > 1 else "cross-validation is not feasible"
         raise Refusal(
             "invalid_data",

@@ -182,6 +182,16 @@ class GoalSpec(Strict):
         return self
 
     @model_validator(mode="after")
+    def _group_is_named(self) -> Self:
+        group = self.classifier.cv.group
+        if group != "none" and group not in self.data.obs_columns:
+            raise ValueError(
+                f"the cv.group column {group!r} is not among the columns that the study loads; name it under "
+                f"data.columns, e.g. columns: {{group: {group}}}",
+            )
+        return self
+
+    @model_validator(mode="after")
     def _strata_are_named(self) -> Self:
         strata_columns(self.negative_controls, self.data)
         return self
