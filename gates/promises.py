@@ -34,6 +34,7 @@ from stagewright.state.step_units import (
     cell_unit,
     embedding_unit,
     fit_unit,
+    fold_units,
     permuted_unit,
     seeds_of,
     writes_embeddings,
@@ -139,6 +140,7 @@ def grid(request: StepRequest, left_out: Container[str] = NOTHING) -> tuple[tupl
         for entry in request.study.preprocess
         for method in _methods(request, entry.tag, left_out)
         if cell_unit(request.stage, entry.tag, method) not in left_out
+        and not any(unit in left_out for unit in fold_units(request.study, request.stage, entry.tag, method))
     )
 
 
@@ -230,7 +232,8 @@ def left_out_of_permutation(
     known = request.k_by_method
     embedding = embedding_unit(entry.tag, method, known[method]) if method in known else ""
     needed = permuted_unit(number, embedding) if entry.supervised else embedding
-    return needed in left_out or permuted_unit(number, cell_unit(stage, entry.tag, method)) in left_out
+    own = (*fold_units(request.study, stage, entry.tag, method), cell_unit(stage, entry.tag, method))
+    return needed in left_out or any(permuted_unit(number, unit) in left_out for unit in own)
 
 
 def _plan2(request: StepRequest, left_out: Container[str]) -> Iterator[Promise]:

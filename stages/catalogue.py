@@ -53,6 +53,8 @@ OF_METHOD = ("k", "explained", "stability_median")
 
 NON_NEGATIVE = ("nmf", "cnmf")
 """Methods that factorise values without a sign."""
+WITHOUT_TRANSFORM = ("scvi", "harmony")
+"""Methods whose embedding is of the cells that they were fitted on and no others."""
 SHOWN_METRICS = 5
 
 
@@ -71,8 +73,16 @@ def count_units(stage: str, study: EffectiveStudy) -> int:
         return 2 * cells  # the embedding, then its paths
     if stage == "plan2":
         refitted = len(study.methods) * sum(entry.supervised for entry in study.preprocess)
-        return study.permutations * (refitted + cells * len(study.mirrored))
+        folds = cells * _folds(study) if "plan1b" in study.mirrored else 0
+        return study.permutations * (refitted + folds + cells * len(study.mirrored))
+    if stage == "plan1b":
+        return cells * (1 + _folds(study))
     return cells if stage in STAGES else 1
+
+
+def _folds(study: EffectiveStudy) -> int:
+    """Return how often the pipeline of one preprocess and method is fitted again."""
+    return study.folds * study.repeats if study.scope == "pipeline" else 0
 
 
 def metric_names(stage: str, spec: GoalSpec) -> list[str]:
@@ -142,8 +152,13 @@ def spec_faults(spec: GoalSpec, commands: Mapping[str, Any]) -> list[str]:
             for method in spec.reduction.methods
             if method in NON_NEGATIVE
         ]
-    if spec.classifier.cv.scope != "classifier":
-        faults.append("classifier.cv.scope: pipeline is not built into this version; available: classifier")
+    if spec.classifier.cv.scope == "pipeline":
+        faults += [
+            f"reduction.methods: {method} cannot score cells that it was not fitted on, which classifier.cv.scope "
+            "pipeline asks for; leave the method out, or take scope classifier"
+            for method in spec.reduction.methods
+            if method in WITHOUT_TRANSFORM
+        ]
     faults += _metric_faults(spec)
     if spec.holdout is not None:
         faults.append("holdout: the sealed hold-out is not built into this version; leave the key out")

@@ -22,9 +22,10 @@ from stagewright.stages.reduction.reduction import Reduction
 from stagewright.stages.reduction.sweep import FitSettings, SharedMatrix, sweep
 from stagewright.stages.unit_cache import UnitInputs
 from stagewright.state.artifacts import ArtifactWriter
+from stagewright.state.spec.effective import EffectiveStudy
 from stagewright.state.spec.preprocess import Preprocess
 
-__all__ = ["MatrixFits"]
+__all__ = ["MatrixFits", "fit_inputs", "settings_of"]
 
 NOTHING: Mapping[str, JsonValue] = MappingProxyType({})
 SCORES, LOADINGS, EXTRAS = "scores.npy", "loadings.npy", "extras.json"
@@ -59,7 +60,7 @@ class MatrixFits:
         request = context.request
         self._context = context
         self._shared = shared
-        self._settings = FitSettings(rotation={str(method): kind for method, kind in request.study.rotation.items()})
+        self._settings = settings_of(request.study)
         self._matrix_inputs = matrix_inputs(request, cohort, entry) | {**also}
 
     def fit(self, unit: Unit, what: FitUnit, place: PurePosixPath | None = None) -> Reduction:
@@ -70,7 +71,7 @@ class MatrixFits:
         UnitFailed
             When it fails.
         """
-        inputs = UnitInputs("fit", self._matrix_inputs | _fit_inputs(what, self._settings))
+        inputs = UnitInputs("fit", self._matrix_inputs | fit_inputs(what, self._settings))
         with self._context.unit(unit, inputs) as work:
             if work.reused:
                 reduction = _read(work.folder, what)
@@ -84,7 +85,13 @@ class MatrixFits:
         return reduction
 
 
-def _fit_inputs(what: FitUnit, settings: FitSettings) -> dict[str, JsonValue]:
+def settings_of(study: EffectiveStudy) -> FitSettings:
+    """Return the settings of a study's fits, whichever cells they are of."""
+    return FitSettings(rotation={str(method): kind for method, kind in study.rotation.items()})
+
+
+def fit_inputs(what: FitUnit, settings: FitSettings) -> dict[str, JsonValue]:
+    """Return what a fit depends on beside its matrix."""
     own = {name: value for name, value in asdict(settings).items() if name.startswith(f"{what.method}_")}
     inputs: dict[str, JsonValue] = {"method": what.method, "k": what.k, "seed": what.seed}
     return inputs | {"rotation": settings.rotation.get(what.method, "none"), "settings": own}

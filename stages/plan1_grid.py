@@ -15,6 +15,7 @@ from stagewright.stages.plan1_embeddings import EmbeddedCohort, embedded_cohorts
 from stagewright.stages.plan1_inputs import cell_inputs
 from stagewright.stages.plan1_tables import SummaryRow
 from stagewright.stages.protocol import StageContext, Unit, UnitFailed
+from stagewright.stages.refit.predictions import RefittedPredictions
 from stagewright.stages.unit_cache import UnitInputs
 from stagewright.state.artifacts import ArtifactWriter, Skipped
 from stagewright.state.layout import classification_cell
@@ -51,11 +52,17 @@ class GridResult:
 
 
 Score: TypeAlias = Callable[[StageContext, EmbeddedCohort, str], ScoredCell]
+HeldOut: TypeAlias = Callable[[EmbeddedCohort], Mapping[str, RefittedPredictions]]
 
 _CELL: TypeAdapter[CellResult] = TypeAdapter(CellResult)
 
 
-def over_grid(context: StageContext, kind: Literal["paths", "cv"], score: Score) -> GridResult:
+def over_grid(
+    context: StageContext,
+    kind: Literal["paths", "cv"],
+    score: Callable[..., ScoredCell],
+    held_out: HeldOut | None = None,
+) -> GridResult:
     """Score every embedding of the grid, each as one unit of work.
 
     A cell that fails for good, or whose embedding did, is left out where the spec allows that.
@@ -65,7 +72,9 @@ def over_grid(context: StageContext, kind: Literal["paths", "cv"], score: Score)
     kind
         Of the units.
     score
-        Scores one method of one embedded cohort.
+        Scores one method of one embedded cohort; with `held_out` it is also given the method's predictions.
+    held_out
+        Predicts the cells of one cohort by pipelines that were fitted again in each training fold, by method.
 
     Raises
     ------
@@ -79,9 +88,11 @@ def over_grid(context: StageContext, kind: Literal["paths", "cv"], score: Score)
     last: UnitFailed | None = None
     for cohort in embedded_cohorts(context):
         n_cells = len(cohort.obs)
-        for method in cohort.scores:
+        predicted = None if held_out is None else held_out(cohort)
+        for method in cohort.scores if predicted is None else predicted:
             try:
-                cells.append(_cell(context, kind, score, cohort, method))
+                found = None if predicted is None else predicted[method]
+                cells.append(_cell(context, kind, score, cohort, method, found))
             except UnitFailed as failed:
                 context.tolerate(failed)
                 last = failed
@@ -96,12 +107,20 @@ def over_grid(context: StageContext, kind: Literal["paths", "cv"], score: Score)
 
 
 def _cell(
-    context: StageContext, kind: Literal["paths", "cv"], score: Score, cohort: EmbeddedCohort, method: str
+    context: StageContext,
+    kind: Literal["paths", "cv"],
+    score: Callable[..., ScoredCell],
+    cohort: EmbeddedCohort,
+    method: str,
+    predicted: RefittedPredictions | None,
 ) -> CellResult:
     request = context.request
     unit = Unit(cell_unit(request.stage, cohort.tag, method), method=method, preprocess=cohort.tag)
     place = classification_cell(request.checkpoint, cohort.tag, method)
-    return unit_of_cell(context, unit, cell_inputs(kind, request, cohort, method), place, score, cohort)
+    if predicted is None:
+        return unit_of_cell(context, unit, cell_inputs(kind, request, cohort, method), place, score, cohort)
+    inputs = cell_inputs(kind, request, cohort, method, {"predictions": predicted.digest})
+    return unit_of_cell(context, unit, inputs, place, partial(score, predicted=predicted), cohort)
 
 
 def unit_of_cell(

@@ -13,7 +13,7 @@ from stagewright.stages.plan1_embeddings import EmbeddedCohort
 from stagewright.stages.unit_cache import UnitInputs
 from stagewright.state.step_request import StepRequest
 
-__all__ = ["cell_inputs"]
+__all__ = ["cell_inputs", "digest_cells"]
 
 NOTHING: Mapping[str, JsonValue] = MappingProxyType({})
 
@@ -39,7 +39,7 @@ def _of_both(request: StepRequest, cohort: EmbeddedCohort, method: str) -> dict[
     study, scores = request.study, cohort.scores[method]
     return {
         "embedding": _digest_array(scores),
-        "patients_and_labels": _digest_cells(cohort, request.scope.patient),
+        "patients_and_labels": digest_cells(cohort, request.scope.patient),
         "preprocess": cohort.tag,
         "supervised": cohort.supervised,
         "method": method,
@@ -55,7 +55,7 @@ def _digest_array(array: NDArray[np.float32]) -> str:
     return digest.hexdigest()
 
 
-def _digest_cells(cohort: EmbeddedCohort, patient: str) -> str:
+def digest_cells(cohort: EmbeddedCohort, patient: str) -> str:
     """Return the digest of each cell's name, patient and class, in order."""
     digest = hashlib.sha256(np.ascontiguousarray(cohort.positive).data)
     for texts in (cohort.obs.index, cohort.obs[patient]):

@@ -9,18 +9,25 @@ chose its genes by the label is scored, and never the best: its scores are flatt
 folds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
-from stagewright.stages.classify.folds import feasible_folds, repeatable_grouped_folds
 from stagewright.stages.classify.metrics import probability
-from stagewright.stages.classify.path_cross_validated import CrossValidatedPath, cross_validated_path
+from stagewright.stages.classify.path_cross_validated import (
+    CrossValidatedPath,
+    FoldPrediction,
+    cross_validated_path,
+    measured_path,
+)
+from stagewright.stages.classify.path_in_sample import path_without_cv
 from stagewright.stages.classify.threads import map_nogil
 from stagewright.stages.files import save_csv
 from stagewright.stages.plan1_embeddings import EmbeddedCohort
+from stagewright.stages.plan1_folds import folds_of_patient, split_patients
 from stagewright.stages.plan1_grid import CellResult, ScoredCell, over_grid
 from stagewright.stages.plan1_tables import (
     L1_RATIO,
@@ -30,16 +37,17 @@ from stagewright.stages.plan1_tables import (
     best_row,
     coefficients,
     configurations,
+    eligible,
     patients_of,
     scores,
     supervised_notes,
     trials,
-    unsupervised,
 )
 from stagewright.stages.protocol import StageContext, StageResult
-from stagewright.state.artifacts import Skipped
+from stagewright.stages.refit.cohort_once import CohortOnce
+from stagewright.stages.refit.predictions import RefittedPredictions
+from stagewright.stages.refit.refit_folds import refitted_predictions
 from stagewright.state.layout import analysis
-from stagewright.state.spec.effective import EffectiveStudy
 
 __all__ = ["run", "score_configuration"]
 
@@ -64,10 +72,12 @@ def run(context: StageContext) -> StageResult:
         When an embedding or its paths fail; it names the unit.
     """
     request = context.request
-    grid = over_grid(context, "cv", score_configuration)
+    pipeline = request.study.scope == "pipeline"
+    held_out = partial(_refitted, context, CohortOnce(context)) if pipeline else None
+    grid = over_grid(context, "cv", score_configuration, held_out)
     summary = grid.summary
     table = pd.DataFrame(summary)
-    best = best_row(unsupervised(summary), "auc_median")
+    best = best_row(eligible(summary, request.study.scope), "auc_median")
     table["best"] = [row is best for row in summary]
     save_csv(context.artifacts, analysis(request.checkpoint) / "classification_grid" / "plan1b_summary.csv", table)
     named = f"{best['preprocess']}/{best['method']}/k_{best['k']}/{best['penalty']}"
@@ -83,7 +93,7 @@ def run(context: StageContext) -> StageResult:
         skipped=grid.skipped,
         notes=(
             f"best configuration: {named}, median AUC over patients {best['auc_median']:.4f}",
-            *supervised_notes(summary),
+            *([] if pipeline else supervised_notes(summary)),
             *grid.notes,
         ),
         trials=trials(summary, "auc_median"),
@@ -95,19 +105,30 @@ def score_configuration(
     context: StageContext,
     cohort: EmbeddedCohort,
     method: str,
+    predicted: RefittedPredictions | None = None,
 ) -> ScoredCell:
-    """Cross-validate one embedding, and return its tables and a summary row for each penalty."""
+    """Cross-validate one embedding, and return its tables and a summary row for each penalty.
+
+    Parameters
+    ----------
+    predicted
+        Out-of-fold predictions of pipelines that were fitted again in each training fold (scope `pipeline`); the
+        embedding of all cells is then that of the refitted coefficients alone.
+    """
     request, study = context.request, context.request.study
     embedding = cohort.scores[method].astype(np.float64)
     where = f"{cohort.tag}/{method}"
-    groups = None if study.group == "none" else cohort.obs[study.group].astype(str).to_numpy(dtype=object)
-    kept, skipped, notes = _split(patients_of(cohort, request.scope.patient), study, groups, where)
+    patients = patients_of(cohort, request.scope.patient, study.group)
+    kept, skipped, notes = split_patients(patients, study, where)
     alphas = np.asarray(study.alphas)
     metrics, coefs, predictions, summary = [], [], [], []
     for penalty in study.penalties:
 
         def score(item: tuple[PatientCells, int], penalty: str = penalty) -> _Scored:
             patient, n_folds = item
+            if predicted is not None:
+                found = predicted.by_patient[penalty, patient.name]
+                return _Scored(patient, n_folds, _measured(embedding, patient, n_folds, alphas, found, penalty))
             path = cross_validated_path(
                 embedding[patient.rows],
                 patient.positive,
@@ -115,7 +136,7 @@ def score_configuration(
                 n_folds=n_folds,
                 n_repeats=study.repeats,
                 seed=patient.seed,
-                groups=None if groups is None else groups[patient.rows],
+                groups=patient.groups,
                 l1_ratio=L1_RATIO[penalty],
                 keep_all_decisions=True,
             )
@@ -136,32 +157,24 @@ def score_configuration(
     return ScoredCell(CellResult(summary, skipped, notes), tables)
 
 
-def _split(
-    patients: Sequence[PatientCells],
-    study: EffectiveStudy,
-    groups: np.ndarray | None,
-    where: str,
-) -> tuple[list[tuple[PatientCells, int]], list[Skipped], list[str]]:
-    """Return the patients that can be cross-validated with their number of folds, and the others with the reason."""
-    kept, skipped, notes = [], [], []
-    folds = study.folds
-    for patient in patients:
-        n_positive = int(patient.positive.sum())
-        if groups is None:
-            plan = feasible_folds(n_positive, len(patient.rows) - n_positive, folds)
-        else:
-            mine = groups[patient.rows]
-            plan = repeatable_grouped_folds(patient.positive, mine, folds, study.repeats, patient.seed)
-        if plan.n_folds == 0:
-            skipped.append(Skipped(patient=patient.name, reason=plan.reason or "no folds", where=where))
-            continue
-        if plan.reason is not None:
-            notes.append(f"{patient.name}: {plan.n_folds} folds instead of {folds} ({plan.reason})")
-        kept.append((patient, plan.n_folds))
-    if not kept:
-        of = "cells" if groups is None else f"{study.group} groups with cells"
-        raise ValueError(f"no patient has enough {of} of both classes for two folds; see the plan's warnings")
-    return kept, skipped, notes
+def _measured(
+    embedding: np.ndarray,
+    patient: PatientCells,
+    n_folds: int,
+    alphas: np.ndarray,
+    predicted: Mapping[tuple[int, int], FoldPrediction],
+    penalty: str,
+) -> CrossValidatedPath:
+    """Measure predictions that were made by pipelines fitted again in each training fold."""
+    folds = folds_of_patient(patient, n_folds, 1 + max(repeat for repeat, _ in predicted))
+    refit = path_without_cv(embedding[patient.rows], patient.positive, alphas, l1_ratio=L1_RATIO[penalty])
+    return measured_path(patient.positive, folds, predicted, refit, keep_all_decisions=True)
+
+
+def _refitted(context: StageContext, cohorts: CohortOnce, cohort: EmbeddedCohort) -> dict[str, RefittedPredictions]:
+    """Fit the pipeline of one preprocess again in every training fold."""
+    entry = next(entry for entry in context.request.study.preprocess if entry.tag == cohort.tag)
+    return refitted_predictions(context, entry, cohort, cohorts.counts)
 
 
 def _common_alpha(scored: Sequence[_Scored]) -> int:

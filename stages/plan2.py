@@ -16,9 +16,8 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from stagewright.stages.cohort.load import Cohort, load_cohort
 from stagewright.stages.files import save_csv
-from stagewright.stages.negative_controls.mirrors import MIRRORS, judged_stage
+from stagewright.stages.negative_controls.mirrors import MIRRORS, judged_stage, scope_of
 from stagewright.stages.negative_controls.notes import limit_notes, result_notes
 from stagewright.stages.negative_controls.observed import observed_rows, observed_within
 from stagewright.stages.negative_controls.permute_labels import Stratum, strata_of, stratum_numbers
@@ -36,9 +35,10 @@ from stagewright.stages.plan1_tables import (
     SummaryRow,
     best_row,
     configurations,
-    unsupervised,
+    eligible,
 )
 from stagewright.stages.protocol import StageContext, StageResult
+from stagewright.stages.refit.cohort_once import CohortOnce
 from stagewright.state.artifacts import Skipped
 from stagewright.state.layout import analysis, permutation_folder
 
@@ -60,16 +60,13 @@ def run(context: StageContext) -> StageResult:
     cells: list[PermutedCell] = []
     strata: list[Stratum] = []
     stratum_of = pd.Series(dtype=int)
-    counts: Cohort | None = None
+    counts = CohortOnce(context)
     n_cells = 0
     for entry, embedded in zip(study.preprocess, embedded_cohorts(context), strict=True):
         if not strata:
             strata = _strata(context, embedded)
             stratum_of = stratum_numbers(strata, embedded.obs.index)
             n_cells = len(embedded.obs)
-        if entry.supervised and counts is None:
-            counts = load_cohort(request)
-            context.workload.is_now(counts.counts.shape, counts.counts.nnz)
         cells += permuted_grid(context, entry, embedded, strata, counts)
     table = _summary(context, observed, cells, stratum_of)
     if not table:
@@ -77,7 +74,7 @@ def run(context: StageContext) -> StageResult:
     folder = analysis(request.checkpoint) / "plan2"
     save_csv(context.artifacts, folder / "negative_controls_summary.csv", pd.DataFrame(table))
     judged = judged_stage(study.mirrored)
-    best = _best(judged, observed[judged], cells)
+    best = _best(judged, observed[judged], cells, scope_of(judged, study.scope))
     return StageResult(
         metrics={
             f"plan2.best.{'auc_in_sample' if MIRRORS[judged].in_sample else 'auc'}": max(best.permuted),
@@ -129,7 +126,7 @@ def _summary(
         mirror = MIRRORS[stage]
         mine = [cell for cell in cells if cell.stage == stage]
         for number, rows in _by_permutation(mine).items():
-            best = best_row(unsupervised(rows), mirror.column)
+            best = best_row(eligible(rows, scope_of(stage, request.study.scope)), mirror.column)
             marked = pd.DataFrame(rows).assign(best=[row is best for row in rows])
             place = permutation_folder(request.checkpoint, number) / "classification_grid" / f"{stage}_summary.csv"
             save_csv(context.artifacts, place, marked)
@@ -156,7 +153,7 @@ def _by_permutation(cells: Sequence[PermutedCell]) -> dict[int, list[SummaryRow]
     return {number: rows[number] for number in sorted(rows)}
 
 
-def _best(stage: str, observed: Sequence[SummaryRow], cells: Sequence[PermutedCell]) -> Best:
+def _best(stage: str, observed: Sequence[SummaryRow], cells: Sequence[PermutedCell], scope: str) -> Best:
     """Compare the best configurations of one stage among those that have a score under every labelling."""
     permuted = _by_permutation([cell for cell in cells if cell.stage == stage])
     everywhere = {configuration_of(row) for row in observed}
@@ -168,6 +165,7 @@ def _best(stage: str, observed: Sequence[SummaryRow], cells: Sequence[PermutedCe
         MIRRORS[stage].column,
         [row for row in observed if configuration_of(row) in everywhere],
         {number: [row for row in rows if configuration_of(row) in everywhere] for number, rows in permuted.items()},
+        scope,
     )
 
 

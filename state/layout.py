@@ -8,6 +8,7 @@ __all__ = [
     "analysis",
     "classification_cell",
     "command_output",
+    "fold_genes_folder",
     "gene_list_file",
     "k_folder",
     "permutation_folder",
@@ -40,6 +41,14 @@ def preprocess_folder(checkpoint: Checkpoint, tag: str) -> PurePosixPath:
 def classification_cell(checkpoint: Checkpoint, tag: str, method: str) -> PurePosixPath:
     """Return the folder of one cell of the classification grid: one preprocess and one method."""
     return analysis(checkpoint) / "classification_grid" / tag / method
+
+
+def fold_genes_folder(
+    checkpoint: Checkpoint, tag: str, repeat: int, fold: int, permutation: int | None = None
+) -> PurePosixPath:
+    """Return where a gene selection on the training cells of one fold is logged, under CV scope `pipeline`."""
+    root = analysis(checkpoint) if permutation is None else permutation_folder(checkpoint, permutation)
+    return root / "preprocess_cache" / tag / "folds" / f"repeat_{repeat}_fold_{fold}"
 
 
 def permutation_folder(checkpoint: Checkpoint, number: int) -> PurePosixPath:

@@ -13,6 +13,8 @@ __all__ = [
     "embedding_unit",
     "embeddings_step",
     "fit_unit",
+    "fold_unit",
+    "fold_units",
     "gene_selections",
     "permuted_unit",
     "seeds_of",
@@ -39,6 +41,18 @@ def embedding_unit(tag: str, method: str, k: int) -> str:
 def cell_unit(stage: str, tag: str, method: str) -> str:
     """Return the name of one cell of the classification grid, e.g. ``hvg_3000/fa/paths``."""
     return f"{tag}/{method}/{'paths' if stage == 'plan1a' else 'cv'}"
+
+
+def fold_unit(tag: str, method: str, repeat: int, fold: int) -> str:
+    """Return the name of one pipeline fitted without one fold, e.g. ``hvg_3000/fa/repeat_0/fold_4``."""
+    return f"{tag}/{method}/repeat_{repeat}/fold_{fold}"
+
+
+def fold_units(study: EffectiveStudy, stage: str, tag: str, method: str) -> tuple[str, ...]:
+    """Return the pipelines that one cell of a stage's grid needs fitted again; none but under CV scope `pipeline`."""
+    if stage != "plan1b" or study.scope != "pipeline":
+        return ()
+    return tuple(fold_unit(tag, method, repeat, fold) for repeat in range(study.repeats) for fold in range(study.folds))
 
 
 def permuted_unit(number: int, unit: str) -> str:
@@ -77,9 +91,13 @@ def gene_selections(request: StepRequest) -> int:
     """Return how many selections of genes a step makes beside its units: none of them may fail."""
     if request.stage == "plan0":
         return 1
+    study = request.study
+    in_folds = len(study.preprocess) * study.repeats * study.folds if study.scope == "pipeline" else 0
     if request.stage == "plan2":
-        return request.study.permutations * sum(entry.supervised for entry in request.study.preprocess)
-    return len(request.study.preprocess) if request.stage in WHOLE and writes_embeddings(request) else 0
+        refitted = sum(entry.supervised for entry in study.preprocess)
+        return study.permutations * (refitted + (in_folds if "plan1b" in study.mirrored else 0))
+    own = len(study.preprocess) if request.stage in WHOLE and writes_embeddings(request) else 0
+    return own + (in_folds if request.stage == "plan1b" else 0)
 
 
 def allowed_failures(request: StepRequest) -> int:
@@ -99,7 +117,9 @@ def _names(request: StepRequest) -> Iterator[str]:
             if writes_embeddings(request):
                 known = [method for method in study.methods if method in request.k_by_method]
                 yield from (embedding_unit(tag, method, request.k_by_method[method]) for method in known)
-            yield from (cell_unit(request.stage, tag, method) for method in study.methods)
+            for method in study.methods:
+                yield from fold_units(study, request.stage, tag, method)
+                yield cell_unit(request.stage, tag, method)
     elif request.stage == "plan2":
         for number in range(1, study.permutations + 1):
             yield from (permuted_unit(number, name) for name in _mirrored(request))
@@ -115,4 +135,6 @@ def _mirrored(request: StepRequest) -> Iterator[str]:
             known = [method for method in study.methods if method in request.k_by_method]
             yield from (embedding_unit(entry.tag, method, request.k_by_method[method]) for method in known)
         for stage in study.mirrored:
-            yield from (cell_unit(stage, entry.tag, method) for method in study.methods)
+            for method in study.methods:
+                yield from fold_units(study, stage, entry.tag, method)
+                yield cell_unit(stage, entry.tag, method)

@@ -9,7 +9,7 @@ from stagewright.stages.plan1_grid import Score
 from stagewright.stages.plan1a import score_paths
 from stagewright.stages.plan1b import score_configuration
 
-__all__ = ["MIRRORS", "Mirror", "judged_stage"]
+__all__ = ["MIRRORS", "Mirror", "judged_stage", "scope_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +45,8 @@ MIRRORS: Mapping[str, Mirror] = MappingProxyType(
 def judged_stage(mirrored: Sequence[str]) -> str:
     """Return the stage whose best score Plan 2 reports: the last that scores cells out of fold, if there is one."""
     return next((stage for stage in reversed(mirrored) if not MIRRORS[stage].in_sample), mirrored[-1])
+
+
+def scope_of(stage: str, scope: str) -> str:
+    """Return the CV scope of a mirrored stage: what is scored in-sample has none but the classifier's."""
+    return "classifier" if MIRRORS[stage].in_sample else scope

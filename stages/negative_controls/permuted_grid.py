@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,10 @@ from stagewright.stages.plan1_embeddings import EmbeddedCohort, fit_methods
 from stagewright.stages.plan1_grid import CellResult, unit_of_cell
 from stagewright.stages.plan1_inputs import cell_inputs
 from stagewright.stages.protocol import StageContext, Unit, UnitFailed
+from stagewright.stages.refit.cohort_once import CohortOnce
+from stagewright.stages.refit.predictions import RefittedPredictions
+from stagewright.stages.refit.refit_folds import refitted_predictions
+from stagewright.stages.refit.some_cells import relabelled
 from stagewright.state.layout import permutation_folder, permuted_cell
 from stagewright.state.spec.data import DataScope
 from stagewright.state.spec.preprocess import Preprocess
@@ -47,7 +52,7 @@ def permuted_grid(
     entry: Preprocess,
     embedded: EmbeddedCohort,
     strata: Sequence[Stratum],
-    counts: Cohort | None,
+    counts: CohortOnce,
 ) -> list[PermutedCell]:
     """Score every method of one preprocess in every mirrored stage under every permutation, each a unit of work.
 
@@ -61,7 +66,7 @@ def permuted_grid(
     strata
         Within which labels are permuted.
     counts
-        The same cells with their counts, for a supervised entry.
+        The same cells with their counts, for an entry whose genes the label chooses, or for CV scope `pipeline`.
 
     Returns
     -------
@@ -76,32 +81,45 @@ def permuted_grid(
     """
     study = context.request.study
     stratum_of = stratum_numbers(strata, embedded.obs.index)
-    if entry.supervised:
-        if counts is None or not embedded.obs.index.equals(counts.obs.index):
+    pipeline = study.scope == "pipeline" and "plan1b" in study.mirrored
+    if entry.supervised or pipeline:
+        if not embedded.obs.index.equals(counts.counts.obs.index):
             raise ValueError(f"{entry.tag}: the sealed embeddings are of other cells than the data file has in scope")
         done: list[PermutedCell] = []
         for number in range(1, study.permutations + 1):  # one matrix in memory at a time
-            cohort = _refitted(context, entry, embedded, strata, counts, number)
-            done += _scored(context, [(number, cohort)], stratum_of)
+            permuted = _permuted(context, embedded, strata, number)
+            cells = relabelled(counts.counts, permuted.obs, permuted.positive)
+            if entry.supervised:
+                permuted = _refitted(context, entry, permuted, cells, number)
+            predicted = _out_of_folds(context, entry, permuted, cells, number) if pipeline else None
+            done += _scored(context, [(number, permuted)], stratum_of, predicted)
         return done
-    permuted = [(number, _permuted(context, embedded, strata, number)) for number in range(1, study.permutations + 1)]
-    return _scored(context, permuted, stratum_of)
+    cohorts = [(number, _permuted(context, embedded, strata, number)) for number in range(1, study.permutations + 1)]
+    return _scored(context, cohorts, stratum_of)
 
 
 def _scored(
-    context: StageContext, cohorts: Sequence[tuple[int, EmbeddedCohort]], stratum_of: pd.Series
+    context: StageContext,
+    cohorts: Sequence[tuple[int, EmbeddedCohort]],
+    stratum_of: pd.Series,
+    predicted: Mapping[str, RefittedPredictions] | None = None,
 ) -> list[PermutedCell]:
     """Score cohorts side by side: whole cells of the grid, since those need the fewest hand-overs between threads."""
     stages = context.request.study.mirrored
     cells = [
-        (number, stage, method, cohort) for number, cohort in cohorts for stage in stages for method in cohort.scores
+        (number, stage, method, cohort)
+        for number, cohort in cohorts
+        for stage in stages
+        for method in cohort.scores
+        if stage != "plan1b" or predicted is None or method in predicted
     ]
     alone = replace(context, request=context.request.model_copy(update={"workers": 1}))
 
     def score(cell: tuple[int, str, str, EmbeddedCohort]) -> PermutedCell | None:
         number, stage, method, cohort = cell
         try:
-            return _cell(alone, number, stage, method, cohort, stratum_of)
+            found = None if predicted is None or stage != "plan1b" else predicted[method]
+            return _cell(alone, number, stage, method, cohort, stratum_of, found)
         except UnitFailed as failed:
             context.tolerate(failed)
             return None
@@ -111,14 +129,25 @@ def _scored(
 
 
 def _cell(
-    context: StageContext, number: int, stage: str, method: str, cohort: EmbeddedCohort, stratum_of: pd.Series
+    context: StageContext,
+    number: int,
+    stage: str,
+    method: str,
+    cohort: EmbeddedCohort,
+    stratum_of: pd.Series,
+    predicted: RefittedPredictions | None,
 ) -> PermutedCell:
     mirror, request = MIRRORS[stage], context.request
     name = permuted_unit(number, cell_unit(stage, cohort.tag, method))
     unit = Unit(name, method=method, preprocess=cohort.tag)
-    inputs = cell_inputs(mirror.kind, request, cohort, method, _permutation(context, number))
+    also = _permutation(context, number)
+    score = mirror.score
+    if predicted is not None:
+        also = {**also, "predictions": predicted.digest}
+        score = partial(score, predicted=predicted)
+    inputs = cell_inputs(mirror.kind, request, cohort, method, also)
     place = permuted_cell(request.checkpoint, number, cohort.tag, method)
-    result = unit_of_cell(context, unit, inputs, place, mirror.score, cohort)
+    result = unit_of_cell(context, unit, inputs, place, score, cohort)
     if mirror.in_sample:
         return PermutedCell(number, stage, result, {})
     # Read back even when they were made just now, as the results are.
@@ -127,22 +156,22 @@ def _cell(
 
 
 def _refitted(
-    context: StageContext,
-    entry: Preprocess,
-    embedded: EmbeddedCohort,
-    strata: Sequence[Stratum],
-    counts: Cohort,
-    number: int,
+    context: StageContext, entry: Preprocess, permuted: EmbeddedCohort, cohort: Cohort, number: int
 ) -> EmbeddedCohort:
     """Choose the genes by permuted labels and fit the embeddings on them."""
     request, also = context.request, _permutation(context, number)
-    permuted = _permuted(context, embedded, strata, number)
-    cohort = replace(counts, positive=permuted.positive, obs=permuted.obs)
     place = permutation_folder(request.checkpoint, number) / "preprocess_cache" / entry.tag
     name = permuted_unit(number, f"{entry.tag}/genes")
     genes = genes_of(context, cohort, entry, place, name=name, also=also)
     _, fits = fit_methods(context, cohort, entry, genes, permutation=number, also=also)
     return replace(permuted, scores={method: fit.scores for method, fit in fits.items()})
+
+
+def _out_of_folds(
+    context: StageContext, entry: Preprocess, permuted: EmbeddedCohort, cohort: Cohort, number: int
+) -> dict[str, RefittedPredictions]:
+    also = _permutation(context, number)
+    return refitted_predictions(context, entry, permuted, cohort, permutation=number, also=also)
 
 
 def _permuted(

@@ -8,7 +8,7 @@ import numpy as np
 
 from stagewright.stages.negative_controls.chance import chance_interval
 from stagewright.stages.negative_controls.within_strata import WithinStrata
-from stagewright.stages.plan1_tables import SummaryRow, best_row, unsupervised
+from stagewright.stages.plan1_tables import SummaryRow, best_row, eligible
 
 __all__ = [
     "Best",
@@ -138,7 +138,7 @@ def summary_row(
 
 
 def best_under_permutation(
-    column: str, observed: Sequence[SummaryRow], permuted: Mapping[int, Sequence[SummaryRow]]
+    column: str, observed: Sequence[SummaryRow], permuted: Mapping[int, Sequence[SummaryRow]], scope: str
 ) -> Best:
     """Compare the best configurations, each chosen by the rule that chooses the observed one.
 
@@ -146,6 +146,8 @@ def best_under_permutation(
     ----------
     permuted
         The rows of each permutation's grid.
+    scope
+        What cross-validation fits again in each training fold.
     """
-    chosen = [best_row(unsupervised(rows), column) for _, rows in sorted(permuted.items())]
-    return Best(float(best_row(unsupervised(observed), column)[column]), tuple(float(row[column]) for row in chosen))
+    chosen = [best_row(eligible(rows, scope), column) for _, rows in sorted(permuted.items())]
+    return Best(float(best_row(eligible(observed, scope), column)[column]), tuple(float(row[column]) for row in chosen))
