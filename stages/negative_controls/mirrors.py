@@ -1,11 +1,11 @@
 """The stages that Plan 2 puts permuted labels through: the very functions that score the observed ones."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from stagewright.stages.plan1_grid import Score
+from stagewright.stages.plan1_grid import ScoredCell
 from stagewright.stages.plan1a import score_paths
 from stagewright.stages.plan1b import score_configuration
 
@@ -21,7 +21,7 @@ class Mirror:
     kind
         Of its units.
     score
-        Scores one method of one embedded cohort.
+        Scores one method of one embedded cohort, as `over_grid` has it.
     column
         The score of a configuration in the stage's summary: a median over patients, at the strength chosen on it.
     in_sample
@@ -29,7 +29,7 @@ class Mirror:
     """
 
     kind: Literal["paths", "cv"]
-    score: Score
+    score: Callable[..., ScoredCell]
     column: str
     in_sample: bool
 

@@ -7,8 +7,10 @@ is fitted on its own training cells. Patients that are not cross-validated have 
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +44,8 @@ from stagewright.state.step_units import fold_unit, permuted_unit
 
 __all__ = ["refitted_predictions"]
 
-NOTHING: Mapping[str, JsonValue] = {}
+NOTHING: Mapping[str, JsonValue] = MappingProxyType({})
+ARRAYS = ("decision", "gaps", "converged")
 Place = tuple[int, int]
 
 
@@ -79,11 +82,11 @@ def refitted_predictions(
     patients = patients_of(embedded, context.request.scope.patient, study.group)
     kept, _, _ = split_patients(patients, study, entry.tag)
     folds = folds_of_cells(kept, len(embedded.obs), study.repeats)
+    work = _Work(context, entry, embedded, cohort, kept, permutation, also)
     places = [(repeat, fold) for repeat in range(study.repeats) for fold in range(study.folds)]
 
     def refit(place: Place) -> dict[str, FoldArrays]:
-        test = folds[place[0]] == place[1]
-        fold = _Fold(context, entry, embedded, cohort, place, test, kept, permutation, also)
+        fold = _Fold(work, place, folds[place[0]] == place[1])
         return {method: arrays for method in embedded.scores if (arrays := fold.predict(method)) is not None}
 
     done = dict(zip(places, map_nogil(refit, places, context.request.workers), strict=True))
@@ -100,26 +103,29 @@ def _tested(kept: Sequence[tuple[PatientCells, int]], test: NDArray[np.bool_]) -
     return [(patient.name, int(test[patient.rows].sum())) for patient, _ in kept if test[patient.rows].any()]
 
 
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What all folds of one preprocess are made from."""
+
+    context: StageContext
+    entry: Preprocess
+    embedded: EmbeddedCohort
+    cohort: Cohort
+    kept: Sequence[tuple[PatientCells, int]]
+    permutation: int | None
+    also: Mapping[str, JsonValue]
+
+
 class _Fold:
     """One fold: what its methods share, each computed when the first of them has to run.
 
     One thread works on a fold, so that it holds one fold's matrix at a time.
     """
 
-    def __init__(  # noqa: PLR0913 - what a fold is
-        self,
-        context: StageContext,
-        entry: Preprocess,
-        embedded: EmbeddedCohort,
-        cohort: Cohort,
-        place: Place,
-        test: NDArray[np.bool_],
-        kept: Sequence[tuple[PatientCells, int]],
-        permutation: int | None,
-        also: Mapping[str, JsonValue],
-    ) -> None:
-        self._context, self._entry, self._embedded, self._cohort = context, entry, embedded, cohort
-        self._place, self._test, self._kept, self._permutation = place, test, kept, permutation
+    def __init__(self, work: _Work, place: Place, test: NDArray[np.bool_]) -> None:
+        context, entry, embedded, also = work.context, work.entry, work.embedded, work.also
+        self._context, self._entry, self._embedded, self._cohort = context, entry, embedded, work.cohort
+        self._place, self._test, self._kept, self._permutation = place, test, work.kept, work.permutation
         held_out: dict[str, JsonValue] = {"held_out": hashlib.sha256(np.packbits(test).tobytes()).hexdigest()}
         labels = {"patients_and_labels": digest_cells(embedded, context.request.scope.patient)}
         self._of_genes = {**also, **held_out, **(labels if entry.supervised else {})}
@@ -137,14 +143,13 @@ class _Fold:
         unit = Unit(self._named(fold_unit(self._entry.tag, method, *self._place)), method, k, self._entry.tag)
         try:
             with self._context.unit(unit, UnitInputs("refit", values)) as work:
-                if work.reused:
-                    return _read(work.folder)
-                arrays = self._predicted(what)
-                work.write(partial(_save, arrays))
-            return arrays
+                arrays = _read(work.folder) if work.reused else self._predicted(what)
+                if not work.reused:
+                    work.write(partial(_save, arrays))
         except UnitFailed as failed:
             self._context.tolerate(failed)
             return None
+        return arrays
 
     def _named(self, unit: str) -> str:
         return unit if self._permutation is None else permuted_unit(self._permutation, unit)
@@ -198,20 +203,15 @@ class _Fold:
             start = here.stop
             for at, penalty in enumerate(study.penalties):
                 found = predict_fold(features[rows], labels[rows], test, alphas, l1_ratio=L1_RATIO[penalty])
-                decision[at, here], gaps[at, number], converged[at, number] = (
-                    found.decision,
-                    found.gaps,
-                    found.converged,
-                )
+                decision[at, here] = found.decision
+                gaps[at, number], converged[at, number] = found.gaps, found.converged
         return FoldArrays(decision, gaps, converged)
 
 
 def _save(arrays: FoldArrays, writer: ArtifactWriter) -> None:
-    for name in ("decision", "gaps", "converged"):
+    for name in ARRAYS:
         save_array(writer, PurePosixPath(f"{name}.npy"), getattr(arrays, name))
 
 
 def _read(folder: Path) -> FoldArrays:
-    return FoldArrays(
-        *(np.load(folder / f"{name}.npy", allow_pickle=False) for name in ("decision", "gaps", "converged"))
-    )
+    return FoldArrays(*(np.load(folder / f"{name}.npy", allow_pickle=False) for name in ARRAYS))
