@@ -79,13 +79,19 @@ GATES: tuple[GateEntry, ...] = (
     GateEntry(
         "replicate_summary",
         "stagewright.gates.replicate_summary",
-        "each method and K has its summary over the promised seeds, and the replicates on disk agree with it",
+        "each method and K has its summary over the promised replicates, and those on disk agree with it",
+        ("plan0",),
+    ),
+    GateEntry(
+        "held_out",
+        "stagewright.gates.held_out",
+        "the held-out figures follow from their sums, over the promised share of each patient's cells",
         ("plan0",),
     ),
     GateEntry(
         "stability_floor",
         "stagewright.gates.stability_floor",
-        "components at the chosen K come back when the seed changes",
+        "components at the chosen K come back in another replicate: under another seed, or in a bootstrap",
         ("plan0",),
         (
             Bound(
@@ -93,7 +99,7 @@ GATES: tuple[GateEntry, ...] = (
                 0.5,
                 0.0,
                 1.0,
-                "median absolute correlation of matched components over pairs of seeds at the chosen K",
+                "median absolute correlation of matched components over pairs of replicates at the chosen K",
                 "below it, more than half of the components share less than a quarter of their variance with their "
                 "match; a warning by default, because what a study needs its spec has to say; a failure when it does",
             ),

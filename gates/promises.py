@@ -21,6 +21,7 @@ from stagewright.gates.places import (
 from stagewright.state.artifacts import ArtifactFormat
 from stagewright.state.layout import (
     analysis,
+    held_out_file,
     k_folder,
     permutation_folder,
     permuted_cell,
@@ -35,6 +36,7 @@ from stagewright.state.step_units import (
     embedding_unit,
     fit_unit,
     fold_units,
+    held_out_unit,
     permuted_unit,
     seeds_of,
     writes_embeddings,
@@ -47,8 +49,9 @@ NOTHING: frozenset[str] = frozenset()
 CELLS = "cells"
 
 SUMMARY = (
-    "method,k,n_seeds,replicates,stability_mean,stability_median,stability_fraction_below_0.3,consensus_silhouette,"
-    "explained,objective,converged,chosen,shortlisted,reason"
+    "method,k,n_seeds,replicates,stability_mean,stability_median,stability_p10,stability_chance,"
+    "stability_fraction_below_0.3,consensus_silhouette,explained,held_out_r2,held_out_r2_se,held_out_log_likelihood,"
+    "objective,objective_spread,sparsity,orthogonality,effective_rank,converged,chosen,shortlisted,reason"
 )
 METRICS_NO_CV = (
     "patient,penalty,alpha,k,n_cells,n_positive,n_negative,auc,average_precision,balanced_accuracy,recall_positive,"
@@ -57,6 +60,7 @@ METRICS_NO_CV = (
 METRICS = (
     "patient,penalty,alpha,k,n_cells,n_positive,n_negative,folds,repeats,auc_mean,auc_sd,average_precision_mean,gap"
 )
+COMPONENT_MATCHES = "seed,component,match_median,match_min,consensus_cluster,silhouette"
 OOF = "patient,cell,penalty,repeat,fold,label,decision,probability,alpha"
 PLAN1A_SUMMARY = "preprocess,method,k,penalty,n_patients,n_skipped,alpha"
 PLAN1B_SUMMARY = (
@@ -178,6 +182,10 @@ def _plan0(request: StepRequest, left_out: Container[str]) -> Iterator[Promise]:
             cache = place / "consensus_cache"
             yield Promise(str(cache / "consensus.json"), "json", keys=("silhouette",))
             yield Promise(str(cache / "consensus_loadings.npy"), "npy", ("genes", k))
+            yield _table(place / "component_matches.csv", COMPONENT_MATCHES, len(seeds) * k)
+        if request.study.held_out is not None and held_out_unit(method, k) not in left_out:
+            predicted = ("method", "k", "applicable", "reason", "r2", "r2_standard_error", "log_likelihood")
+            yield Promise(str(held_out_file(request.checkpoint, method, k)), "json", keys=predicted)
 
 
 def _embeddings(request: StepRequest, left_out: Container[str]) -> Iterator[Promise]:

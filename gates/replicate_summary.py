@@ -1,4 +1,4 @@
-"""Each method and K has its summary over the promised seeds, and the replicates on disk agree with it."""
+"""Each method and K has its summary over the promised replicates, and the replicates on disk agree with it."""
 
 import json
 import math
@@ -17,7 +17,7 @@ from stagewright.gates.protocol import Finding, GateContext
 from stagewright.gates.tables import numbers, read_csv
 from stagewright.state.layout import analysis, k_folder, replicate_folder
 from stagewright.state.records import Verdict
-from stagewright.state.spec.reduction import SEED_INVARIANT, Method
+from stagewright.state.spec.reduction import Method
 
 __all__ = ["replicate_summary"]
 
@@ -33,10 +33,11 @@ AGAIN = "To pass: adjust, so that the step is executed again; if it comes back, 
 def replicate_summary(context: GateContext) -> Iterator[Finding]:
     """Compare Plan 0's summaries with the request and with the replicates on disk.
 
-    Measured are, for each method and K of the request: its one row in `k_selection_summary.csv`; the number of seeds
-    and of pairs in its `pairwise_stability_summary.json`; that the two files agree; the matched correlation of up to
-    45 pairs of seeds, computed again from `loadings.npy`, and where that is all pairs their mean and median; and
-    whether two seeds gave the same loadings. For each method, that exactly one K is chosen, that it is in the request,
+    Measured are, for each method and K of the request: its one row in `k_selection_summary.csv`; the kind and number
+    of replicates, which seeds number, and of pairs in its `pairwise_stability_summary.json`; under a bootstrap, that
+    each replicate says of which sample it is; that the two files agree; the matched correlation of up to 45 pairs of
+    replicates, computed again from `loadings.npy`, and where that is all pairs their mean and median; and whether two
+    replicates have the same loadings. For each method, that exactly one K is chosen, that it is in the request,
     and that the outcome hands on that K.
 
     Notes
@@ -77,7 +78,8 @@ def _method_and_k(
     context: GateContext, method: Method, k: int, seeds: tuple[int, ...], row: "pd.Series"
 ) -> Iterator[Finding]:
     subject = f"{method}/k_{k}"
-    kind = "seed-invariant" if method in SEED_INVARIANT else "seed"
+    study = context.request.study
+    kind = "seed-invariant" if study.fitted_once(method) else study.replicates
     if (row["replicates"], _number(row["n_seeds"])) != (kind, len(seeds)):
         measured = f"{row['replicates']} replicates of {row['n_seeds']} seeds"
         yield _fail(f"{subject} in k_selection_summary.csv", measured, f"{kind} replicates of {len(seeds)} seeds")
@@ -86,19 +88,37 @@ def _method_and_k(
         summary = json.loads(path.read_text(encoding="utf-8"))
         pairs = {tuple(sorted(pair["seeds"])): pair for pair in summary["pairs"]}
         n_seeds, whole = summary["n_seeds"], (summary["mean"], summary["median"])
+        said = summary["replicates"]
     except (OSError, ValueError, KeyError, TypeError):
         return
+    if said != kind:
+        yield _fail(f"{subject} in pairwise_stability_summary.json", f"{said} replicates", f"{kind} replicates")
     owed = [tuple(sorted(pair)) for pair in combinations(seeds, 2)]
     if n_seeds != len(seeds) or sorted(pairs) != sorted(owed):
         yield _fail(
             subject, f"{n_seeds} seeds, {len(pairs)} pairs", f"{len(seeds)} seeds, all of their {len(owed)} pairs"
         )
         return
+    if study.replicates != "seed":
+        yield from _samples(context, method, k, seeds)
     if not owed:
         return
     yield from _agree(f"{subject} mean", _number(row["stability_mean"]), whole[0], "k_selection_summary.csv")
     yield from _agree(f"{subject} median", _number(row["stability_median"]), whole[1], "k_selection_summary.csv")
     yield from _recompute(context, method, k, pairs, whole)
+
+
+def _samples(context: GateContext, method: Method, k: int, seeds: tuple[int, ...]) -> Iterator[Finding]:
+    """Check that each replicate was fitted to the bootstrap sample that its folder stands for."""
+    for seed in seeds:
+        path = context.run / replicate_folder(context.request.checkpoint, method, k, seed) / "extras.json"
+        owed = {"kind": context.request.study.replicates, "number": seed}
+        try:
+            said = json.loads(path.read_text(encoding="utf-8")).get("sample")
+        except (OSError, ValueError, AttributeError):
+            continue  # `promised_files` reports it
+        if said != owed:
+            yield _fail(f"{method}/k_{k} replicate {seed}", f"fitted to {said or 'all cells'}", f"fitted to {owed}")
 
 
 def _recompute(
@@ -114,13 +134,13 @@ def _recompute(
         first, second = (read_loadings(folder) for folder in folders)
         if first is None or second is None or first.shape != second.shape:
             continue
-        subject = f"{method}/k_{k} seeds {pair[0]} and {pair[1]}"
+        subject = f"{method}/k_{k} replicates {pair[0]} and {pair[1]}"
         found = matched_correlation(first, second)
         pooled.append(found)
         yield from _agree(f"{subject} mean", pairs[pair]["mean"], float(found.mean()), "the replicates on disk")
         yield from _agree(f"{subject} median", pairs[pair]["median"], float(np.median(found)), "the replicates on disk")
         if np.array_equal(first, second):
-            reason = f"The seed did not reach the fit, so its stability is 1 by construction. {AGAIN}"
+            reason = f"What differs did not reach the fit, so its stability is 1 by construction. {AGAIN}"
             yield _record(subject, "warn", "the same loadings to the last bit", "two fits", reason)
     if len(pooled) == len(ordered):
         everything = np.concatenate(pooled)

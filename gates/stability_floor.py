@@ -1,4 +1,4 @@
-"""Components at the chosen K come back when the seed changes."""
+"""Components at the chosen K come back in another replicate."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -11,7 +11,7 @@ from stagewright.gates.matched_correlation import matched_correlation, read_load
 from stagewright.gates.protocol import Finding, GateContext
 from stagewright.state.layout import replicate_folder
 from stagewright.state.records import Verdict
-from stagewright.state.spec.reduction import SEED_INVARIANT, Method
+from stagewright.state.spec.reduction import Method
 from stagewright.state.step_request import StepRequest
 from stagewright.state.step_units import seeds_of
 
@@ -19,8 +19,8 @@ __all__ = ["is_binding", "stability_floor"]
 
 _finding = partial(Finding, gate="stability_floor")
 WHY = (
-    "Below a median of 0.71 a typical component shares less than half of its variance with its match under another "
-    "seed, below 0.5 less than a quarter: reading such components, or their coefficients, is reading the seed."
+    "Below a median of 0.71 a typical component shares less than half of its variance with its match in another "
+    "replicate, below 0.5 less than a quarter: reading such components, or their coefficients, is reading chance."
 )
 REMEDY = "To pass: adjust to smaller K, or decide with a more stable k_by_method from the shortlist."
 
@@ -28,7 +28,7 @@ REMEDY = "To pass: adjust to smaller K, or decide with a more stable k_by_method
 def stability_floor(context: GateContext) -> Iterator[Finding]:
     """Compare the stability of each method at its chosen K with the bound, 0.5 by default.
 
-    Measured is the median, over all pairs of seeds and all components, of the absolute correlation of matched
+    Measured is the median, over all pairs of replicates and all components, of the absolute correlation of matched
     loadings, computed from the replicates on disk; in [0, 1], higher is more stable.
 
     Notes
@@ -36,8 +36,8 @@ def stability_floor(context: GateContext) -> Iterator[Finding]:
     Below the default bound the finding is a warning: how much stability a study needs is for its spec to say, and a
     classifier can be sound on an unstable basis of a stable space. When the spec sets the bound, below it is a
     failure, except in a smoke run (checkpoint A), where few cells make components unsteady by design. A method that
-    does not depend on the seed passes, and says so; one seed alone cannot tell, and that is a warning, or an error
-    when the spec sets a bound.
+    does not depend on the seed passes where the replicates differ by seed, and says so; one replicate alone cannot
+    tell, and that is a warning, or an error when the spec sets a bound.
     """
     told = is_binding(context.request)
     least = threshold(context, "stability_floor", "at_least")
@@ -46,7 +46,7 @@ def stability_floor(context: GateContext) -> Iterator[Finding]:
         if k is None:
             continue  # `replicate_summary` reports a method without a chosen K
         subject = f"{method}/k_{k}"
-        if method in SEED_INVARIANT:
+        if context.request.study.fitted_once(method):
             yield _record(subject, "pass", "does not depend on the seed; fitted once", least, WHY)
             continue
         found = _stability(context, method, k)

@@ -69,8 +69,11 @@ def _cohort(asked: argparse.Namespace) -> int:
 
 def _warm(_: argparse.Namespace) -> int:
     from stagewright.stages.classify.kernel import warm
+    from stagewright.stages.preprocess import rank_sum_kernel, residual_kernel
 
     warm()
+    rank_sum_kernel.warm()
+    residual_kernel.warm()
     return 0
 
 

@@ -49,7 +49,7 @@ BEST = {
 }
 OF_PLAN2 = ("excess", "p", "n_above_chance")
 OF_CONFIGURATION = {"plan1a": "auc_in_sample", "plan1b": "auc"}
-OF_METHOD = ("k", "explained", "stability_median")
+OF_METHOD = ("k", "explained", "stability_median", "held_out_r2")
 
 NON_NEGATIVE = ("nmf", "cnmf")
 """Methods that factorise values without a sign."""
@@ -67,7 +67,8 @@ def load_stage(name: str) -> Stage:
 def count_units(stage: str, study: EffectiveStudy) -> int:
     """Return how many units of work a stage has."""
     if stage == "plan0":
-        return sum(len(ks) * len(seeds_of(study, method)) for method, ks in study.ks.items())
+        more = 0 if study.held_out is None else 1
+        return sum(len(ks) * (len(seeds_of(study, method)) + more) for method, ks in study.ks.items())
     cells = len(study.preprocess) * len(study.methods)
     if stage == "plan1a":
         return 2 * cells  # the embedding, then its paths
@@ -88,7 +89,8 @@ def _folds(study: EffectiveStudy) -> int:
 def metric_names(stage: str, spec: GoalSpec) -> list[str]:
     """Return the metrics that a built-in stage reports for this spec, e.g. ``plan1b.best.auc``."""
     if stage == "plan0":
-        return [f"plan0.{method}.{name}" for method in spec.reduction.methods for name in OF_METHOD]
+        known = [name for name in OF_METHOD if name != "held_out_r2" or spec.reduction.held_out]
+        return [f"plan0.{method}.{name}" for method in spec.reduction.methods for name in known]
     if stage == "plan2":
         best = "auc" if "plan1b" in mirrored_stages(spec) else "auc_in_sample"
         return [f"plan2.best.{best}", *(f"plan2.{name}" for name in OF_PLAN2)]
@@ -141,7 +143,8 @@ def spec_faults(spec: GoalSpec, commands: Mapping[str, Any]) -> list[str]:
     if "plan2" in spec.stages and not mirrored_stages(spec):
         faults.append(f"stages: plan2 runs earlier stages again; put one of {', '.join(MIRRORED)} before it")
     faults += [
-        f"reduction.methods: {method} is not built into this version; available: {', '.join(METHODS)}"
+        f"reduction.methods: {method} is not built into this version{nearest(method, [*METHODS])}; "
+        f"available: {', '.join(METHODS)}"
         for method in spec.reduction.methods
         if method not in METHODS
     ]

@@ -1,11 +1,11 @@
 """Fit one reduction as a unit of work, or read what an earlier fit of the same left in the run's cache.
 
-Plan 0's replicate and Plan 1's embedding of the same cells, genes, method, K and seed are one unit.
+Plan 0's replicate by seed and Plan 1's embedding of the same cells, genes, method, K and seed are one unit.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
@@ -13,13 +13,15 @@ from types import MappingProxyType
 import numpy as np
 from pydantic import JsonValue
 
+from stagewright.stages.bootstrapped import Bootstrapped
 from stagewright.stages.cohort.load import Cohort
 from stagewright.stages.files import save_array
 from stagewright.stages.matrix_inputs import matrix_inputs
 from stagewright.stages.protocol import StageContext, Unit
 from stagewright.stages.reduction.catalogue import FitUnit
-from stagewright.stages.reduction.reduction import Reduction
+from stagewright.stages.reduction.reduction import ExtraValue, Reduction
 from stagewright.stages.reduction.sweep import FitSettings, SharedMatrix, sweep
+from stagewright.stages.reduction.transform import transform
 from stagewright.stages.unit_cache import UnitInputs
 from stagewright.state.artifacts import ArtifactWriter
 from stagewright.state.spec.effective import EffectiveStudy
@@ -27,6 +29,7 @@ from stagewright.state.spec.preprocess import Preprocess
 
 __all__ = ["MatrixFits", "fit_inputs", "settings_of"]
 
+FITTED_WITH = {field.name for field in fields(FitSettings)}
 NOTHING: Mapping[str, JsonValue] = MappingProxyType({})
 SCORES, LOADINGS, EXTRAS = "scores.npy", "loadings.npy", "extras.json"
 
@@ -63,22 +66,56 @@ class MatrixFits:
         self._settings = settings_of(request.study)
         self._matrix_inputs = matrix_inputs(request, cohort, entry) | {**also}
 
-    def fit(self, unit: Unit, what: FitUnit, place: PurePosixPath | None = None) -> Reduction:
+    @property
+    def shared(self) -> SharedMatrix:
+        """The matrix."""
+        return self._shared
+
+    def inputs(self, what: FitUnit) -> dict[str, JsonValue]:
+        """Return everything that a fit of the whole matrix depends on."""
+        return self._matrix_inputs | fit_inputs(what, self._settings)
+
+    def reduce(self, what: FitUnit, shared: SharedMatrix) -> Reduction:
+        """Return a fit of some of the matrix' cells with the settings of all of them; nothing is cached.
+
+        Raises
+        ------
+        ValueError
+            When these cells do not carry the fit.
+        """
+        # One fit at a time, PCA too: from one decomposition for several K, the last bits of each would depend on the
+        # others, and on which of them the cache holds.
+        _, reduction = next(sweep([what], shared, self._settings))
+        return reduction
+
+    def fit(
+        self, unit: Unit, what: FitUnit, place: PurePosixPath | None = None, sample: Bootstrapped | None = None
+    ) -> Reduction:
         """Return one fit; with a place, its files become artifacts there.
+
+        Parameters
+        ----------
+        sample
+            Fit this bootstrap sample of the cells instead of the cells; the scores are those of the cells all the same.
 
         Raises
         ------
         UnitFailed
             When it fails.
         """
-        inputs = UnitInputs("fit", self._matrix_inputs | fit_inputs(what, self._settings))
+        values = self.inputs(what)
+        if sample is not None:
+            values["sample"] = {**sample.named()}
+        inputs = UnitInputs("fit", values)
         with self._context.unit(unit, inputs) as work:
             if work.reused:
                 reduction = _read(work.folder, what)
             else:
-                # One fit at a time, PCA too: from one decomposition for several K, the last bits of each would depend
-                # on the others, and on which of them the cache holds.
-                _, reduction = next(sweep([what], self._shared, self._settings))
+                reduction = self.reduce(what, self._shared if sample is None else sample.matrix)
+                if sample is not None:
+                    own = transform(reduction, self._shared.x)
+                    extras: dict[str, ExtraValue] = {**reduction.extras, "sample": {**sample.named()}}
+                    reduction = replace(reduction, scores=own, extras=extras)
                 work.write(partial(_save, reduction))
             if place is not None:
                 work.put_into(self._context.artifacts, place)
@@ -86,8 +123,14 @@ class MatrixFits:
 
 
 def settings_of(study: EffectiveStudy) -> FitSettings:
-    """Return the settings of a study's fits, whichever cells they are of."""
-    return FitSettings(rotation={str(method): kind for method, kind in study.rotation.items()})
+    """Return what a study sets of its reductions."""
+    flat = {
+        f"{method}_{name}": value
+        for method, settings in study.method_settings.items()
+        for name, value in settings.items()
+        if f"{method}_{name}" in FITTED_WITH
+    }
+    return replace(FitSettings(rotation=dict(study.rotation)), **flat)  # type: ignore[arg-type]  # checked by the spec
 
 
 def fit_inputs(what: FitUnit, settings: FitSettings) -> dict[str, JsonValue]:

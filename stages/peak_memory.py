@@ -8,11 +8,11 @@ ratio between two studies, which the measured peak of the failed attempt then ca
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
 from stagewright.state.spec.effective import EffectiveStudy
-from stagewright.state.spec.preprocess import AllFiltered, Preprocess
+from stagewright.state.spec.preprocess import AllFiltered, DegWeakScreen, GeneList, Hvg, Hybrid, Preprocess, TwoStage
 from stagewright.state.spec.reduction import SEED_INVARIANT, Method
 
 __all__ = ["DataSize", "expected_genes", "peak_memory_bytes"]
@@ -43,12 +43,21 @@ class DataSize:
 
 
 def expected_genes(entry: Preprocess, n_genes: int) -> int:
-    """Return about how many of the genes a preprocess keeps; exact for a number of highly variable genes."""
-    if isinstance(entry, AllFiltered):
-        share = min(1.0, KEPT_AT_ONE_PERCENT * math.sqrt(0.01 / entry.min_cells_fraction))
-        return max(2, round(n_genes * share))
-    wanted: int = getattr(entry, "n_top_genes", n_genes)
-    return min(wanted, n_genes)
+    """Return about how many of the genes a preprocess keeps; exact for a number of genes that the spec says.
+
+    A weak screen keeps at most all genes that are detected in some cells, and nobody knows before how many: that is
+    taken. A gene list may name any gene.
+    """
+    match entry:
+        case AllFiltered():
+            share = min(1.0, KEPT_AT_ONE_PERCENT * math.sqrt(0.01 / entry.min_cells_fraction))
+            return max(2, round(n_genes * share))
+        case DegWeakScreen():
+            return min(n_genes, max(entry.min_genes, round(n_genes * KEPT_AT_ONE_PERCENT)))
+        case Hvg() | Hybrid() | TwoStage():  # what a hybrid rescues is a few genes more
+            return min(entry.n_top_genes, n_genes)
+        case GeneList():
+            return n_genes
 
 
 def peak_memory_bytes(
@@ -82,50 +91,74 @@ def peak_memory_bytes(
     ks = [k_by_method[method] for method in study.methods if method in k_by_method]
     scores = size.n_cells * (sum(ks) * SINGLE + max(ks, default=2) * DOUBLE * 3)
     decisions = size.n_cells * len(study.alphas) * study.repeats * DOUBLE  # every decision is kept
-    if stage == "plan1b":
-        scores += decisions
+    chosen: dict[Method, tuple[int, ...]] = {
+        method: (k_by_method[method],) for method in study.methods if method in k_by_method
+    }
+    dense = study.normalisation.method == "pearson_residuals"
     if stage == "plan2":
-        return INTERPRETER + _permuted(study, k_by_method, size, workers, scores, decisions)
+        by_label = [entry for entry in study.preprocess if entry.supervised]
+        fits = [_fits(entry, chosen, 1, size, workers, dense=dense) for entry in by_label]
+        refits = 3 * SPARSE * size.n_nonzero + max(fits) if fits else 0
+        held = workers * (decisions if "plan1b" in study.mirrored else 0)
+        folds = _refolded(study, chosen, size, workers, decisions) if "plan1b" in study.mirrored else 0
+        return INTERPRETER + scores + held + max(refits, folds)
+    if stage == "plan1b":
+        scores += decisions + _refolded(study, chosen, size, workers, decisions)
     if embedded:
         return INTERPRETER + scores
-    chosen: dict[Method, tuple[int, ...]] = {
-        method: (k_by_method[method],) for method in study.methods if method in k_by_method
-    }
-    fits = (_fits(entry, chosen, 1, size, workers) for entry in study.preprocess)
-    return INTERPRETER + 3 * SPARSE * size.n_nonzero + scores + max(fits, default=0)
+    fitted = max((_fits(entry, chosen, 1, size, workers, dense=dense) for entry in study.preprocess), default=0)
+    return INTERPRETER + 3 * SPARSE * size.n_nonzero + scores + fitted
 
 
-def _permuted(
-    study: EffectiveStudy,
-    k_by_method: Mapping[str, int],
-    size: DataSize,
-    workers: int,
-    scores: int,
-    decisions: int,
+def _refolded(
+    study: EffectiveStudy, ks: Mapping[Method, tuple[int, ...]], size: DataSize, workers: int, decisions: int
 ) -> int:
-    """Return what Plan 2 holds: a cell of the grid for each worker, and the fits on the genes of permuted labels."""
-    cells = scores + workers * (decisions if "plan1b" in study.mirrored else 0)
-    chosen: dict[Method, tuple[int, ...]] = {
-        method: (k_by_method[method],) for method in study.methods if method in k_by_method
-    }
-    fits = [_fits(entry, chosen, 1, size, workers) for entry in study.preprocess if entry.supervised]
-    return cells + (3 * SPARSE * size.n_nonzero + max(fits) if fits else 0)
+    """Return what the refits of CV scope `pipeline` hold: the counts, each worker's fold, every method's decisions."""
+    if study.scope != "pipeline":
+        return 0
+    dense = study.normalisation.method == "pearson_residuals"
+    fold = max(_fits(entry, ks, 1, size, 1, dense=dense) for entry in study.preprocess)
+    each = 2 * SPARSE * size.n_nonzero + fold  # its cells of all genes, and what of them is being selected
+    return SPARSE * size.n_nonzero + workers * each + len(study.methods) * len(study.penalties) * decisions
 
 
 def _sweep(study: EffectiveStudy, size: DataSize, workers: int) -> int:
     genes = expected_genes(study.reference, size.n_genes)
     kept = sum(k for ks in study.ks.values() for k in ks) * len(study.seeds) * genes * SINGLE
-    return kept + _fits(study.reference, study.ks, len(study.seeds), size, workers)
+    dense = study.normalisation.method == "pearson_residuals"
+    # A bootstrap sample has a matrix of its own, as have the training cells; when one follows another, both are there.
+    matrices = 2 if study.replicates != "seed" else min(1, study.held_out is not None)
+    own = matrices * _shared(genes, _nonzero(study.reference, genes, size), study.ks, dense=dense)
+    return kept + own + _fits(study.reference, study.ks, len(study.seeds), size, workers, dense=dense)
 
 
-def _fits(entry: Preprocess, ks: Mapping[Method, tuple[int, ...]], n_seeds: int, size: DataSize, workers: int) -> int:
+def _nonzero(entry: Preprocess, genes: int, size: DataSize) -> int:
+    widely_seen = isinstance(entry, AllFiltered | DegWeakScreen | GeneList)
+    density = 1.0 if widely_seen else VARIABLE_GENES_DENSITY * genes / max(1, size.n_genes)
+    return round(size.n_nonzero * min(1.0, density))
+
+
+def _shared(genes: int, nonzero: int, methods: Container[Method], *, dense: bool) -> int:
+    """Return what the fits of one matrix share: the matrix, the moments of its genes while they are measured."""
+    shared = SPARSE * nonzero + 2 * DOUBLE * nonzero
+    if dense:  # blocks of residuals, and the Gram matrix of principal components
+        shared += 3 * DOUBLE * BLOCK_CELLS * genes + (DOUBLE * genes**2 if "pca" in methods else 0)
+    return shared + (SINGLE * genes**2 + 2 * SINGLE * BLOCK_CELLS * genes if "fa" in methods else 0)
+
+
+def _fits(
+    entry: Preprocess,
+    ks: Mapping[Method, tuple[int, ...]],
+    n_seeds: int,
+    size: DataSize,
+    workers: int,
+    *,
+    dense: bool,
+) -> int:
     """Return what the fits on one preprocess hold: what they share, and the largest ones that run side by side."""
     genes = expected_genes(entry, size.n_genes)
-    density = 1.0 if isinstance(entry, AllFiltered) else VARIABLE_GENES_DENSITY * genes / max(1, size.n_genes)
-    nonzero = round(size.n_nonzero * min(1.0, density))
-    shared = SPARSE * nonzero + 2 * DOUBLE * nonzero  # the matrix, and the moments of its genes while they are measured
-    if "fa" in ks:
-        shared += SINGLE * genes**2 + 2 * SINGLE * BLOCK_CELLS * genes
+    nonzero = _nonzero(entry, genes, size)
+    shared = _shared(genes, nonzero, ks, dense=dense)
     each: list[int] = []
     for method, values in ks.items():
         if method in SEED_INVARIANT:

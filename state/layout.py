@@ -10,6 +10,7 @@ __all__ = [
     "command_output",
     "fold_genes_folder",
     "gene_list_file",
+    "held_out_file",
     "k_folder",
     "permutation_folder",
     "permuted_cell",
@@ -29,8 +30,13 @@ def k_folder(checkpoint: Checkpoint, method: str, k: int) -> PurePosixPath:
 
 
 def replicate_folder(checkpoint: Checkpoint, method: str, k: int, seed: int) -> PurePosixPath:
-    """Return Plan 0's folder for one fit: one method, K and seed."""
+    """Return Plan 0's folder for one replicate of one method and K; `seed` is its number."""
     return k_folder(checkpoint, method, k) / "replicates" / f"seed_{seed}"
+
+
+def held_out_file(checkpoint: Checkpoint, method: str, k: int) -> PurePosixPath:
+    """Return where Plan 0 writes how well held-out cells are predicted by one method and K."""
+    return k_folder(checkpoint, method, k) / "held_out.json"
 
 
 def preprocess_folder(checkpoint: Checkpoint, tag: str) -> PurePosixPath:

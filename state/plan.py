@@ -86,6 +86,7 @@ def _scale_lines(study: EffectiveStudy) -> list[str]:
     return [
         f"- Cells: {cells}",
         f"- Preprocess: {', '.join(entry.tag for entry in study.preprocess)} (Plan 0: {study.reference.tag})",
+        f"- Scale: {study.normalisation}",
         f"- Methods: {swept}; seeds {', '.join(map(str, study.seeds))}",
         (
             f"- Classifier: {', '.join(study.penalties)} logistic path over {len(study.alphas)} penalty strengths; "

@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterator
 
 from stagewright.state.spec.effective import EffectiveStudy
-from stagewright.state.spec.reduction import SEED_INVARIANT
 from stagewright.state.step_request import StepRequest
 
 __all__ = [
@@ -16,6 +15,7 @@ __all__ = [
     "fold_unit",
     "fold_units",
     "gene_selections",
+    "held_out_unit",
     "permuted_unit",
     "seeds_of",
     "step_units",
@@ -29,8 +29,13 @@ WHOLE = ("plan0", "plan1a", "plan1b", "plan2")
 
 
 def fit_unit(method: str, k: int, seed: int) -> str:
-    """Return the name of one fit of Plan 0, e.g. ``fa/k_20/seed_1``."""
+    """Return the name of one replicate of Plan 0, e.g. ``fa/k_20/seed_1``; the seed is the replicate's number."""
     return f"{method}/k_{k}/seed_{seed}"
+
+
+def held_out_unit(method: str, k: int) -> str:
+    """Return the name of Plan 0's fit that predicts held-out cells, e.g. ``fa/k_20/held_out``."""
+    return f"{method}/k_{k}/held_out"
 
 
 def embedding_unit(tag: str, method: str, k: int) -> str:
@@ -61,8 +66,8 @@ def permuted_unit(number: int, unit: str) -> str:
 
 
 def seeds_of(study: EffectiveStudy, method: str) -> tuple[int, ...]:
-    """Return the seeds that Plan 0 fits a method with."""
-    return study.seeds[:1] if method in SEED_INVARIANT else study.seeds
+    """Return the numbers of Plan 0's replicates of a method; a bootstrap has them for seed-invariant methods too."""
+    return study.seeds[:1] if study.fitted_once(method) else study.seeds
 
 
 def embeddings_step(request: StepRequest) -> str | None:
@@ -112,6 +117,8 @@ def _names(request: StepRequest) -> Iterator[str]:
     if request.stage == "plan0":
         for method, ks in study.ks.items():
             yield from (fit_unit(method, k, seed) for k in ks for seed in seeds_of(study, method))
+            if study.held_out is not None:
+                yield from (held_out_unit(method, k) for k in ks)
     elif request.stage in ("plan1a", "plan1b"):
         for tag in (entry.tag for entry in study.preprocess):
             if writes_embeddings(request):

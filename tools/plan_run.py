@@ -23,6 +23,7 @@ from stagewright.state.survey import Survey, SurveyRequest
 from stagewright.tools.children import ChildFailed, ask_child
 from stagewright.tools.feasibility import check_feasible, cohort_warnings, rank_warnings, supervised_warnings
 from stagewright.tools.gene_lists import DeclaredList, declared_lists, genes_missing
+from stagewright.tools.gene_selection import check_gene_selection
 from stagewright.tools.new_run import NewRun, earlier_runs, make_or_find
 from stagewright.tools.replies import PlanReply, StepPlan, Tick
 from stagewright.tools.workspace import Workspace
@@ -101,6 +102,7 @@ def plan_run(
     if found is None or found.data is None:
         raise Refusal("invalid_data", found.fault if found is not None and found.fault else "no answer about the data")
     check_feasible(declared.spec, found)
+    check_gene_selection(declared.spec, found)
     data = _sealed(found.data, lists)
     found = found.model_copy(update={"warnings": (*found.warnings, *genes_missing(lists, found.genes_found))})
     yield _planned(workspace, declared, data, found, parent, lists=lists, dry_run=dry_run)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from stagewright.stages.handlers.case import MEMORY_KINDS, FailedCase
 from stagewright.stages.handlers.json_values import entries_of, entry_of
 from stagewright.state.records import Proposal
-from stagewright.state.spec.preprocess import AllFiltered, Hvg, Preprocess
+from stagewright.state.spec.preprocess import AllFiltered, Hvg, Hybrid, Preprocess, TwoStage
 
 __all__ = ["fewer_genes"]
 
@@ -32,7 +32,19 @@ def fewer_genes(case: FailedCase) -> Iterator[Proposal]:
 def _smaller(entry: Preprocess) -> Iterator[Preprocess]:
     """Yield the same selection with half of the genes, then a quarter."""
     for part in (2, 4):
-        if isinstance(entry, Hvg) and entry.n_top_genes // part >= FEWEST:
-            yield entry.model_copy(update={"n_top_genes": entry.n_top_genes // part})
-        if isinstance(entry, AllFiltered) and entry.min_cells_fraction * part**2 <= 1:
-            yield entry.model_copy(update={"min_cells_fraction": round(entry.min_cells_fraction * part**2, 6)})
+        match entry:
+            case Hvg() | Hybrid() if entry.n_top_genes // part >= FEWEST:
+                yield entry.model_copy(update={"n_top_genes": entry.n_top_genes // part})
+            case TwoStage() if _top_up(entry, part) >= FEWEST:
+                fewer = None if entry.n_hvg is None else entry.n_hvg // part
+                yield entry.model_copy(update={"n_top_genes": entry.n_top_genes // part, "n_hvg": fewer})
+            case AllFiltered() if entry.min_cells_fraction * part**2 <= 1:
+                yield entry.model_copy(update={"min_cells_fraction": round(entry.min_cells_fraction * part**2, 6)})
+            case _:
+                pass  # how many genes a screen keeps is not in its spec, and a list is what it is
+
+
+def _top_up(entry: TwoStage, part: int) -> int:
+    """Return the smallest of the numbers of genes that a part of the selection has."""
+    genes = entry.n_top_genes // part
+    return genes if entry.n_hvg is None else min(entry.n_hvg // part, genes - entry.n_hvg // part)

@@ -12,7 +12,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["rank_sums"]
+__all__ = ["rank_sums", "warm"]
 
 _Function = TypeVar("_Function", bound=Callable[..., object])
 _Floats = NDArray[np.float64]
@@ -96,3 +96,9 @@ def rank_sums(
             ties[gene, stratum_number] = tied + (float(zeros) * zeros * zeros - zeros)
             start = stop
     return rank_sum, ties, sums
+
+
+def warm() -> None:
+    """Compile the kernel, or load what an earlier process compiled."""
+    indptr, sizes, n_positive = np.array([0, 1]), np.array([2]), np.array([1])
+    rank_sums(indptr, np.zeros(1, np.int32), np.ones(1, np.float32), np.zeros(2, np.uint64), sizes, n_positive)

@@ -7,7 +7,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["add_moments", "fill_residuals"]
+__all__ = ["add_moments", "fill_residuals", "warm"]
 
 _Function = TypeVar("_Function", bound=Callable[..., object])
 _Floats = NDArray[np.float64]
@@ -64,3 +64,10 @@ def add_moments(block: _Floats, sums: _Floats, squares: _Floats) -> None:
             value = block[row, gene]
             sums[gene] += value
             squares[gene] += value * value
+
+
+def warm() -> None:
+    """Compile the kernels, or load what an earlier process compiled."""
+    ones, block = np.ones(1), np.empty((1, 1))
+    fill_residuals(np.array([0, 1]), np.zeros(1, np.int32), np.ones(1, np.float32), ones, ones, np.ones(2), block)
+    add_moments(block, np.zeros(1), np.zeros(1))

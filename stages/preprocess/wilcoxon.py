@@ -82,9 +82,7 @@ def wilcoxon(
     """
     n_cells, n_genes = expression.shape
     if positive.dtype != np.bool_ or positive.shape != (n_cells,):
-        raise ValueError(
-            f"positive has dtype {positive.dtype} and shape {positive.shape}; bool ({n_cells},) is needed."
-        )
+        raise ValueError(f"positive is {positive.dtype} of shape {positive.shape}; bool of ({n_cells},) is needed.")
     if expression.nnz and not expression.data.min() >= 0:
         raise ValueError("expression has negative or missing entries; the test takes log-normalised expression.")
     names = np.full(n_cells, "all") if strata is None else strata.astype(str)
@@ -94,7 +92,7 @@ def wilcoxon(
     n_strata = int(stratum.max()) + 1 if n_cells else 0
     sizes = np.bincount(stratum, minlength=n_strata)
     n_positive = np.bincount(stratum[positive], minlength=n_strata)
-    both = (n_positive > 0) & (n_positive < sizes)
+    both = np.ones(n_strata, dtype=np.bool_) if strata is None else (n_positive > 0) & (n_positive < sizes)
     compared = (int(n_positive[both].sum()), int((sizes - n_positive)[both].sum()))
     if min(compared, default=0) < MIN_CLASS_CELLS:
         where = "" if strata is None else f" in the {int(both.sum())} of {n_strata} strata that have both classes"

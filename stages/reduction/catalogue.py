@@ -6,6 +6,8 @@ from types import MappingProxyType
 
 from stagewright.state.spec.reduction import SEED_INVARIANT
 
+__all__ = ["METHODS", "FitUnit", "MethodEntry", "plan_units"]
+
 
 @dataclass(frozen=True, slots=True)
 class MethodEntry:
@@ -23,13 +25,17 @@ class MethodEntry:
         Rotations that may be asked for.
     explained
         What `explained` is a share of.
+    package, extra
+        The optional package that it needs, and the extra of this project that brings it; empty when it needs none.
     """
 
     name: str
     title: str
     signed: bool
-    rotations: tuple[str, ...]
     explained: str
+    rotations: tuple[str, ...] = ("none",)
+    package: str = ""
+    extra: str = ""
 
     @property
     def seed_invariant(self) -> bool:
@@ -45,7 +51,6 @@ METHODS: Mapping[str, MethodEntry] = MappingProxyType(
                 "pca",
                 "principal component analysis",
                 signed=True,
-                rotations=("none",),
                 explained="total variance of the standardised genes",
             ),
             MethodEntry(
@@ -59,7 +64,6 @@ METHODS: Mapping[str, MethodEntry] = MappingProxyType(
                 "nmf",
                 "non-negative matrix factorisation",
                 signed=False,
-                rotations=("none",),
                 explained="sum of squares about zero of the variance-scaled genes",
             ),
         )

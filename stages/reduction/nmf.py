@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from stagewright.stages.reduction.divergence_factors import divergence_factors
 from stagewright.stages.reduction.nonnegative_scores import LOSSES, Loss, nonnegative_scores
 from stagewright.stages.reduction.reduction import Reduction
 from stagewright.stages.reduction.standardise import Float64Array, Standardised, standardise
@@ -119,20 +120,22 @@ def _fit(
     matrix: sparse.csr_matrix, k: int, seed: int, loss: Loss, max_iter: int, tol: float
 ) -> tuple[Float64Array, Float64Array, int, bool]:
     """W (n_cells, k), H (k, n_genes), iterations, and whether they were enough."""
-    from sklearn.decomposition import NMF  # noqa: PLC0415 - costs a second, and only this method needs it
-    from sklearn.exceptions import ConvergenceWarning  # noqa: PLC0415 - as above
-
     n_cells, n_genes = matrix.shape
     rng = np.random.Generator(np.random.PCG64(seed))
     # scikit-learn's "random" start, drawn from our generator: half-normal, of the size that reproduces the mean.
     size = np.float32(np.sqrt(matrix.mean() / k))
     w_start = size * np.abs(rng.standard_normal((n_cells, k), dtype=np.float32))
     h_start = size * np.abs(rng.standard_normal((k, n_genes), dtype=np.float32))
+    if loss == "kullback-leibler":
+        found = divergence_factors(matrix, w_start, np.ascontiguousarray(h_start.T), tol=tol, max_iter=max_iter)
+        return found.w.astype(np.float64), found.h.T.astype(np.float64), found.n_iter, found.converged
+    from sklearn.decomposition import NMF  # noqa: PLC0415 - costs a second, and only this loss needs it
+    from sklearn.exceptions import ConvergenceWarning  # noqa: PLC0415 - as above
+
     model = NMF(
         n_components=k,
         init="custom",
-        solver="cd" if loss == "frobenius" else "mu",
-        beta_loss=loss,
+        solver="cd",
         tol=tol,
         max_iter=max_iter,
     )

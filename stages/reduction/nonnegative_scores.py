@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from stagewright.stages.reduction.nonnegative_kernel import divergence_scores, least_squares_scores
+from stagewright.stages.reduction.divergence_factors import divergence_scores
+from stagewright.stages.reduction.nonnegative_kernel import least_squares_scores
 
 __all__ = ["LOSSES", "Loss", "nonnegative_scores"]
 
@@ -43,8 +44,9 @@ def nonnegative_scores(
     Returns
     -------
     tuple[npt.NDArray[np.float64], int]
-        Scores of shape (n_cells, k), and for how many cells the descent was ended before the optimality conditions held
-        to 1e-5 of the slope of the loss: those of components that are nearly combinations of others.
+        Scores of shape (n_cells, k), and for how many cells the descent was ended before it settled: those of
+        components that are nearly combinations of others. Least squares settle when the optimality conditions hold to
+        1e-5 of the slope of the loss, divergences when a round changes less than 1e-4 of the cell's predicted total.
 
     Raises
     ------
@@ -59,10 +61,13 @@ def nonnegative_scores(
     values = x.data.astype(np.float32)
     if scale is not None:
         values *= scale.astype(np.float32)[x.indices]
-    k = loadings.shape[1]
-    scores = np.zeros((x.shape[0], k)) if start is None else np.array(start, dtype=np.float64, order="C")
-    solve = least_squares_scores if loss == "frobenius" else divergence_scores
-    indptr, indices = x.indptr.astype(np.int64, copy=False), x.indices.astype(np.int32, copy=False)
     kept = np.ascontiguousarray(loadings, dtype=np.float32)
-    unsettled = solve(indptr, indices, values, kept, TOLERANCE, MAX_SWEEPS, scores)
+    matrix = sparse.csr_matrix((values, x.indices, x.indptr), shape=x.shape)
+    if loss == "kullback-leibler":
+        return divergence_scores(matrix, kept, start)
+    scores = np.zeros((x.shape[0], kept.shape[1]))
+    if start is not None:
+        scores[:] = start
+    indptr, indices = x.indptr.astype(np.int64, copy=False), x.indices.astype(np.int32, copy=False)
+    unsettled = least_squares_scores(indptr, indices, values, kept, TOLERANCE, MAX_SWEEPS, scores)
     return scores, int(unsettled)

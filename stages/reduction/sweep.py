@@ -12,6 +12,7 @@ from scipy import sparse
 from stagewright.stages.reduction.catalogue import METHODS, FitUnit
 from stagewright.stages.reduction.correlation import correlation
 from stagewright.stages.reduction.factor_analysis import fit_fa
+from stagewright.stages.reduction.factor_scores import Estimator
 from stagewright.stages.reduction.nmf import Loss, fit_nmf
 from stagewright.stages.reduction.pca import Decomposition, components, decompose, decomposed_at
 from stagewright.stages.reduction.reduction import Reduction
@@ -81,14 +82,15 @@ class FitSettings:
         "frobenius" or "kullback-leibler".
     nmf_max_iter, nmf_tol
         As in `fit_nmf`.
-    fa_starts, fa_max_iter, fa_tolerance
-        As `n_starts`, `max_iter` and `tolerance` of `fit_fa`.
+    fa_scores, fa_starts, fa_max_iter, fa_tolerance
+        As `estimator`, `n_starts`, `max_iter` and `tolerance` of `fit_fa`.
     """
 
     rotation: dict[str, str] = field(default_factory=dict)
     nmf_loss: Loss = "frobenius"
     nmf_max_iter: int = 1000
     nmf_tol: float = 3e-4
+    fa_scores: Estimator = "regression"
     fa_starts: int = 1
     fa_max_iter: int = 200
     fa_tolerance: float = 1e-8
@@ -138,6 +140,7 @@ def sweep(
                     rotation=chosen.rotation.get("fa"),
                     correlation=shared.correlation,
                     n_starts=chosen.fa_starts,
+                    estimator=chosen.fa_scores,
                     tolerance=chosen.fa_tolerance,
                     max_iter=chosen.fa_max_iter,
                 ),

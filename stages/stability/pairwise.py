@@ -33,8 +33,8 @@ class PairwiseStability:
         Shape (n_pairs, k): similarity of each component of fit i to its partner in fit j, one-to-one.
     highest
         Shape (n_pairs, k): to the most similar one, partners may be shared.
-    per_component
-        Shape (n_fits, k): mean of the matched similarity of each component of each fit over the other fits.
+    by_component
+        Shape (n_fits, n_fits - 1, k): matched similarity of each component of each fit in each of the other fits.
     """
 
     applicable: bool
@@ -44,7 +44,7 @@ class PairwiseStability:
     pairs: tuple[tuple[int, int], ...]
     matched: npt.NDArray[np.float64]
     highest: npt.NDArray[np.float64]
-    per_component: npt.NDArray[np.float64]
+    by_component: npt.NDArray[np.float64]
 
     @property
     def mean(self) -> float | None:
@@ -55,6 +55,16 @@ class PairwiseStability:
     def median(self) -> float | None:
         """Median of the matched similarities; None when not applicable."""
         return float(np.median(self.matched)) if self.applicable else None
+
+    @property
+    def per_component(self) -> npt.NDArray[np.float64]:
+        """Mean over the other fits of the matched similarity of each component, shape (n_fits, k)."""
+        return self.by_component.mean(axis=1) if self.applicable else np.empty((0, self.k))
+
+    @property
+    def tenth_percentile(self) -> float | None:
+        """A tenth of the matched similarities are lower; None when not applicable."""
+        return float(np.quantile(self.matched, 0.1)) if self.applicable else None
 
     @property
     def fraction_low(self) -> float | None:
@@ -108,14 +118,12 @@ def pairwise_stability(loadings: Sequence[Loadings], *, measure: Measure = "corr
             pairs=(),
             matched=empty,
             highest=empty,
-            per_component=empty,
+            by_component=np.empty((n_fits, 0, k)),
         )
     blocks = similarity_blocks(loadings, measure=measure)
     matched = np.array([assign(blocks[i, j]) for i, j in pairs])
     highest = np.array([blocks[i, j].max(axis=1) for i, j in pairs])
-    per_component = np.array(
-        [np.mean([assign(blocks[i, j]) for j in range(n_fits) if j != i], axis=0) for i in range(n_fits)]
-    )
+    by_component = np.array([[assign(blocks[i, j]) for j in range(n_fits) if j != i] for i in range(n_fits)])
     return PairwiseStability(
         applicable=True,
         reason="",
@@ -124,5 +132,5 @@ def pairwise_stability(loadings: Sequence[Loadings], *, measure: Measure = "corr
         pairs=pairs,
         matched=matched,
         highest=highest,
-        per_component=per_component,
+        by_component=by_component,
     )

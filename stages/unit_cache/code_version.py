@@ -14,7 +14,7 @@ from typing import Literal
 
 __all__ = ["Kind", "code_version"]
 
-Kind = Literal["genes", "fit", "paths", "cv", "refit", "command"]
+Kind = Literal["genes", "fit", "held_out", "paths", "cv", "refit", "command"]
 ROOMS = Path(__file__).parents[2]
 NUMERICS = ("numpy", "scipy", "scikit-learn", "numba")
 GENES = (*NUMERICS, "scanpy", "scikit-misc", "anndata")
@@ -41,7 +41,29 @@ CODE: Mapping[Kind, _Code] = MappingProxyType(
     {
         "genes": _Code(("stages/cohort", "stages/preprocess", "stages/gene_log.py", "stages/gene_unit.py"), GENES),
         "fit": _Code(
-            ("stages/cohort", "stages/preprocess", "stages/reduction", "stages/fits.py", "stages/files.py"), GENES
+            (
+                "stages/cohort",
+                "stages/preprocess",
+                "stages/reduction",
+                "stages/fits.py",
+                "stages/files.py",
+                "stages/bootstrapped.py",
+                "stages/stability/bootstrap.py",
+            ),
+            GENES,
+        ),
+        "held_out": _Code(
+            (
+                "stages/cohort",
+                "stages/preprocess",
+                "stages/reduction",
+                "stages/fits.py",
+                "stages/held_out_unit.py",
+                "stages/stability/factor_model.py",
+                "stages/stability/held_out.py",
+                "stages/stability/held_out_errors.py",
+            ),
+            GENES,
         ),
         "paths": _Code(
             (

@@ -1,11 +1,13 @@
 """What one checkpoint runs: the sealed spec, the adjustments made so far, and the checkpoint's scale."""
 
+from pydantic import Field, JsonValue
+
 from stagewright.state.spec.adjustments import Adjustments
 from stagewright.state.spec.goal import Checkpoint, GoalSpec
 from stagewright.state.spec.negative_controls import strata_columns
 from stagewright.state.spec.normalisation import Log1p, Normalisation
 from stagewright.state.spec.preprocess import Preprocess
-from stagewright.state.spec.reduction import Method
+from stagewright.state.spec.reduction import SEED_INVARIANT, HeldOut, Method, Replicates
 from stagewright.state.spec.scales import scale_of
 from stagewright.state.spec.strict import Strict
 
@@ -22,6 +24,10 @@ class EffectiveStudy(Strict):
     ----------
     ks
         For each method, the numbers of components to sweep, ascending.
+    method_settings
+        For each method, what else is set of it.
+    seed_invariant
+        Methods that give the same result for every seed.
     alphas
         Penalty strengths, ascending.
     cells_per_patient
@@ -30,6 +36,10 @@ class EffectiveStudy(Strict):
         The stages that Plan 2 runs again with permuted labels: those of Plan 1 that stand before it.
     permutations, permutation_strata, permutation_seed
         How Plan 2 permutes the labels, and within the combinations of which obs columns.
+    replicates
+        What differs between Plan 0's replicates.
+    held_out
+        Which cells Plan 0 holds out of one more fit of each method and K; None for none.
     """
 
     checkpoint: Checkpoint
@@ -39,6 +49,8 @@ class EffectiveStudy(Strict):
     ks: dict[Method, tuple[int, ...]]
     seeds: tuple[int, ...]
     rotation: dict[Method, str]
+    method_settings: dict[Method, dict[str, JsonValue]] = Field(default_factory=dict)
+    seed_invariant: tuple[Method, ...] = tuple(sorted(SEED_INVARIANT))
     penalties: tuple[str, ...]
     alphas: tuple[float, ...]
     folds: int
@@ -52,6 +64,12 @@ class EffectiveStudy(Strict):
     permutation_strata: tuple[str, ...] = ()
     permutation_seed: int = 0
     normalisation: Normalisation = Log1p(method="log1p")
+    replicates: Replicates = "seed"
+    held_out: HeldOut | None = None
+
+    def fitted_once(self, method: Method) -> bool:
+        """Return whether Plan 0 fits a method once for each K, because its replicates would be the same."""
+        return self.replicates == "seed" and method in self.seed_invariant
 
 
 def effective_study(spec: GoalSpec, adjustments: Adjustments, checkpoint: Checkpoint) -> EffectiveStudy:
@@ -67,6 +85,8 @@ def effective_study(spec: GoalSpec, adjustments: Adjustments, checkpoint: Checkp
         ks={method: reduction.ks(method)[: scale.n_k] for method in reduction.methods},
         seeds=reduction.seeds[: scale.n_seeds],
         rotation={method: kind for method, kind in reduction.rotation.items() if method in reduction.methods},
+        method_settings={method: reduction.settings_of(method) for method in reduction.methods},
+        seed_invariant=tuple(m for m in reduction.methods if m in SEED_INVARIANT or m in reduction.seed_invariant),
         penalties=classifier.penalties,
         alphas=classifier.alpha_values(),
         folds=classifier.cv.folds,
@@ -80,6 +100,8 @@ def effective_study(spec: GoalSpec, adjustments: Adjustments, checkpoint: Checkp
         permutation_strata=strata_columns(adjusted.negative_controls, adjusted.data),
         permutation_seed=adjusted.negative_controls.seed,
         normalisation=adjusted.normalisation,
+        replicates=reduction.replicates,
+        held_out=reduction.held_out or None,
     )
 
 

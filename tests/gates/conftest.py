@@ -26,12 +26,20 @@ from sklearn.metrics import roc_auc_score
 from stagewright.gates.protocol import GateContext, GateRequest
 from stagewright.state.artifacts import ArtifactWriter, Outcome, Skipped, seal
 from stagewright.state.canonical import digest_file
-from stagewright.state.layout import analysis, classification_cell, k_folder, preprocess_folder, replicate_folder
+from stagewright.state.layout import (
+    analysis,
+    classification_cell,
+    held_out_file,
+    k_folder,
+    preprocess_folder,
+    replicate_folder,
+)
 from stagewright.state.publishing import publish
 from stagewright.state.records import ArtifactSeal, Limits, SealedData
 from stagewright.state.spec.data import ColumnFilter, DataScope, Label, Timepoint
 from stagewright.state.spec.effective import EffectiveStudy
 from stagewright.state.spec.preprocess import Hvg
+from stagewright.state.spec.reduction import HeldOut
 from stagewright.state.step_request import CommandStage, StepRequest
 
 N_GENES = 40
@@ -51,6 +59,7 @@ TAG = "hvg_40"
 CELLS_OF = {"P1": (12, 18), "P2": (15, 15), "P3": (9, 21), "P4": (20, 10), "P5": (0, 20), "P6": (1, 25)}
 """Positive and negative cells of each patient; P5 has one class only, P6 too few of one."""
 SKIPPED = {"P5": "one class only", "P6": "fewer than 3 positive cells"}
+HELD_OUT = HeldOut(fraction=0.2, seed=1)
 LIMITS = Limits(runtime_s=3600.0, memory_bytes=2**30, retries=2)
 
 Reseal = Callable[[GateContext], GateContext]
@@ -176,6 +185,7 @@ def _request(data: Path, stage: str) -> StepRequest:
         scope="classifier",
         cells_per_patient=None,
         workers=None,
+        held_out=HELD_OUT,
     )
     return StepRequest.model_validate(
         {
@@ -250,10 +260,13 @@ def _plan0(writer: ArtifactWriter, request: StepRequest, cells: pd.DataFrame) ->
     writer.write_json(folder / "gene_log.json", {"kept": N_GENES})
     rows = [(cell, *obs.loc[cell, ["donor", "CN.label", "time"]]) for cell in obs.index]
     _write_csv(writer, folder / "cells.csv", ("cell", "patient", "label", "timepoint"), rows)
-    summary = [_sweep(writer, rng, len(obs), method, k) for method, ks in KS.items() for k in ks]
+    predicted = [(method, k, _held_out(writer, method, k)) for method, ks in KS.items() for k in ks]
+    summary = [_sweep(writer, rng, len(obs), method, k, figures) for method, k, figures in predicted]
     header = (
-        "method,k,n_seeds,replicates,stability_mean,stability_median,stability_fraction_below_0.3,"
-        "consensus_silhouette,explained,objective,converged,chosen,shortlisted,reason"
+        "method,k,n_seeds,replicates,stability_mean,stability_median,stability_p10,stability_chance,"
+        "stability_fraction_below_0.3,consensus_silhouette,explained,held_out_r2,held_out_r2_se,"
+        "held_out_log_likelihood,objective,objective_spread,sparsity,orthogonality,effective_rank,converged,chosen,"
+        "shortlisted,reason"
     )
     _write_csv(writer, folder / "k_selection_summary.csv", header.split(","), summary)
     return Outcome.model_validate(
@@ -268,7 +281,41 @@ def _plan0(writer: ArtifactWriter, request: StepRequest, cells: pd.DataFrame) ->
     )
 
 
-def _sweep(writer: ArtifactWriter, rng: np.random.Generator, n_cells: int, method: str, k: int) -> tuple[object, ...]:
+def _held_out(writer: ArtifactWriter, method: str, k: int) -> tuple[float, float]:
+    """Write what one method and K predicts of a fifth of each patient's cells; return R2 and its standard error."""
+    n_cells = {patient: round(sum(counts) / 5) for patient, counts in CELLS_OF.items()}
+    totals = {patient: 40.0 * count for patient, count in n_cells.items()}
+    errors = {patient: total * (0.9 - 0.01 * k + 0.001 * n) for n, (patient, total) in enumerate(totals.items())}
+    r2 = 1 - sum(errors.values()) / sum(totals.values())
+    # The jackknife over patients is within a few percent; the ratio's own formula is what is promised.
+    spread = np.array([errors[patient] - (1 - r2) * totals[patient] for patient in totals])
+    se = float(np.sqrt(spread.size / (spread.size - 1) * (spread**2).sum()) / sum(totals.values()))
+    document = {
+        "method": method,
+        "k": k,
+        "fraction": 0.2,
+        "seed": 1,
+        "n_held_out": sum(n_cells.values()),
+        "applicable": True,
+        "reason": "",
+        "r2": r2,
+        "r2_standard_error": se,
+        "log_likelihood": None,
+        "grouped_by": "patient",
+        "groups": [
+            {"group": patient, "n_cells": n_cells[patient], "squared_error": errors[patient], "total": totals[patient]}
+            for patient in totals
+        ],
+    }
+    path = held_out_file("B", method, k)
+    writer.place(path).write_text(json.dumps(document), encoding="utf-8")
+    writer.record(path, "json")
+    return r2, se
+
+
+def _sweep(
+    writer: ArtifactWriter, rng: np.random.Generator, n_cells: int, method: str, k: int, held_out: tuple[float, float]
+) -> tuple[object, ...]:
     """Write one method and K: the same components under each seed, shuffled, turned over and a little off."""
     seeds = SEEDS[:1] if method == "pca" else SEEDS
     truth, scores = rng.exponential(size=(N_GENES, k)), rng.gamma(2.0, size=(n_cells, k))
@@ -314,9 +361,14 @@ def _sweep(writer: ArtifactWriter, rng: np.random.Generator, n_cells: int, metho
     if pooled:
         writer.write_json(place / "consensus_cache" / "consensus.json", {"silhouette": 0.9})
         _write_npy(writer, place / "consensus_cache" / "consensus_loadings.npy", truth)
-    shown = ("" if mean is None else f"{mean:.6f}", "" if median is None else f"{median:.6f}", "0.0" if pooled else "")
+        matches = [(seed, number + 1, 0.9, 0.8, number, 0.7) for seed in seeds for number in range(k)]
+        columns = ("seed", "component", "match_median", "match_min", "consensus_cluster", "silhouette")
+        _write_csv(writer, place / "component_matches.csv", columns, matches)
+    shown = ("" if mean is None else f"{mean:.6f}", "" if median is None else f"{median:.6f}")
     chosen = CHOSEN[method] == k
-    return (method, k, len(seeds), kind, *shown, "0.9" if pooled else "", 0.5, 1.0, True, chosen, chosen, "so chosen")
+    rest = ("0.5", "0.1", "0.0", "0.9") if pooled else ("", "", "", "")
+    tail = ("", 1.0, "0.1" if pooled else "", 0.2, 0.9, 0.9, len(seeds), chosen, chosen, "so chosen")
+    return (method, k, len(seeds), kind, *shown, *rest, 0.5, *held_out, *tail)
 
 
 def _write_embeddings(writer: ArtifactWriter, cells: pd.DataFrame) -> None:

@@ -82,7 +82,7 @@ def test_a_k_above_the_rank_is_left_out_and_told(study: Study, how: How) -> None
     assert _severities(findings) == {"warn failed_units": {IMPOSSIBLE}} | _stability(findings)
     (told,) = (finding for finding in findings if finding.gate == "failed_units")
     assert "the largest allowed K is" in told.measured
-    assert told.threshold == "at most 1 of 6 units failed"
+    assert told.threshold == "at most 1 of 10 units failed"
 
 
 def _stability(findings: list[Finding]) -> dict[str, set[str]]:

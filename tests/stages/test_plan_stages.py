@@ -117,6 +117,10 @@ def test_plan0_reports_every_k_and_chooses_one(done: tuple[Study, list[StageResu
     assert table.set_index("method")["n_seeds"].groupby(level=0).first().to_dict() == {"pca": 1, "fa": 2, "nmf": 2}
     assert table.loc[table["method"] == "pca", "stability_median"].isna().all()
     assert table.loc[table["method"] != "pca", "stability_median"].between(0, 1).all()
+    assert (table["stability_median"].isna() | (table["stability_median"] > table["stability_chance"])).all()
+    assert table["held_out_r2"].between(0, table["explained"]).all()
+    assert table["held_out_log_likelihood"].isna().equals(table["method"] == "nmf")
+    assert all(table[name].between(0, 1).all() for name in ("sparsity", "orthogonality", "effective_rank"))
     chosen = table[table["chosen"]].set_index("method")["k"].to_dict()
     assert chosen == results[0].k_by_method
 

@@ -48,8 +48,10 @@ def test_another_k_list_redoes_only_what_is_new(study: Study, how: How, unit_of:
     second = study.execute("C/plan0", adjust={"k": [3, 4, 5]})
     assert {name for name, done in how(second).items() if done == "ran"} == {
         "pca/k_5/seed_1",
+        "pca/k_5/held_out",
         "fa/k_5/seed_1",
         "fa/k_5/seed_2",
+        "fa/k_5/held_out",
     }
     assert unit_of(second, "fa/k_3/seed_1").why == "same inputs as attempt 1 of C/plan0"
     assert unit_of(second, "fa/k_5/seed_1").why == "no earlier result"

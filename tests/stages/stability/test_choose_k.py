@@ -2,7 +2,8 @@
 
 import pytest
 
-from stagewright.stages.stability.choose_k import KRow, choose_k
+from stagewright.stages.stability.choose_k import KChoice, KRow, choose_k
+from stagewright.stages.stability.held_out_errors import HeldOutErrors
 
 
 def test_the_largest_stable_and_worthwhile_k_is_taken() -> None:
@@ -55,6 +56,74 @@ def test_one_k_is_its_own_choice() -> None:
     assert choose_k([KRow(5, 0.2, 0.0), KRow(9, 0.9, 0.1)]).k == 9
 
 
+def _held_out(
+    figures: dict[int, float], stability: dict[int, float] | None = None, *, spread: float = 0.0002, chance: float = 0.1
+) -> KChoice:
+    """Choose among K with these R2; the groups of every other K deviate from it by `spread`, up and down in turn."""
+    rows = []
+    for n, (k, r2) in enumerate(figures.items()):
+        errors = tuple(100 * (1 - r2 + (spread if group % 2 else -spread) * (n % 2)) for group in range(8))
+        known = None if stability is None else stability[k]
+        held_out = HeldOutErrors(errors, (100.0,) * 8)
+        rows.append(KRow(k, known, 0.1 * k / (k + 5), held_out, None if known is None else chance))
+    return choose_k(rows)
+
+
+def test_the_smallest_k_that_suffices_is_taken() -> None:
+    """From 10 on a component predicts less than 10 % of the average, although 40 is the best and all are stable."""
+    figures = {5: 0.06, 10: 0.10, 20: 0.105, 40: 0.108}
+    choice = _held_out(figures, dict.fromkeys(figures, 0.9))
+    assert choice.k == 10
+    assert choice.shortlist == (5, 10, 20, 40)
+    assert "K = 10 is where held-out R2 (0.1000) stops rising" in choice.reason
+    assert "coarser" in choice.reasons[5]
+    assert "finer" in choice.reasons[40]
+    assert choice == _held_out(dict(reversed(figures.items())), dict.fromkeys(figures, 0.9))
+
+
+def test_what_is_within_a_standard_error_is_no_gain() -> None:
+    """20 predicts more than 10, but no more than patients differ by chance."""
+    figures = {10: 0.10, 20: 0.13}
+    assert _held_out(figures).k == 20
+    choice = _held_out(figures, spread=0.1)
+    assert (choice.k, choice.shortlist) == (10, (10,))
+    assert "as well as any" in choice.reasons[20]
+
+
+def test_a_k_that_adds_nothing_does_not_hide_a_larger_one() -> None:
+    """The step to 12 is not worth it, that to 20 is."""
+    assert _held_out({10: 0.10, 12: 0.10, 20: 0.16}).k == 20
+
+
+def test_an_overfitted_k_is_not_in_the_shortlist() -> None:
+    """40 predicts held-out cells worse than 20."""
+    choice = _held_out({10: 0.05, 20: 0.10, 40: 0.08})
+    assert (choice.k, choice.shortlist) == (20, (10, 20))
+    assert "K = 20 predicts held-out cells better (R2 0.1000 against 0.0800)" in choice.reasons[40]
+
+
+def test_an_unstable_k_gives_way_to_a_stable_one() -> None:
+    """To the largest stable one below, else the smallest one above, else the most stable of all."""
+    figures = {10: 0.05, 20: 0.10, 40: 0.105}
+    below = _held_out(figures, {10: 0.9, 20: 0.4, 40: 0.3})
+    assert (below.k, below.shortlist) == (10, (10,))
+    assert "largest stable K up to there" in below.reason
+    assert "0.400 is below 0.5" in below.reasons[20]
+    above = _held_out(figures, {10: 0.3, 20: 0.4, 40: 0.6})
+    assert (above.k, above.shortlist) == (40, (40,))
+    assert "smallest stable K from there on" in above.reason
+    none = _held_out(figures, {10: 0.3, 20: 0.45, 40: 0.4})
+    assert (none.k, none.shortlist) == (20, (20,))
+    assert "most stable K" in none.reason
+
+
+def test_a_stability_that_chance_reaches_is_none() -> None:
+    """With few genes, unrelated components match well above the floor."""
+    choice = _held_out({10: 0.05, 20: 0.10}, {10: 0.9, 20: 0.6}, chance=0.65)
+    assert choice.k == 10
+    assert "does not exceed the 0.650 of chance" in choice.reasons[20]
+
+
 @pytest.mark.parametrize(
     ("rows", "text"),
     [
@@ -62,6 +131,7 @@ def test_one_k_is_its_own_choice() -> None:
         ([KRow(5, 0.5, 0.1), KRow(5, 0.5, 0.1)], "occur once"),
         ([KRow(5, 0.5, 0.1), KRow(6, None, 0.1)], "for all or for none"),
         ([KRow(5, 0.5, float("nan"))], "is NaN"),
+        ([KRow(5, 0.5, 0.1, HeldOutErrors((1.0,), (2.0,))), KRow(6, 0.5, 0.1)], "have held-out errors"),
     ],
 )
 def test_bad_rows_are_refused(rows: list[KRow], text: str) -> None:

@@ -83,7 +83,7 @@ def test_an_adjustment_survives_the_record(spec: GoalSpec) -> None:
         {"k": []},
         {"k": [1]},
         {"methods": []},
-        {"methods": ["tsne"]},
+        {"methods": ["t-SNE"]},
         {"seeds": [-1]},
         {"alphas": [float("inf")]},
         {"alphas": [0]},

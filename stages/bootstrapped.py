@@ -1,0 +1,56 @@
+"""A bootstrap sample of a matrix' cells, made when the first fit of it has to run and dropped with the last."""
+
+import threading
+
+import pandas as pd
+import scipy.sparse as sp
+
+from stagewright.stages.reduction.sweep import SharedMatrix
+from stagewright.stages.stability.bootstrap import Bootstrap, bootstrap_rows
+
+__all__ = ["Bootstrapped"]
+
+
+class Bootstrapped:
+    """One bootstrap sample, shared by the fits of every method and K.
+
+    Parameters
+    ----------
+    whole
+        The matrix that is sampled from.
+    patients
+        Patient of each of its cells, shape (n_cells,).
+    kind, number
+        As in `bootstrap_rows`.
+    n_fits
+        How many fits will be `done` with the sample; after the last one its memory is free.
+    """
+
+    def __init__(self, whole: SharedMatrix, patients: pd.Series, kind: Bootstrap, number: int, n_fits: int) -> None:
+        self._whole = whole
+        self._patients = patients
+        self._kind = kind
+        self._number = number
+        self._left = n_fits
+        self._matrix: SharedMatrix | None = None
+        self._lock = threading.Lock()
+
+    def named(self) -> dict[str, str | int]:
+        """Return what tells this sample from others of the same cells."""
+        return {"kind": self._kind, "number": self._number}
+
+    @property
+    def matrix(self) -> SharedMatrix:
+        """The sampled rows of the matrix: its one copy."""
+        with self._lock:
+            if self._matrix is None:
+                rows = bootstrap_rows(self._patients, self._kind, self._number)
+                self._matrix = SharedMatrix(sp.csr_matrix(self._whole.x[rows]))
+            return self._matrix
+
+    def done(self) -> None:
+        """Say that one fit of the sample is through, well or not."""
+        with self._lock:
+            self._left -= 1
+            if self._left <= 0:
+                self._matrix = None

@@ -1,0 +1,42 @@
+"""How alike components would be matched that have nothing in common: the level that a stability has to exceed."""
+
+from collections.abc import Sequence
+from itertools import combinations, cycle, islice
+
+import numpy as np
+
+from stagewright.stages.stability.matching import Loadings, Measure, match_components
+
+__all__ = ["chance_level"]
+
+N_DRAWS = 10
+SEED = 20_261_127
+
+
+def chance_level(loadings: Sequence[Loadings], *, measure: Measure = "correlation") -> float | None:
+    """Highest median matched similarity, in ten draws, after the genes of each component are permuted.
+
+    The best of K partners is alike by chance, the more so the larger K and the fewer the genes. Permuting the genes
+    of each component of one fit of a pair, each by itself, keeps shapes and distributions and nothing else.
+
+    Parameters
+    ----------
+    loadings
+        One array of shape (n_genes, k) per fit. The draws go through the pairs of fits in turn.
+    measure
+        As in `pairwise_stability`.
+
+    Returns
+    -------
+    In [0, 1]; to be compared with the median of the matched similarities. None with fewer than two fits. The draws
+    are the same whenever the loadings are.
+    """
+    pairs = [*combinations(range(len(loadings)), 2)]
+    if not pairs:
+        return None
+    rng = np.random.default_rng(SEED)
+    medians = [
+        float(np.median(match_components(loadings[i], rng.permuted(loadings[j], axis=0), measure=measure)))
+        for i, j in islice(cycle(pairs), N_DRAWS)
+    ]
+    return max(medians)
