@@ -13,7 +13,7 @@ from stagewright.gates.places import embedding_file
 from stagewright.gates.protocol import GateContext
 from stagewright.state.spec.data import DataScope
 
-__all__ = ["ClassCounts", "class_counts", "groups_of_cells", "labelled_cells", "obs_in_scope", "strata_of_cells"]
+__all__ = ["ClassCounts", "class_counts", "grouped_cells", "labelled_cells", "obs_in_scope", "strata_of_cells"]
 
 MISSING = ""
 
@@ -43,27 +43,26 @@ def labelled_cells(context: GateContext, tag: str) -> pd.DataFrame | None:
     return _labelled(path, context.request.scope, {}) if path.is_file() else None
 
 
+def grouped_cells(context: GateContext, tag: str, column: str) -> pd.Series | None:
+    """Return an obs column of the cells of one preprocess as text, by cell; None when their file or it is not there."""
+    path = context.run / embedding_file(context.request.checkpoint, tag)
+    if not path.is_file():
+        return None
+    with h5py.File(path, "r") as file:
+        obs = file["obs"]
+        if column not in obs:
+            return None
+        return pd.Series(_text(obs, column), index=_text(obs, str(obs.attrs["_index"])))
+
+
 def strata_of_cells(context: GateContext, tag: str) -> pd.DataFrame | None:
     """Return the cells as `labelled_cells` does, with the stratum within which Plan 2 permutes each cell's label."""
     cells = labelled_cells(context, tag)
-    if cells is None:
+    columns = {name: grouped_cells(context, tag, name) for name in context.request.study.permutation_strata}
+    if cells is None or any(column is None for column in columns.values()):
         return None
-    columns = context.request.study.permutation_strata
-    levels = _levels(context, tag, columns).loc[cells["cell"].to_numpy()]
+    levels = pd.DataFrame(columns).loc[cells["cell"].to_numpy()]
     return cells.assign(stratum=levels.groupby([*columns], observed=True, sort=True).ngroup().to_numpy())
-
-
-def groups_of_cells(context: GateContext, tag: str) -> pd.Series:
-    """Return the group of each cell, by cell name, whose cells cross-validation keeps in one fold."""
-    group = context.request.study.group
-    return _levels(context, tag, (group,))[group]
-
-
-def _levels(context: GateContext, tag: str, columns: tuple[str, ...]) -> pd.DataFrame:
-    with h5py.File(context.run / embedding_file(context.request.checkpoint, tag), "r") as file:
-        obs = file["obs"]
-        names = _text(obs, str(obs.attrs["_index"]))
-        return pd.DataFrame({name: _text(obs, name) for name in columns}, index=names)
 
 
 def obs_in_scope(path: Path, scope: DataScope) -> pd.DataFrame:

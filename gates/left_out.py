@@ -6,8 +6,8 @@ from stagewright.state.step_units import (
     allowed_failures,
     cell_unit,
     embedding_unit,
+    embeddings_step,
     step_units,
-    writes_embeddings,
 )
 
 __all__ = ["failed_before", "failed_here", "left_out"]
@@ -33,16 +33,16 @@ def failed_here(context: GateContext) -> tuple[UnitRecord, ...]:
 def failed_before(context: GateContext) -> tuple[UnitRecord, ...]:
     """Return the units of earlier steps that failed there, so that this step cannot score or compare their results.
 
-    Those are embeddings of Plan 1a for Plan 1b, and embeddings and cells of the grid for Plan 2.
+    Those are embeddings of the step that made them, and for Plan 2 also the cells of the grids that it runs again.
     """
     request = context.request
     if request.stage == "plan2":
         return _failed_under_observed_labels(context)
-    sealed = request.upstream.get(f"{request.checkpoint}/plan1a")
-    if request.stage != "plan1b" or writes_embeddings(request) or sealed is None:
+    maker = embeddings_step(request)
+    if maker is None:
         return ()
     try:
-        units = read_outcome(context.run, sealed).units
+        units = read_outcome(context.run, request.upstream[maker]).units
     except ValueError:
         return ()  # `artifact_integrity` reports it
     wanted = {

@@ -16,18 +16,22 @@ from stagewright.gates.places import (
     patient_table,
     permuted_summary,
     plan1b_summary,
+    plan1c_summary,
     strata_table,
 )
 from stagewright.state.artifacts import ArtifactFormat
 from stagewright.state.layout import (
     analysis,
+    grid_cell,
     held_out_file,
     k_folder,
     permutation_folder,
     permuted_cell,
+    plan1c_folder,
     preprocess_folder,
     replicate_folder,
 )
+from stagewright.state.plan1c_models import models_of
 from stagewright.state.spec.preprocess import Preprocess
 from stagewright.state.spec.reduction import Method
 from stagewright.state.step_request import StepRequest
@@ -64,7 +68,7 @@ COMPONENT_MATCHES = "seed,component,match_median,match_min,consensus_cluster,sil
 OOF = "patient,cell,penalty,repeat,fold,label,decision,probability,alpha"
 PLAN1A_SUMMARY = "preprocess,method,k,penalty,n_patients,n_skipped,alpha"
 PLAN1B_SUMMARY = (
-    "preprocess,method,k,penalty,alpha,n_patients,n_skipped,auc_median,auc_mean,auc_min,auc_max,auc_median_own_alpha,"
+    "preprocess,method,k,penalty,alpha,n_patients,n_skipped,auc_median,auc_median_low,auc_median_high,auc_mean,auc_min,auc_max,auc_median_own_alpha,"
     "average_precision_median,balanced_accuracy_median,best"
 )
 CONTROLS = (
@@ -73,6 +77,15 @@ CONTROLS = (
     "chance_high,above_chance"
 )
 STRATA = "stratum,n_cells,n_positive,n_negative,permuted,log10_arrangements,reason"
+POOLED = "mode,downsampling,penalty,alpha,n_cells,auc_mean,average_precision_mean"
+RELIABILITY = "mode,downsampling,penalty,alpha,bin_from,bin_to,n_predictions,weight,mean_probability,share_positive"
+PLAN1C_SUMMARY = (
+    "preprocess,method,k,mode,downsampling,penalty,l1_ratio,alpha,n_patients,n_skipped,auc_median,auc_median_low,"
+    "auc_median_high,auc_mean,auc_min,auc_max,auc_choice_left_out_median,average_precision_median,"
+    "recall_positive_median,calibration_error_median,auc_all_cells,average_precision_no_skill_median,"
+    "accuracy_majority_median,auc_library_size_median,best_of_mode,best"
+)
+BASELINES = "patient,n_cells,n_positive,n_negative,prevalence,majority_accuracy,auc_library_size,auc_detected_genes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +139,10 @@ def promises(request: StepRequest, left_out: Container[str] = NOTHING) -> Iterat
             if writes_embeddings(request):
                 yield from _embeddings(request, left_out)
             yield from _plan1b(request, left_out)
+        case "plan1c":
+            if writes_embeddings(request):
+                yield from _embeddings(request, left_out)
+            yield from _plan1c(request, left_out)
         case "plan2":
             yield from _plan2(request, left_out)
         case _:
@@ -219,6 +236,7 @@ def _plan1b(request: StepRequest, left_out: Container[str]) -> Iterator[Promise]
         yield Promise(str(oof_table(request, tag, method)), "parquet", columns=tuple(OOF.split(",")))
     rows = len(cells) * len(request.study.penalties)
     yield _table(plan1b_summary(request.checkpoint), PLAN1B_SUMMARY, rows)
+    yield _table(plan1b_summary(request.checkpoint).with_name("baselines.csv"), BASELINES)
 
 
 def permuted_grid(request: StepRequest, left_out: Container[str] = NOTHING) -> tuple[tuple[int, str, str, Method], ...]:
@@ -269,9 +287,26 @@ def _plan2(request: StepRequest, left_out: Container[str]) -> Iterator[Promise]:
     yield _table(strata_table(checkpoint), STRATA)
 
 
-def _coefficients(request: StepRequest, tag: str, method: Method) -> Promise:
+def _plan1c(request: StepRequest, left_out: Container[str]) -> Iterator[Promise]:
+    cells, folder = grid(request, left_out), plan1c_folder(request.checkpoint)
+    for tag, method in cells:
+        yield _table(patient_table(request, tag, method), f"mode,downsampling,{METRICS}")
+        yield _coefficients(request, tag, method, "mode", "downsampling", "chosen")
+        yield Promise(
+            str(oof_table(request, tag, method)), "parquet", columns=("mode", "downsampling", *OOF.split(","))
+        )
+        yield _table(grid_cell(request.checkpoint, request.stage, tag, method) / "pooled_metrics.csv", POOLED)
+        yield _table(grid_cell(request.checkpoint, request.stage, tag, method) / "reliability.csv", RELIABILITY)
+    yield _table(plan1c_summary(request.checkpoint), PLAN1C_SUMMARY, len(cells) * len(models_of(request.study)))
+    yield _table(folder / "baselines.csv", BASELINES)
+    yield _table(folder / "confounding.csv", "role,column,level,n_positive,n_negative")
+    yield Promise(str(folder / "confounding.json"), "json", keys=("columns", "auc_of_depth"))
+    yield Promise(str(folder / "choice.json"), "json", keys=("objective", "order", "best"))
+
+
+def _coefficients(request: StepRequest, tag: str, method: Method, *also: str) -> Promise:
     components = (f"component_{number + 1}" for number in range(_chosen_k(request, method)))
-    columns = ("patient", "penalty", "alpha", "intercept", *components)
+    columns = (*also, "patient", "penalty", "alpha", "intercept", *components)
     return Promise(str(coefficients_table(request, tag, method)), "csv", columns=columns)
 
 

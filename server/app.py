@@ -31,6 +31,7 @@ __all__ = ["make_server"]
 
 POLL_S = 0.1
 NOTIFY_EVERY_S = 1.0
+STEP = 1e-4
 
 
 def _hints(*, reads: bool = False, destroys: bool = False, repeats: bool = True) -> ToolAnnotations:
@@ -176,7 +177,7 @@ def _given(ctx: Context) -> set[str]:
 
 async def _drive(call: Iterator[Tick | Reply], ctx: Context) -> Reply:
     """Take a call forward on a thread, tick by tick; between ticks the client may cancel."""
-    notified = 0.0
+    notified, shown = 0.0, -STEP
     try:
         while True:
             tick = await anyio.to_thread.run_sync(next, call)
@@ -184,7 +185,9 @@ async def _drive(call: Iterator[Tick | Reply], ctx: Context) -> Reply:
                 return tick
             if time.monotonic() - notified >= NOTIFY_EVERY_S:
                 notified = time.monotonic()
-                await ctx.report_progress(tick.done, tick.total, tick.message)
+                # The protocol wants each value above the one before, also while nothing moves or a retry begins anew.
+                shown = max(tick.done, shown + STEP)
+                await ctx.report_progress(shown, None if tick.total is None else max(tick.total, shown), tick.message)
             await anyio.sleep(POLL_S)
     finally:
         close = getattr(call, "close", None)

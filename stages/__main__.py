@@ -27,7 +27,9 @@ def main(arguments: list[str] | None = None) -> int:
     cohort = children.add_parser("cohort", help="write the built-in cohort")
     cohort.add_argument("path", type=Path)
     cohort.add_argument("--seed", type=int, default=0)
-    children.add_parser("warm", help="compile the numerical kernels")
+    warm = children.add_parser("warm", help="compile the numerical kernels")
+    warm.add_argument("request", type=Path, nargs="?")
+    warm.add_argument("answer", type=Path, nargs="?")
     asked = parser.parse_args(arguments)
     end_with_parent()
     return CHILDREN[asked.child](asked)
@@ -67,13 +69,12 @@ def _cohort(asked: argparse.Namespace) -> int:
     return 0
 
 
-def _warm(_: argparse.Namespace) -> int:
-    from stagewright.stages.classify.kernel import warm
-    from stagewright.stages.preprocess import rank_sum_kernel, residual_kernel
+def _warm(asked: argparse.Namespace) -> int:
+    from stagewright.stages.warm_kernels import warm_kernels
 
-    warm()
-    rank_sum_kernel.warm()
-    residual_kernel.warm()
+    report = warm_kernels()
+    if asked.answer is not None:
+        asked.answer.write_text(report.model_dump_json(), encoding="utf-8")
     return 0
 
 

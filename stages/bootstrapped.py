@@ -1,10 +1,12 @@
 """A bootstrap sample of a matrix' cells, made when the first fit of it has to run and dropped with the last."""
 
 import threading
+from collections.abc import Callable
 
 import pandas as pd
-import scipy.sparse as sp
 
+from stagewright.stages.executors.executor import SharedValue
+from stagewright.stages.preprocess.scale import cells_of
 from stagewright.stages.reduction.sweep import SharedMatrix
 from stagewright.stages.stability.bootstrap import Bootstrap, bootstrap_rows
 
@@ -18,6 +20,8 @@ class Bootstrapped:
     ----------
     whole
         The matrix that is sampled from.
+    share
+        Makes the sample an argument of calls.
     patients
         Patient of each of its cells, shape (n_cells,).
     kind, number
@@ -26,13 +30,22 @@ class Bootstrapped:
         How many fits will be `done` with the sample; after the last one its memory is free.
     """
 
-    def __init__(self, whole: SharedMatrix, patients: pd.Series, kind: Bootstrap, number: int, n_fits: int) -> None:
+    def __init__(
+        self,
+        whole: SharedMatrix,
+        share: Callable[[SharedMatrix], SharedValue[SharedMatrix]],
+        patients: pd.Series,
+        kind: Bootstrap,
+        number: int,
+        n_fits: int,
+    ) -> None:
         self._whole = whole
+        self._share = share
         self._patients = patients
         self._kind = kind
         self._number = number
         self._left = n_fits
-        self._matrix: SharedMatrix | None = None
+        self._matrix: SharedValue[SharedMatrix] | None = None
         self._lock = threading.Lock()
 
     def named(self) -> dict[str, str | int]:
@@ -40,17 +53,18 @@ class Bootstrapped:
         return {"kind": self._kind, "number": self._number}
 
     @property
-    def matrix(self) -> SharedMatrix:
-        """The sampled rows of the matrix: its one copy."""
+    def matrix(self) -> SharedValue[SharedMatrix]:
+        """The sampled rows of the matrix, its one copy, as an argument of calls."""
         with self._lock:
             if self._matrix is None:
                 rows = bootstrap_rows(self._patients, self._kind, self._number)
-                self._matrix = SharedMatrix(sp.csr_matrix(self._whole.x[rows]))
+                self._matrix = self._share(SharedMatrix(cells_of(self._whole.x, rows)))
             return self._matrix
 
     def done(self) -> None:
         """Say that one fit of the sample is through, well or not."""
         with self._lock:
             self._left -= 1
-            if self._left <= 0:
+            if self._left <= 0 and self._matrix is not None:
+                self._matrix.forget()
                 self._matrix = None

@@ -70,11 +70,21 @@ FAILURES: Mapping[FailureKind, FailureRule] = MappingProxyType(
         "killed": FailureRule(
             transient=True,
             why="somebody, or the kernel for want of memory, ended a process; nothing says it will again",
-            types=("stagewright.stages.protocol.Killed",),
+            types=("stagewright.stages.protocol.Killed", "concurrent.futures.process.BrokenProcessPool"),
         ),
         "lost": FailureRule(
             transient=True,
             why="the supervisor is gone without an outcome: a kill, a crash or loss of power",
+        ),
+        "scheduler_unreachable": FailureRule(
+            transient=True,
+            why="a scheduler is started again, a network recovers, a queue lets workers through",
+            types=("stagewright.stages.executors.failures.SchedulerUnreachable",),
+        ),
+        "worker_lost": FailureRule(
+            transient=True,
+            why="the cluster ended a machine or a worker; the work goes on where it was, on others",
+            types=("stagewright.stages.executors.failures.WorkerLost",),
         ),
         # The budget: never cut silently, and more of it is a decision.
         "runtime_budget": FailureRule(transient=False, why="the time is used up; more of it is a decision"),
@@ -93,6 +103,11 @@ FAILURES: Mapping[FailureKind, FailureRule] = MappingProxyType(
             transient=False,
             why="a package that is missing or broken has to be installed",
             types=("builtins.ImportError",),
+        ),
+        "cluster_unfit": FailureRule(
+            transient=False,
+            why="other software on the workers might give other results; somebody has to make it the same",
+            types=("stagewright.stages.executors.failures.ClusterUnfit",),
         ),
         "data": FailureRule(
             transient=False,

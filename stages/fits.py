@@ -4,17 +4,19 @@ Plan 0's replicate by seed and Plan 1's embedding of the same cells, genes, meth
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
+from typing import TypeVar
 
 import numpy as np
 from pydantic import JsonValue
 
 from stagewright.stages.bootstrapped import Bootstrapped
 from stagewright.stages.cohort.load import Cohort
+from stagewright.stages.executors.executor import SharedValue
 from stagewright.stages.files import save_array
 from stagewright.stages.matrix_inputs import matrix_inputs
 from stagewright.stages.protocol import StageContext, Unit
@@ -22,12 +24,15 @@ from stagewright.stages.reduction.catalogue import FitUnit
 from stagewright.stages.reduction.reduction import ExtraValue, Reduction
 from stagewright.stages.reduction.sweep import FitSettings, SharedMatrix, sweep
 from stagewright.stages.reduction.transform import transform
+from stagewright.stages.share_matrix import share_matrix
 from stagewright.stages.unit_cache import UnitInputs
 from stagewright.state.artifacts import ArtifactWriter
 from stagewright.state.spec.effective import EffectiveStudy
 from stagewright.state.spec.preprocess import Preprocess
 
-__all__ = ["MatrixFits", "fit_inputs", "settings_of"]
+__all__ = ["MatrixFits", "fit_inputs", "fitted", "settings_of"]
+
+_Result = TypeVar("_Result")
 
 FITTED_WITH = {field.name for field in fields(FitSettings)}
 NOTHING: Mapping[str, JsonValue] = MappingProxyType({})
@@ -63,6 +68,8 @@ class MatrixFits:
         request = context.request
         self._context = context
         self._shared = shared
+        self._executor = context.executor
+        self._on_workers = share_matrix(self._executor, shared)
         self._settings = settings_of(request.study)
         self._matrix_inputs = matrix_inputs(request, cohort, entry) | {**also}
 
@@ -75,18 +82,19 @@ class MatrixFits:
         """Return everything that a fit of the whole matrix depends on."""
         return self._matrix_inputs | fit_inputs(what, self._settings)
 
-    def reduce(self, what: FitUnit, shared: SharedMatrix) -> Reduction:
-        """Return a fit of some of the matrix' cells with the settings of all of them; nothing is cached.
+    def share(self, some: SharedMatrix) -> SharedValue[SharedMatrix]:
+        """Return some of the matrix' cells as an argument of calls; `forget` it when the last one is made."""
+        return share_matrix(self._executor, some)
+
+    def call(self, function: Callable[..., _Result], *arguments: object) -> _Result:
+        """Call a module-level function on a worker, with the matrix and the settings of its fits before the arguments.
 
         Raises
         ------
-        ValueError
-            When these cells do not carry the fit.
+        Exception
+            What the function raises, or the executor.
         """
-        # One fit at a time, PCA too: from one decomposition for several K, the last bits of each would depend on the
-        # others, and on which of them the cache holds.
-        _, reduction = next(sweep([what], shared, self._settings))
-        return reduction
+        return self._executor.call(function, self._on_workers, self._settings, *arguments)
 
     def fit(
         self, unit: Unit, what: FitUnit, place: PurePosixPath | None = None, sample: Bootstrapped | None = None
@@ -111,15 +119,34 @@ class MatrixFits:
             if work.reused:
                 reduction = _read(work.folder, what)
             else:
-                reduction = self.reduce(what, self._shared if sample is None else sample.matrix)
-                if sample is not None:
-                    own = transform(reduction, self._shared.x)
-                    extras: dict[str, ExtraValue] = {**reduction.extras, "sample": {**sample.named()}}
-                    reduction = replace(reduction, scores=own, extras=extras)
+                reduction = self._fitted(what, sample)
                 work.write(partial(_save, reduction))
             if place is not None:
                 work.put_into(self._context.artifacts, place)
         return reduction
+
+    def _fitted(self, what: FitUnit, sample: Bootstrapped | None) -> Reduction:
+        if sample is None:
+            return self._executor.call(fitted, self._on_workers, what, self._settings)
+        reduction = self.call(_fitted_to_sample, sample.matrix, what)
+        extras: dict[str, ExtraValue] = {**reduction.extras, "sample": {**sample.named()}}
+        return replace(reduction, extras=extras)
+
+
+def fitted(shared: SharedMatrix, what: FitUnit, settings: FitSettings) -> Reduction:
+    """Fit one unit.
+
+    PCA too one by one: from one decomposition for several K, the last bits of each would depend on the others, and on
+    which of them the cache holds.
+    """
+    _, reduction = next(sweep([what], shared, settings))
+    return reduction
+
+
+def _fitted_to_sample(whole: SharedMatrix, settings: FitSettings, sample: SharedMatrix, what: FitUnit) -> Reduction:
+    """Fit one unit to a sample of the cells; the scores are those of all cells."""
+    reduction = fitted(sample, what, settings)
+    return replace(reduction, scores=transform(reduction, whole.x))
 
 
 def settings_of(study: EffectiveStudy) -> FitSettings:

@@ -8,15 +8,17 @@ from pathlib import PurePosixPath
 
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
+from numpy.typing import NDArray
 from pydantic import JsonValue
 
-from stagewright.stages.fits import MatrixFits
+from stagewright.stages.executors.executor import SharedValue
+from stagewright.stages.fits import MatrixFits, fitted
 from stagewright.stages.largest_k import largest_k_named
+from stagewright.stages.preprocess.scale import cells_of, unseen_cells
 from stagewright.stages.protocol import StageContext, Unit
 from stagewright.stages.reduction.catalogue import FitUnit
-from stagewright.stages.reduction.sweep import SharedMatrix
-from stagewright.stages.stability.held_out import PREDICTS, HeldOutFigures, held_out_figures, hold_out
+from stagewright.stages.reduction.sweep import FitSettings, SharedMatrix
+from stagewright.stages.stability.held_out import PREDICTS, HeldOutCells, HeldOutFigures, held_out_figures, hold_out
 from stagewright.stages.stability.held_out_errors import HeldOutErrors
 from stagewright.stages.unit_cache import UnitInputs
 from stagewright.state.artifacts import ArtifactWriter
@@ -59,7 +61,7 @@ class HeldOutFits:
         self._fits = fits
         self._how = how
         self._split = hold_out(patients, fits.shared.x.shape[1], fraction=how.fraction, seed=how.seed)
-        self._training: SharedMatrix | None = None
+        self._training: SharedValue[SharedMatrix] | None = None
         self._left = n_fits
         self._lock = threading.Lock()
 
@@ -90,13 +92,15 @@ class HeldOutFits:
         finally:
             with self._lock:
                 self._left -= 1
-                if self._left <= 0:
+                if self._left <= 0 and self._training is not None:
+                    self._training.forget()
                     self._training = None
 
-    def _matrix(self) -> SharedMatrix:
+    def _matrix(self) -> SharedValue[SharedMatrix]:
         with self._lock:
             if self._training is None:
-                self._training = SharedMatrix(sp.csr_matrix(self._fits.shared.x[~self._split.held_out]))
+                cells = cells_of(self._fits.shared.x, ~self._split.held_out)
+                self._training = self._fits.share(SharedMatrix(cells))
             return self._training
 
     def _document(self, what: FitUnit) -> dict[str, JsonValue]:
@@ -113,17 +117,29 @@ class HeldOutFits:
             return document | _nothing(f"{what.method} has no linear model of the genes, so that it predicts none")
         if n_held_out == 0:
             return document | _nothing("no patient has enough cells to hold one out")
-        training = self._matrix()
+        scale = self._fits.shared.standardised.inverse_sd
         try:
-            reduction = self._fits.reduce(what, training)
+            figures, converged = self._fits.call(_predicted, self._matrix(), what, self._split, scale)
         except ValueError as error:
             if largest_k_named(str(error)) is None:
                 raise
             return document | _nothing(f"the training cells do not carry this K: {error}")
-        cells = sp.csr_matrix(self._fits.shared.x[self._split.held_out])
-        scale = self._fits.shared.standardised.inverse_sd
-        figures = held_out_figures(reduction, training.standardised, cells, scale, self._split)
-        return document | _figures(figures, self._split.grouped_by) | {"converged": bool(reduction.extras["converged"])}
+        return document | _figures(figures, self._split.grouped_by) | {"converged": converged}
+
+
+def _predicted(
+    whole: SharedMatrix,
+    settings: FitSettings,
+    training: SharedMatrix,
+    what: FitUnit,
+    split: HeldOutCells,
+    scale: NDArray[np.float64],
+) -> tuple[HeldOutFigures, bool]:
+    """Fit one unit to the training cells and predict the others; return the figures and whether the fit converged."""
+    reduction = fitted(training, what, settings)
+    cells = unseen_cells(whole.x, split.held_out, training.standardised)
+    figures = held_out_figures(reduction, training.standardised, cells, scale, split)
+    return figures, bool(reduction.extras["converged"])
 
 
 def _nothing(reason: str) -> dict[str, JsonValue]:

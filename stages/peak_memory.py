@@ -11,6 +11,7 @@ import math
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
+from stagewright.state.plan1c_models import models_of
 from stagewright.state.spec.effective import EffectiveStudy
 from stagewright.state.spec.preprocess import AllFiltered, DegWeakScreen, GeneList, Hvg, Hybrid, Preprocess, TwoStage
 from stagewright.state.spec.reduction import SEED_INVARIANT, Method
@@ -22,6 +23,8 @@ INTERPRETER = 350 * 2**20
 SPARSE = 8
 """One stored value as float32 with its int32 column."""
 DOUBLE, SINGLE = 8, 4
+PREDICTION = 100
+"""One out-of-fold prediction as a row of a table: its numbers, its codes, and the same again while it is written."""
 BLOCK_CELLS = 2048
 DENSE_SHARE = 0.3
 """From this share of the smaller side on, exact PCA takes the Gram matrix."""
@@ -86,11 +89,13 @@ def peak_memory_bytes(
     """
     if stage == "plan0":
         return INTERPRETER + 3 * SPARSE * size.n_nonzero + _sweep(study, size, workers)
-    if stage not in ("plan1a", "plan1b", "plan2"):
+    if stage not in ("plan1a", "plan1b", "plan1c", "plan2"):
         return None
     ks = [k_by_method[method] for method in study.methods if method in k_by_method]
     scores = size.n_cells * (sum(ks) * SINGLE + max(ks, default=2) * DOUBLE * 3)
     decisions = size.n_cells * len(study.alphas) * study.repeats * DOUBLE  # every decision is kept
+    if stage == "plan1c":
+        scores += _benchmark(study, size)
     chosen: dict[Method, tuple[int, ...]] = {
         method: (k_by_method[method],) for method in study.methods if method in k_by_method
     }
@@ -120,6 +125,14 @@ def _refolded(
     fold = max(_fits(entry, ks, 1, size, 1, dense=dense) for entry in study.preprocess)
     each = 2 * SPARSE * size.n_nonzero + fold  # its cells of all genes, and what of them is being selected
     return SPARSE * size.n_nonzero + workers * each + len(study.methods) * len(study.penalties) * decisions
+
+
+def _benchmark(study: EffectiveStudy, size: DataSize) -> int:
+    """Return what Plan 1C holds: every decision of a mode's penalties, and the predictions at the chosen strengths."""
+    models = models_of(study)
+    side_by_side = len(models) // (len(study.modes) * len(study.downsampling))
+    decisions = size.n_cells * len(study.alphas) * study.repeats * DOUBLE * side_by_side
+    return decisions + size.n_cells * study.repeats * len(models) * PREDICTION
 
 
 def _sweep(study: EffectiveStudy, size: DataSize, workers: int) -> int:

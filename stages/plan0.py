@@ -14,7 +14,6 @@ from types import MappingProxyType
 import pandas as pd
 
 from stagewright.stages.bootstrapped import Bootstrapped
-from stagewright.stages.classify.threads import map_nogil
 from stagewright.stages.cohort.load import Cohort, load_cohort
 from stagewright.stages.files import save_csv
 from stagewright.stages.fits import MatrixFits
@@ -51,11 +50,11 @@ def run(context: StageContext) -> StageResult:
         When no genes can be selected, or more fits fail for good than the spec allows, or all of a method.
     """
     request, study = context.request, context.request.study
-    cohort = load_cohort(request)
-    context.workload.is_now(cohort.counts.shape, cohort.counts.nnz)
+    cohort = load_cohort(request, context.artifacts.staging)
+    context.workload.is_now(cohort.source.shape, cohort.source.n_nonzero)
     folder = analysis(request.checkpoint) / "plan0"
     genes = genes_of(context, cohort, study.reference, folder)
-    matrix = to_scale(cohort.counts, genes, study.normalisation)
+    matrix = to_scale(cohort.source, genes, study.normalisation)
     save_csv(context.artifacts, folder / "cells.csv", _cells(cohort, request.scope))
     fits = MatrixFits(context, cohort, study.reference, SharedMatrix(matrix))
     rows, choices = k_selection(context, _sweep(context, fits, cohort.patients))
@@ -64,7 +63,7 @@ def run(context: StageContext) -> StageResult:
         metrics=_metrics(rows, choices),
         k_by_method={method: choice.k for method, choice in choices.items()},
         k_shortlist={method: choice.shortlist for method, choice in choices.items()},
-        notes=tuple(f"{method}: {choice.reason}" for method, choice in choices.items()),
+        notes=(*cohort.notes, *(f"{method}: {choice.reason}" for method, choice in choices.items())),
         n_cells=cohort.n_cells,
     )
 
@@ -82,7 +81,9 @@ def _sweep(context: StageContext, fits: MatrixFits, patients: pd.Series) -> Swee
     study = context.request.study
     todo = _todo(study)
     samples = {
-        number: Bootstrapped(fits.shared, patients, study.replicates, number, sum(one.number == number for one in todo))
+        number: Bootstrapped(
+            fits.shared, fits.share, patients, study.replicates, number, sum(one.number == number for one in todo)
+        )
         for number in study.seeds
         if study.replicates != "seed"
     }
@@ -102,7 +103,7 @@ def _sweep(context: StageContext, fits: MatrixFits, patients: pd.Series) -> Swee
 
     replicates: dict[tuple[str, int], list[Replicate]] = defaultdict(list)
     predictions: dict[tuple[str, int], Prediction] = {}
-    for one, done in zip(todo, map_nogil(do, todo, context.request.workers), strict=True):
+    for one, done in zip(todo, context.map(do, todo), strict=True):
         key = one.what.method, one.what.k
         if isinstance(done, Replicate):
             replicates[key].append(done)

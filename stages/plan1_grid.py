@@ -2,23 +2,23 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import PurePosixPath
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import pandas as pd
 from pydantic import JsonValue, TypeAdapter
 
 from stagewright.stages.files import save_csv, save_parquet
 from stagewright.stages.plan1_embeddings import EmbeddedCohort, embedded_cohorts
-from stagewright.stages.plan1_inputs import cell_inputs
+from stagewright.stages.plan1_inputs import GridKind, cell_inputs
 from stagewright.stages.plan1_tables import SummaryRow
 from stagewright.stages.protocol import StageContext, Unit, UnitFailed
 from stagewright.stages.refit.predictions import RefittedPredictions
 from stagewright.stages.unit_cache import UnitInputs
 from stagewright.state.artifacts import ArtifactWriter, Skipped
-from stagewright.state.layout import classification_cell
+from stagewright.state.layout import grid_cell
 from stagewright.state.step_units import cell_unit
 
 __all__ = ["CellResult", "GridResult", "Score", "ScoredCell", "over_grid", "unit_of_cell"]
@@ -43,12 +43,17 @@ class ScoredCell:
 
 @dataclass(frozen=True, slots=True)
 class GridResult:
-    """What the whole grid gives, in the order of the grid; each note once."""
+    """What the whole grid gives, in the order of the grid; each note once. `cells` are whose it is, without scores."""
 
     summary: list[SummaryRow]
     skipped: tuple[Skipped, ...]
     notes: tuple[str, ...]
-    n_cells: int
+    cells: EmbeddedCohort
+
+    @property
+    def n_cells(self) -> int:
+        """Number of cells; they are the same in every preprocess."""
+        return len(self.cells.obs)
 
 
 Score: TypeAlias = Callable[[StageContext, EmbeddedCohort, str], ScoredCell]
@@ -58,10 +63,7 @@ _CELL: TypeAdapter[CellResult] = TypeAdapter(CellResult)
 
 
 def over_grid(
-    context: StageContext,
-    kind: Literal["paths", "cv"],
-    score: Callable[..., ScoredCell],
-    held_out: HeldOut | None = None,
+    context: StageContext, kind: GridKind, score: Callable[..., ScoredCell], held_out: HeldOut | None = None
 ) -> GridResult:
     """Score every embedding of the grid, each as one unit of work.
 
@@ -84,10 +86,10 @@ def over_grid(
         When no embedding is there to score.
     """
     cells: list[CellResult] = []
-    n_cells = 0
     last: UnitFailed | None = None
+    seen: EmbeddedCohort | None = None
     for cohort in embedded_cohorts(context):
-        n_cells = len(cohort.obs)
+        seen = replace(cohort, scores={})
         predicted = None if held_out is None else held_out(cohort)
         for method in cohort.scores if predicted is None else predicted:
             try:
@@ -96,19 +98,19 @@ def over_grid(
             except UnitFailed as failed:
                 context.tolerate(failed)
                 last = failed
-    if not cells:
+    if not cells or seen is None:
         raise last or ValueError("no embedding is left to score: all of them failed")
     return GridResult(
         summary=[row for cell in cells for row in cell.summary],
         skipped=tuple(item for cell in cells for item in cell.skipped),
         notes=tuple(dict.fromkeys(note for cell in cells for note in cell.notes)),
-        n_cells=n_cells,
+        cells=seen,
     )
 
 
 def _cell(
     context: StageContext,
-    kind: Literal["paths", "cv"],
+    kind: GridKind,
     score: Callable[..., ScoredCell],
     cohort: EmbeddedCohort,
     method: str,
@@ -116,7 +118,7 @@ def _cell(
 ) -> CellResult:
     request = context.request
     unit = Unit(cell_unit(request.stage, cohort.tag, method), method=method, preprocess=cohort.tag)
-    place = classification_cell(request.checkpoint, cohort.tag, method)
+    place = grid_cell(request.checkpoint, request.stage, cohort.tag, method)
     if predicted is None:
         return unit_of_cell(context, unit, cell_inputs(kind, request, cohort, method), place, score, cohort)
     inputs = cell_inputs(kind, request, cohort, method, {"predictions": predicted.digest})

@@ -10,18 +10,17 @@ import numpy as np
 import pandas as pd
 
 from stagewright.stages.classify.path_in_sample import InSamplePath, path_without_cv
-from stagewright.stages.classify.threads import map_nogil
 from stagewright.stages.files import save_csv
 from stagewright.stages.plan1_embeddings import EmbeddedCohort
 from stagewright.stages.plan1_grid import CellResult, ScoredCell, over_grid
 from stagewright.stages.plan1_tables import (
-    L1_RATIO,
     METRICS,
     PatientCells,
     SummaryRow,
     best_row,
     coefficients,
     configurations,
+    l1_ratio_of,
     patients_of,
     scores,
     supervised_notes,
@@ -32,7 +31,7 @@ from stagewright.stages.protocol import StageContext, StageResult
 from stagewright.state.artifacts import Skipped
 from stagewright.state.layout import analysis
 
-__all__ = ["run", "score_paths"]
+__all__ = ["path_of", "run", "score_paths"]
 
 
 def run(context: StageContext) -> StageResult:
@@ -69,7 +68,8 @@ def run(context: StageContext) -> StageResult:
 def score_paths(context: StageContext, cohort: EmbeddedCohort, method: str) -> ScoredCell:
     """Fit the paths of one embedding, and return their tables and a summary row for each penalty."""
     request, study = context.request, context.request.study
-    embedding = cohort.scores[method].astype(np.float64)
+    executor, embedding = context.executor, cohort.scores[method].astype(np.float64)
+    shared = executor.share(embedding, np.asarray, a=embedding)
     patients = patients_of(cohort, request.scope.patient)
     where = f"{cohort.tag}/{method}"
     skipped = [
@@ -81,9 +81,9 @@ def score_paths(context: StageContext, cohort: EmbeddedCohort, method: str) -> S
     for penalty in study.penalties:
 
         def fit(item: PatientCells, penalty: str = penalty) -> InSamplePath:
-            return path_without_cv(embedding[item.rows], item.positive, alphas, l1_ratio=L1_RATIO[penalty])
+            return executor.call(path_of, shared, item, alphas, l1_ratio_of(study, penalty))
 
-        fits = map_nogil(fit, kept, request.workers)
+        fits = context.map(fit, kept, rounds=len(study.penalties))
         for item, path in zip(kept, fits, strict=True):
             metrics.append(_metric_rows(item, penalty, path, embedding.shape[1]))
             coefs.append(coefficients(item.name, penalty, path))
@@ -93,6 +93,11 @@ def score_paths(context: StageContext, cohort: EmbeddedCohort, method: str) -> S
         "coefs_no_cv.csv": pd.concat(coefs, ignore_index=True),
     }
     return ScoredCell(CellResult(summary, skipped), tables)
+
+
+def path_of(embedding: np.ndarray, patient: PatientCells, alphas: np.ndarray, l1_ratio: float) -> InSamplePath:
+    """Fit and measure the path of one patient's cells; `embedding` is of all cells, shape (n_cells, k)."""
+    return path_without_cv(embedding[patient.rows], patient.positive, alphas, l1_ratio=l1_ratio)
 
 
 def _metric_rows(item: PatientCells, penalty: str, path: InSamplePath, k: int) -> pd.DataFrame:

@@ -16,6 +16,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
+from stagewright.stages.baselines import baseline_columns, baselines, scored_patients
 from stagewright.stages.classify.metrics import probability
 from stagewright.stages.classify.path_cross_validated import (
     CrossValidatedPath,
@@ -24,13 +25,12 @@ from stagewright.stages.classify.path_cross_validated import (
     measured_path,
 )
 from stagewright.stages.classify.path_in_sample import path_without_cv
-from stagewright.stages.classify.threads import map_nogil
+from stagewright.stages.classify.patient_interval import patient_interval
 from stagewright.stages.files import save_csv
 from stagewright.stages.plan1_embeddings import EmbeddedCohort
 from stagewright.stages.plan1_folds import folds_of_patient, split_patients
 from stagewright.stages.plan1_grid import CellResult, ScoredCell, over_grid
 from stagewright.stages.plan1_tables import (
-    L1_RATIO,
     METRICS,
     PatientCells,
     SummaryRow,
@@ -38,6 +38,7 @@ from stagewright.stages.plan1_tables import (
     coefficients,
     configurations,
     eligible,
+    l1_ratio_of,
     patients_of,
     scores,
     supervised_notes,
@@ -49,7 +50,7 @@ from stagewright.stages.refit.predictions import RefittedPredictions
 from stagewright.stages.refit.refit_folds import refitted_predictions
 from stagewright.state.layout import analysis
 
-__all__ = ["run", "score_configuration"]
+__all__ = ["path_of", "run", "score_configuration"]
 
 TIE = 1e-12
 
@@ -76,10 +77,16 @@ def run(context: StageContext) -> StageResult:
     held_out = partial(_refitted, context, CohortOnce(context)) if pipeline else None
     grid = over_grid(context, "cv", score_configuration, held_out)
     summary = grid.summary
-    table = pd.DataFrame(summary)
+    trivial = baselines(grid.cells, request.scope.patient)
+    folder = analysis(request.checkpoint) / "classification_grid"
+    save_csv(context.artifacts, folder / "baselines.csv", trivial)
+    of_row = [scored_patients(trivial, grid.skipped, f"{row['preprocess']}/{row['method']}") for row in summary]
+    table = pd.DataFrame(
+        [row | baseline_columns(trivial, names) for row, names in zip(summary, of_row, strict=True)],
+    )
     best = best_row(eligible(summary, request.study.scope), "auc_median")
     table["best"] = [row is best for row in summary]
-    save_csv(context.artifacts, analysis(request.checkpoint) / "classification_grid" / "plan1b_summary.csv", table)
+    save_csv(context.artifacts, folder / "plan1b_summary.csv", table)
     named = f"{best['preprocess']}/{best['method']}/k_{best['k']}/{best['penalty']}"
     return StageResult(
         metrics={
@@ -116,7 +123,8 @@ def score_configuration(
         embedding of all cells is then that of the refitted coefficients alone.
     """
     request, study = context.request, context.request.study
-    embedding = cohort.scores[method].astype(np.float64)
+    executor, embedding = context.executor, cohort.scores[method].astype(np.float64)
+    shared = executor.share(embedding, np.asarray, a=embedding)
     where = f"{cohort.tag}/{method}"
     patients = patients_of(cohort, request.scope.patient, study.group)
     kept, skipped, notes = split_patients(patients, study, where)
@@ -125,24 +133,13 @@ def score_configuration(
     for penalty in study.penalties:
 
         def score(item: tuple[PatientCells, int], penalty: str = penalty) -> _Scored:
-            patient, n_folds = item
-            if predicted is not None:
-                found = predicted.by_patient[penalty, patient.name]
-                return _Scored(patient, n_folds, _measured(embedding, patient, n_folds, alphas, found, penalty))
-            path = cross_validated_path(
-                embedding[patient.rows],
-                patient.positive,
-                alphas,
-                n_folds=n_folds,
-                n_repeats=study.repeats,
-                seed=patient.seed,
-                groups=patient.groups,
-                l1_ratio=L1_RATIO[penalty],
-                keep_all_decisions=True,
-            )
-            return _Scored(patient, n_folds, path)
+            ratio = l1_ratio_of(study, penalty)
+            if predicted is None:
+                return _Scored(*item, executor.call(path_of, shared, *item, alphas, study.repeats, ratio))
+            found = predicted.by_patient[penalty, item[0].name]
+            return _Scored(*item, executor.call(measured_path_of, shared, *item, alphas, found, ratio))
 
-        scored = map_nogil(score, kept, request.workers)
+        scored = context.map(score, kept, rounds=len(study.penalties))
         at = _common_alpha(scored)
         summary.append(_summary_row(cohort, method, penalty, scored, at, len(skipped)))
         for item in scored:
@@ -157,17 +154,34 @@ def score_configuration(
     return ScoredCell(CellResult(summary, skipped, notes), tables)
 
 
-def _measured(
+def path_of(
+    embedding: np.ndarray, patient: PatientCells, n_folds: int, alphas: np.ndarray, n_repeats: int, l1_ratio: float
+) -> CrossValidatedPath:
+    """Cross-validate the path of one patient's cells; `embedding` is of all cells, shape (n_cells, k)."""
+    return cross_validated_path(
+        embedding[patient.rows],
+        patient.positive,
+        alphas,
+        n_folds=n_folds,
+        n_repeats=n_repeats,
+        seed=patient.seed,
+        groups=patient.groups,
+        l1_ratio=l1_ratio,
+        keep_all_decisions=True,
+    )
+
+
+def measured_path_of(
     embedding: np.ndarray,
     patient: PatientCells,
     n_folds: int,
     alphas: np.ndarray,
     predicted: Mapping[tuple[int, int], FoldPrediction],
-    penalty: str,
+    l1_ratio: float,
 ) -> CrossValidatedPath:
     """Measure predictions that were made by pipelines fitted again in each training fold."""
     folds = folds_of_patient(patient, n_folds, 1 + max(repeat for repeat, _ in predicted))
-    refit = path_without_cv(embedding[patient.rows], patient.positive, alphas, l1_ratio=L1_RATIO[penalty])
+    refit = path_without_cv(embedding[patient.rows], patient.positive, alphas, l1_ratio=l1_ratio)
     return measured_path(patient.positive, folds, predicted, refit, keep_all_decisions=True)
 
 
@@ -196,6 +210,9 @@ def _summary_row(
     n_skipped: int,
 ) -> SummaryRow:
     auc = np.array([item.path.auc_by_alpha[at] for item in scored])
+    precision = np.array([item.path.metrics_mean["average_precision"][at] for item in scored])
+    (auc_low, auc_high), (mean_low, mean_high) = patient_interval(auc), patient_interval(auc, "mean")
+    precision_low, precision_high = patient_interval(precision)
     return {
         "preprocess": cohort.tag,
         "supervised": cohort.supervised,
@@ -206,13 +223,23 @@ def _summary_row(
         "n_patients": len(scored),
         "n_skipped": n_skipped,
         "auc_median": float(np.median(auc)),
+        "auc_median_low": float(auc_low),
+        "auc_median_high": float(auc_high),
         "auc_mean": float(auc.mean()),
+        "auc_mean_low": float(mean_low),
+        "auc_mean_high": float(mean_high),
         "auc_min": float(auc.min()),
         "auc_max": float(auc.max()),
         "auc_median_own_alpha": float(np.median([item.path.auc_at_best for item in scored])),
         "auc_choice_left_out_median": _choice_left_out(scored),
-        "average_precision_median": _median_at(scored, "average_precision", at),
+        "average_precision_median": float(np.median(precision)),
+        "average_precision_median_low": float(precision_low),
+        "average_precision_median_high": float(precision_high),
+        "recall_positive_median": _median_at(scored, "recall_positive", at),
+        "recall_negative_median": _median_at(scored, "recall_negative", at),
         "balanced_accuracy_median": _median_at(scored, "balanced_accuracy", at),
+        "brier_median": _median_at(scored, "brier", at),
+        "calibration_error_median": _median_at(scored, "calibration_error", at),
         "worst_gap": max(item.path.worst_gap for item in scored),
     }
 

@@ -6,26 +6,32 @@ another process, on the sealed files.
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import count
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from pydantic import JsonValue
 
+from stagewright.stages.executors.catalogue import open_executor
+from stagewright.stages.executors.executor import Executor
 from stagewright.stages.failure_table import FAILURES, kind_of
 from stagewright.stages.progress import Progress
 from stagewright.stages.unit_cache import FILES, Entry, Found, UnitCache, UnitInputs, UnitWork
 from stagewright.stages.unit_journal import UnitJournal
 from stagewright.stages.workload import Workload
 from stagewright.state.artifacts import ArtifactWriter, Skipped, UnitRecord
+from stagewright.state.executor import ExecutorRecord
 from stagewright.state.step_request import StepRequest
 from stagewright.state.step_units import allowed_failures, step_units
 
 __all__ = ["Killed", "Stage", "StageContext", "StageResult", "Unit", "UnitFailed"]
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 UNCACHED = Found(None, None, "never cached")
 
@@ -100,6 +106,50 @@ class StageContext:
         """The unit cache of the run."""
         return UnitCache(self.run)
 
+    @cached_property
+    def executor(self) -> Executor:
+        """Where the heavy calls of the units run. Opened at first need: a step whose units are all there needs none."""
+        request = self.request
+        return open_executor(request.executor, request.workers, self.artifacts.staging.with_name("scratch"))
+
+    def map(self, function: Callable[[_Item], _Result], items: Iterable[_Item], *, rounds: int = 1) -> list[_Result]:
+        """Apply a function to each item, as many side by side as there are workers, and return the results in order.
+
+        The function may do a unit of work, and gives what is heavy to `executor.call`. Inside a unit the items are its
+        parts, and shown as such.
+
+        Parameters
+        ----------
+        rounds
+            How often the unit goes over as many items, all in all, for example for each penalty.
+
+        Raises
+        ------
+        Exception
+            What `function` raises, the earliest item's first; then no further item is begun.
+        """
+        todo = [*items]
+        one_done = self.progress.parts(len(todo), rounds)
+
+        def done(item: _Item) -> _Result:
+            result = function(item)
+            one_done()
+            return result
+
+        return self.executor.map(done, todo)
+
+    @property
+    def ran_on(self) -> ExecutorRecord | None:
+        """What the executor is; None when it was never needed."""
+        executor: Executor | None = self.__dict__.get("executor")
+        return None if executor is None else executor.record()
+
+    def close(self) -> None:
+        """Let go of the executor, and of what it has under way."""
+        executor: Executor | None = self.__dict__.pop("executor", None)
+        if executor is not None:
+            executor.close()
+
     @contextmanager
     def unit(self, unit: Unit, inputs: UnitInputs | None = None) -> Iterator[UnitWork]:
         """Do one unit of work, or take its result from the run's cache; name it in the error if it fails.
@@ -118,9 +168,10 @@ class StageContext:
         found = UNCACHED
         work: UnitWork | None = None
         try:
-            with self.progress.measure(unit.name):
+            with self.progress.measure(unit.name) as at_work:
                 found = UNCACHED if inputs is None else self.cache.find(unit.name, inputs)
                 work = self._work(found)
+                at_work.reused = work.reused
                 yield work
                 entry, why = found.entry, found.why
                 if not work.reused and inputs is not None:

@@ -211,6 +211,7 @@ def _started(run: RunDirectory, request: StepRequest, failed: StepRequest, diges
         directory=folder.relative_to(run.path).as_posix(),
         command=tuple(worker_command(folder)),
         request_sha256=digest,
+        executor=request.executor.said,
     )
 
 

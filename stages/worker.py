@@ -77,7 +77,7 @@ def run_stage(attempt: Path, request: StepRequest, workload: Workload) -> Outcom
         When a unit fails that may not. Whatever else a stage raises passes through too.
     """
     staging = attempt / "staging"
-    for left in (staging, staging.with_name("units")):
+    for left in (staging, staging.with_name("units"), staging.with_name("scratch")):
         if left.exists():
             shutil.rmtree(left)
     staging.mkdir()
@@ -90,7 +90,10 @@ def run_stage(attempt: Path, request: StepRequest, workload: Workload) -> Outcom
     )
     try:
         result = load_stage(request.stage)(context)
+        ran_on = context.ran_on
     finally:
+        context.close()
+        context.progress.close()
         with suppress(OSError):  # for people; the failure, or the outcome, says what matters
             context.journal.write(attempt / UNITS)
         shutil.rmtree(staging.with_name("units"), ignore_errors=True)
@@ -107,4 +110,5 @@ def run_stage(attempt: Path, request: StepRequest, workload: Workload) -> Outcom
         units=context.journal.records,
         n_cells=result.n_cells,
         trials=result.trials,
+        executor=ran_on,
     )

@@ -15,6 +15,7 @@ from typing import Literal
 from pydantic import Field, JsonValue
 
 from stagewright.state.canonical import digest_file
+from stagewright.state.executor import ExecutorRecord
 from stagewright.state.records import ArtifactSeal, FailureKind, Record, Sha256
 
 __all__ = [
@@ -110,6 +111,8 @@ class Outcome(Record):
         The configurations that were scored, e.g. ``hvg_3000/nmf/k_20``.
     units
         What became of each unit of work.
+    executor
+        What the heavy calls ran on; None where there were none, all of their results being there already.
     """
 
     step: str
@@ -124,6 +127,7 @@ class Outcome(Record):
     notes: tuple[str, ...] = ()
     n_cells: int | None = None
     trials: tuple[dict[str, JsonValue], ...] = ()
+    executor: ExecutorRecord | None = None
 
 
 class ArtifactWriter:

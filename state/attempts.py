@@ -53,7 +53,7 @@ def open_attempt(run: RunDirectory, request: StepRequest) -> tuple[Path, str]:
 
 def discard_staging(folder: Path) -> None:
     """Remove what an attempt that failed had staged, to give the space back; its finished units are in the cache."""
-    for left in ("staging", "units"):
+    for left in ("staging", "units", "scratch"):
         shutil.rmtree(folder / left, ignore_errors=True)
 
 

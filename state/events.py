@@ -69,13 +69,14 @@ class RunPlanned(_Event):
 
 
 class AttemptStarted(_Event):
-    """An attempt at a step began. A retry is a new attempt."""
+    """An attempt at a step began. A retry is a new attempt. `executor` says where its heavy calls were to run."""
 
     event: Literal["attempt_started"] = "attempt_started"
     attempt: int
     directory: str
     command: tuple[str, ...]
     request_sha256: Sha256
+    executor: str = "local"
 
 
 class AttemptFinished(_Event):

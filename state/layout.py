@@ -10,10 +10,12 @@ __all__ = [
     "command_output",
     "fold_genes_folder",
     "gene_list_file",
+    "grid_cell",
     "held_out_file",
     "k_folder",
     "permutation_folder",
     "permuted_cell",
+    "plan1c_folder",
     "preprocess_folder",
     "replicate_folder",
 ]
@@ -65,6 +67,18 @@ def permutation_folder(checkpoint: Checkpoint, number: int) -> PurePosixPath:
 def permuted_cell(checkpoint: Checkpoint, number: int, tag: str, method: str) -> PurePosixPath:
     """Return the folder of one cell of the classification grid under one permutation of the labels."""
     return permutation_folder(checkpoint, number) / "classification_grid" / tag / method
+
+
+def plan1c_folder(checkpoint: Checkpoint) -> PurePosixPath:
+    """Return the folder of Plan 1C, with its summary."""
+    return analysis(checkpoint) / "plan1c"
+
+
+def grid_cell(checkpoint: Checkpoint, stage: str, tag: str, method: str) -> PurePosixPath:
+    """Return the folder where a stage writes what it found on one embedding: one preprocess and one method."""
+    if stage == "plan1c":
+        return plan1c_folder(checkpoint) / tag / method
+    return classification_cell(checkpoint, tag, method)
 
 
 def gene_list_file(sha256: str) -> PurePosixPath:

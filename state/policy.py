@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError
 
+from stagewright.state.executor import ExecutorChoice
 from stagewright.state.refusals import Refusal
 from stagewright.state.spec.faults import describe_faults, list_faults
 from stagewright.state.spec.goal import StageName
@@ -37,11 +38,14 @@ class Policy(Strict):
         Folders beside the root under which an agent's spec may name data.
     commands
         Argvs that a spec may name as stages.
+    executor
+        Where the heavy calls of the built-in stages run.
     """
 
     data_roots: tuple[Path, ...] = ()
     caps: Caps = Caps()
     commands: dict[StageName, CommandStage] = Field(default_factory=dict)
+    executor: ExecutorChoice = ExecutorChoice()
 
 
 def parse_policy(text: str, folder: Path) -> Policy:
@@ -59,4 +63,5 @@ def parse_policy(text: str, folder: Path) -> Policy:
     except ValidationError as error:
         faults = list_faults(describe_faults(error, Policy))
         raise Refusal("invalid_argument", f"the operator's policy has faults:\n{faults}") from error
-    return policy.model_copy(update={"data_roots": tuple((folder / root).resolve() for root in policy.data_roots)})
+    roots = tuple((folder / root).resolve() for root in policy.data_roots)
+    return policy.model_copy(update={"data_roots": roots, "executor": policy.executor.under(folder)})

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from stagewright.state.executor import ExecutorChoice
 from stagewright.state.records import ArtifactSeal, Limits, Record, SealedData
 from stagewright.state.run_state import split_step
 from stagewright.state.spec.data import DataScope
@@ -42,6 +43,8 @@ class StepRequest(Record):
         How much the attempt may print before it is ended as a runaway.
     failed_units
         The share of the units that may fail for good with the step still executed.
+    executor
+        Where its heavy calls run: the operator's choice when the attempt began.
     decisions
         Decisions of the run so far. A command's result is used again for the same decision only.
     """
@@ -62,6 +65,7 @@ class StepRequest(Record):
     decisions: int = 0
     gates: dict[str, dict[str, float]] = Field(default_factory=dict)
     command: CommandStage | None = None
+    executor: ExecutorChoice = ExecutorChoice()
 
     @property
     def checkpoint(self) -> Checkpoint:

@@ -1,15 +1,16 @@
 """See how the newest attempt of a run is getting on, and whether its supervisor still lives."""
 
-import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from stagewright.state.attempt_progress import AttemptProgress
 from stagewright.state.attempts import PROGRESS, REQUEST
 from stagewright.state.lock import is_alive
 from stagewright.state.refusals import NextCall
 from stagewright.state.run_directory import RunDirectory
 from stagewright.state.run_state import RunState
+from stagewright.tools.replies import Tick
 
 __all__ = ["AttemptView", "after_loss", "age_at", "attempt_folder", "is_lost", "look_at_attempt"]
 
@@ -18,30 +19,55 @@ LAST_LINES = 12
 
 @dataclass(frozen=True, slots=True)
 class AttemptView:
-    """Units done, of how many, the unit at work, and the seconds since the attempt began."""
+    """How an attempt is getting on, as seen at `now` (seconds since 1970), and the seconds since it began."""
 
-    done: int = 0
-    total: int = 0
-    unit: str | None = None
+    progress: AttemptProgress | None = None
+    now: float = 0.0
     elapsed_s: float | None = None
+
+    @property
+    def done(self) -> int:
+        """Units done."""
+        return 0 if self.progress is None else self.progress.done
+
+    @property
+    def total(self) -> int:
+        """Units in all, as far as is known."""
+        return 0 if self.progress is None else self.progress.total
+
+    @property
+    def unit(self) -> str | None:
+        """The unit that began last."""
+        return None if self.progress is None else self.progress.unit
+
+    @property
+    def left_s(self) -> float | None:
+        """About how long the rest takes, in seconds, where that can be told."""
+        left_s = None if self.progress is None else self.progress.left_s(self.now)
+        return None if left_s is None else round(left_s, 1)
 
     def said(self, step: str) -> str:
         """Return the view in a line."""
-        at_work = "" if self.unit is None else f", at work: {self.unit}"
-        return f"{step} is running: {self.done} of {self.total} units done{at_work}" if self.total else f"{step} starts"
+        return (
+            f"{step} is running: {self.progress.said(self.now)}" if self.progress and self.total else f"{step} starts"
+        )
+
+    def tick(self, message: str) -> Tick:
+        """Return a sign of life that counts the units done with the shares of those at work."""
+        done = 0.0 if self.progress is None else self.progress.units_done(self.now)
+        return Tick(done=round(done, 4), total=float(self.total) if self.total else None, message=message)
 
 
 def look_at_attempt(run: RunDirectory, state: RunState) -> AttemptView:
     """Return how the newest attempt is getting on, from its progress file."""
     if state.attempt == 0:
         return AttemptView()
-    folder = attempt_folder(run, state)
-    elapsed_s = age_at(folder, time.time()) if state.attempt_open else None
+    folder, now = attempt_folder(run, state), time.time()
+    elapsed_s = age_at(folder, now) if state.attempt_open else None
     try:
-        shown = json.loads((folder / PROGRESS).read_text(encoding="utf-8"))
-        return AttemptView(int(shown["done"]), int(shown["total"]), shown["unit"], elapsed_s)
-    except (OSError, ValueError, KeyError, TypeError):
-        return AttemptView(elapsed_s=elapsed_s)
+        return AttemptView(AttemptProgress.model_validate_json((folder / PROGRESS).read_bytes()), now, elapsed_s)
+    except (OSError, ValueError):
+        return AttemptView(now=now, elapsed_s=elapsed_s)
 
 
 def is_lost(run: RunDirectory, state: RunState) -> bool:

@@ -77,9 +77,7 @@ def execute_stage(
         if state.status != "running" or lost or time.monotonic() >= deadline:
             yield _reply(workspace, ledger.run, state, view, notes, lost=lost)
             return
-        yield Tick(
-            done=float(view.done), total=float(view.total) if view.total else None, message=view.said(state.step)
-        )
+        yield view.tick(view.said(state.step))
 
 
 def _start_or_attach(workspace: Workspace, ledger: Ledger) -> list[str]:
@@ -150,6 +148,7 @@ def _start(workspace: Workspace, ledger: Ledger, transition: Transition, left: L
                 directory=folder.relative_to(ledger.run.path).as_posix(),
                 command=tuple(worker_command(folder)),
                 request_sha256=digest,
+                executor=request.executor.said,
             ),
         )
         try:
@@ -174,6 +173,7 @@ def _reply(
         total=view.total,
         unit=view.unit,
         elapsed_s=view.elapsed_s,
+        left_s=view.left_s if state.status == "running" else None,
         notes=notes,
         blocked=None if state.blocked is None else shown_blocked(state.blocked),
         budget=budget_of(workspace, state),

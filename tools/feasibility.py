@@ -8,6 +8,8 @@ from stagewright.state.survey import PatientCells, Survey
 __all__ = ["check_feasible", "cohort_warnings", "rank_warnings", "supervised_warnings"]
 
 SHOWN = 6
+MIN_BATCH_CELLS = 3
+"""As in the selection of highly variable genes: a variance of fewer cells says nothing."""
 
 
 def check_feasible(spec: GoalSpec, found: Survey) -> None:
@@ -38,26 +40,60 @@ def check_feasible(spec: GoalSpec, found: Survey) -> None:
             f"no patient has cells of both classes ({_shown(found.patients)}), so nothing can be compared within a "
             "patient. Change data.label, data.filters or data.timepoint.",
         )
+    _check_grouping(spec, both)
+    _check_batches(spec, found)
     cv = spec.classifier.cv
-    if cv.group == spec.data.patient and len(both) < cv.folds:
-        raise Refusal(
-            "invalid_data",
-            f"classifier.cv: {cv.folds} folds grouped by {cv.group} need as many patients with both classes, and there "
-            f"are {len(both)}; the largest feasible number of folds is {len(both)}",
-        )
-    if cv.group == spec.data.patient and "plan1b" in spec.stages:
-        raise Refusal(
-            "invalid_spec",
-            f"classifier.cv.group: got {cv.group!r}, the patient column; plan1b splits the cells of one patient, whose "
-            "patient is one group. Group by a column that varies within a patient (a sample, a clone), or leave plan1b "
-            "out and score pooled patients in plan1c",
-        )
     most = max(min(item.positive, item.negative) for item in both)
-    if "plan1b" in spec.stages and cv.group == "none" and most < cv.folds:
+    if _folds_within_patients(spec) and cv.group == "none" and most < cv.folds:
         feasible = f"the largest feasible number of folds is {most}" if most > 1 else "cross-validation is not feasible"
         raise Refusal(
             "invalid_data",
             f"classifier.cv.folds: no patient has {cv.folds} cells of each class; {feasible} ({_shown(tuple(both))})",
+        )
+
+
+def _folds_within_patients(spec: GoalSpec) -> bool:
+    """Return whether a stage splits the cells of one patient into folds."""
+    return "plan1b" in spec.stages or ("plan1c" in spec.stages and "per_patient" in spec.classifier.modes)
+
+
+def _check_grouping(spec: GoalSpec, both: list[PatientCells]) -> None:
+    """Refuse folds of whole patients that the patients cannot fill, and groups that a stage cannot keep together."""
+    classifier, patient = spec.classifier, spec.data.patient
+    cv = classifier.cv
+    modes = classifier.modes if "plan1c" in spec.stages else ()
+    by_patient = cv.group == patient or "grouped" in modes
+    if by_patient and len(both) < cv.folds:
+        raise Refusal(
+            "invalid_data",
+            f"classifier.cv: {cv.folds} folds grouped by {patient} need as many patients with both classes, and there "
+            f"are {len(both)}; the largest feasible number of folds is {len(both)}",
+        )
+    if cv.group == patient and "plan1b" in spec.stages:
+        raise Refusal(
+            "invalid_spec",
+            f"classifier.cv.group: got {cv.group!r}, the patient column; plan1b splits the cells of one patient, whose "
+            "patient is one group. Group by a column that varies within a patient (a sample, a clone); Plan 1C groups by "
+            "patient beside it with classifier.modes: [grouped]",
+        )
+    if cv.group == patient and {"pooled", "grouped"} <= set(modes):
+        raise Refusal(
+            "invalid_argument",
+            f"classifier.modes: with cv.group {patient}, pooled has grouped folds already; leave out pooled or grouped",
+        )
+
+
+def _check_batches(spec: GoalSpec, found: Survey) -> None:
+    """Refuse highly variable genes by patient where a patient has too few cells for a variance."""
+    entries = dict.fromkeys([spec.reference_preprocess, *spec.preprocess])
+    by_patient = [entry.tag for entry in entries if getattr(entry, "batch", None) == spec.data.patient]
+    few = [item for item in found.patients if item.positive + item.negative < MIN_BATCH_CELLS]
+    if by_patient and few:
+        named = ", ".join(f"{item.patient} ({item.positive + item.negative})" for item in few[:SHOWN])
+        raise Refusal(
+            "invalid_data",
+            f"preprocess: {by_patient[0]} measures the variance of genes within each patient, and {len(few)} patients "
+            f"have fewer than {MIN_BATCH_CELLS} cells: {named}. Drop them with data.filters, or leave batch out.",
         )
 
 
@@ -77,13 +113,13 @@ def cohort_warnings(spec: GoalSpec, found: Survey, *, shown: int | None = None) 
     if single:
         have = "1 patient has" if len(single) == 1 else f"{len(single)} patients have"
         warnings.append(f"{have} a single class, so no classifier: {_few(single, shown)}")
-    if few and "plan1b" in spec.stages:
+    if few and _folds_within_patients(spec):
         warnings.append(f"fewer than {folds} cells of one class, so fewer folds or none: {_few(few, shown)}")
     return warnings
 
 
 def rank_warnings(spec: GoalSpec, found: Survey) -> list[str]:
-    """Return a warning for each checkpoint whose cells cannot carry the largest K that it sweeps."""
+    """Return a warning for each checkpoint whose cells, or genes, cannot carry the largest K that it sweeps."""
     warnings = []
     for checkpoint in CHECKPOINTS:
         study = effective_study(spec, Adjustments(), checkpoint)
@@ -96,6 +132,12 @@ def rank_warnings(spec: GoalSpec, found: Survey) -> list[str]:
                 f"K={largest} does not exist at checkpoint {checkpoint}, which has {n_cells} cells: lower it, or raise "
                 f"checkpoints.{checkpoint}.cells_per_patient",
             )
+    n_genes = min(found.n_vars, getattr(spec.reference_preprocess, "n_top_genes", found.n_vars))
+    largest = max(max(ks) for ks in effective_study(spec, Adjustments(), "C").ks.values())
+    if "plan0" in spec.stages and largest >= n_genes:
+        warnings.append(
+            f"K={largest} does not exist for {n_genes} genes: lower it, the largest is at most {n_genes - 1}"
+        )
     return warnings
 
 

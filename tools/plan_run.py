@@ -11,6 +11,7 @@ from pydantic import Field, JsonValue
 from stagewright.gates.catalogue import check_thresholds
 from stagewright.stages.catalogue import count_units, spec_faults
 from stagewright.state.canonical import digest_json
+from stagewright.state.executor import missing_package
 from stagewright.state.over_caps import over_caps
 from stagewright.state.plan import plan_steps
 from stagewright.state.records import SealedData
@@ -125,6 +126,9 @@ def _check_spec(workspace: Workspace, spec: GoalSpec) -> None:
     )
     if faults:
         raise Refusal("unavailable", f"the spec asks for what this server cannot run:\n{list_faults(faults)}")
+    missing = missing_package(workspace.policy.executor)
+    if missing is not None:
+        raise Refusal("unavailable", missing)
     budget = spec.budget
     over = over_caps(workspace.policy.caps, budget.runtime, budget.memory, budget.retries, budget.workers)
     if over:

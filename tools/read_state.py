@@ -131,7 +131,7 @@ def _until_changed(ledger: Ledger, wait_s: float) -> Iterator[Tick]:
             return
         view = look_at_attempt(ledger.run, state)
         message = view.said(state.step) if state.status == "running" else f"{state.step} is {state.status}"
-        yield Tick(done=float(view.done), total=float(view.total) if view.total else None, message=message)
+        yield view.tick(message)
 
 
 def _following(ledger: Ledger, state: RunState, view: str, more: str | None) -> NextCall:

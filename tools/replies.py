@@ -93,6 +93,7 @@ class ExecuteReply(Reply):
     total: int = 0
     unit: str | None = None
     elapsed_s: float | None = None
+    left_s: float | None = None
     peak_rss_bytes: int | None = None
     n_artifacts: int | None = None
     metrics: dict[str, float] = Field(default_factory=dict)

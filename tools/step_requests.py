@@ -67,4 +67,5 @@ def request_for(workspace: Workspace, run: RunDirectory, state: RunState, left: 
         decisions=state.decisions,
         gates={name: bounds.model_dump(exclude_none=True) for name, bounds in spec.gates.items()},
         command=workspace.policy.commands.get(state.stage),
+        executor=workspace.policy.executor,
     )

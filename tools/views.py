@@ -81,7 +81,15 @@ def _summary(ledger: Ledger, state: RunState, _start: int, _limit: int) -> Page:
         "looked_at_pilot_scores": state.looked,
     }
     if state.status == "running":
-        summary["progress"] = {"done": view.done, "total": view.total, "unit": view.unit, "elapsed_s": view.elapsed_s}
+        at_work: list[JsonValue] = [] if view.progress is None else [*view.progress.named(view.now)]
+        summary["progress"] = {
+            "done": view.done,
+            "total": view.total,
+            "unit": view.unit,
+            "at_work": at_work,
+            "elapsed_s": view.elapsed_s,
+            "left_s": view.left_s,
+        }
     if state.blocked is not None:
         summary["blocked"] = shown_blocked(state.blocked).model_dump(mode="json", exclude_none=True)
     if state.verdict is not None:

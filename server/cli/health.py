@@ -4,7 +4,6 @@ import os
 import shutil
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -15,16 +14,17 @@ from stagewright import __version__
 from stagewright.server.cli.check import Check
 from stagewright.server.cli.lock_health import check_locks
 from stagewright.server.config import find_policy, load_policy
+from stagewright.state.executor import DASK_EXTRA, missing_package
+from stagewright.state.kernel_report import KernelReport, WarmRequest
 from stagewright.state.refusals import Refusal
 from stagewright.state.units import format_bytes, format_seconds
-from stagewright.tools.children import ChildFailed, run_child
+from stagewright.tools.children import ChildFailed, ask_child
 
 __all__ = ["examine"]
 
 OLDEST, NEWEST = (3, 11), (3, 13)
 LITTLE_MEMORY = 2 * 2**30
 LITTLE_DISK = 5 * 2**30
-WARM_S = 5.0
 TIMEOUT_S = 300.0
 
 
@@ -125,19 +125,27 @@ def _policy(root: Path, given: Path | None) -> Check:
         f"runtime {format_seconds(caps.runtime)}, memory {format_bytes(caps.memory)}, workers {caps.workers}, "
         f"output {format_bytes(caps.output)}, "
         f"retries {caps.retries}, runs {caps.runs}; commands: {', '.join(policy.commands) or 'none'}; "
-        f"data roots: {', '.join(map(str, policy.data_roots)) or 'only the root'}"
+        f"data roots: {', '.join(map(str, policy.data_roots)) or 'only the root'}; executor: {policy.executor.said}"
     )
+    missing = missing_package(policy.executor)
+    if missing is not None:
+        return Check("policy", "fail", f"{path}: {missing}", f"pip install '{DASK_EXTRA}'")
     return Check("policy", "ok", f"{path if path is not None else 'no file, defaults'}: {said}")
 
 
 def _kernels() -> Check:
-    started = time.monotonic()
+    report: KernelReport | None = None
     try:
-        for _ in run_child(["warm"], TIMEOUT_S):
-            pass
+        for answer in ask_child("stagewright.stages", "warm", WarmRequest(), KernelReport, TIMEOUT_S):
+            if isinstance(answer, KernelReport):
+                report = answer
     except ChildFailed as error:
-        mend = "the numerical packages do not work together; make the environment anew from requirements/runtime.txt"
-        return Check("kernels", "fail", str(error).strip().splitlines()[-1], mend)
-    elapsed = time.monotonic() - started
-    how = "were warm" if elapsed < WARM_S else "had to be compiled, and are warm now"
-    return Check("kernels", "ok", f"{how} ({format_seconds(elapsed)} with start-up)")
+        mend = "make the environment anew from requirements/runtime.txt: its numerical packages do not work together"
+        if "no locator available" in str(error):
+            mend = "set NUMBA_CACHE_DIR to a folder that can be written, for the compiled kernels"
+        return Check("kernels", "fail", error.last_line, mend)
+    if report is None:
+        raise RuntimeError("a child answers or fails")
+    how = "are warm" if not report.compiled else f"had to be compiled ({report.compiled}), and are warm now"
+    where = ", ".join(report.folders)
+    return Check("kernels", "ok", f"{how} ({format_seconds(round(report.elapsed_s, 2))}), in {where}")

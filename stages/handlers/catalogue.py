@@ -16,6 +16,7 @@ from stagewright.stages.handlers.install_package import install_package
 from stagewright.stages.handlers.leave_out_k import leave_out_k
 from stagewright.stages.handlers.leave_out_method import leave_out_method
 from stagewright.stages.handlers.leave_out_preprocess import leave_out_preprocess
+from stagewright.stages.handlers.mend_cluster import mend_cluster
 from stagewright.stages.handlers.mend_command import mend_command
 from stagewright.stages.handlers.mend_data import mend_data
 from stagewright.stages.handlers.mend_permission import mend_permission
@@ -33,6 +34,7 @@ HANDLERS: Mapping[str, Handler] = MappingProxyType(
         "free_space": free_space,
         "mend_permission": mend_permission,
         "install_package": install_package,
+        "mend_cluster": mend_cluster,
         "mend_data": mend_data,
         "mend_command": mend_command,
         "print_less": print_less,

@@ -9,7 +9,6 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import JsonValue
 
-from stagewright.stages.classify.threads import map_nogil
 from stagewright.stages.cohort.load import Cohort
 from stagewright.stages.gene_unit import genes_of
 from stagewright.stages.negative_controls.mirrors import MIRRORS
@@ -104,7 +103,7 @@ def _scored(
     stratum_of: pd.Series,
     predicted: Mapping[str, RefittedPredictions] | None = None,
 ) -> list[PermutedCell]:
-    """Score cohorts side by side: whole cells of the grid, since those need the fewest hand-overs between threads."""
+    """Score every cell of the grid of some cohorts."""
     stages = context.request.study.mirrored
     cells = [
         (number, stage, method, cohort)
@@ -113,19 +112,18 @@ def _scored(
         for method in cohort.scores
         if stage != "plan1b" or predicted is None or method in predicted
     ]
-    alone = replace(context, request=context.request.model_copy(update={"workers": 1}))
 
     def score(cell: tuple[int, str, str, EmbeddedCohort]) -> PermutedCell | None:
         number, stage, method, cohort = cell
         try:
             found = None if predicted is None or stage != "plan1b" else predicted[method]
-            return _cell(alone, number, stage, method, cohort, stratum_of, found)
+            return _cell(context, number, stage, method, cohort, stratum_of, found)
         except UnitFailed as failed:
             context.tolerate(failed)
             return None
 
-    done = map_nogil(score, cells, context.request.workers)
-    return [cell for cell in done if cell is not None]
+    # One after the other: within a cell the patients are worked on side by side.
+    return [done for cell in cells if (done := score(cell)) is not None]
 
 
 def _cell(

@@ -7,6 +7,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from stagewright.stages.cohort.counts_source import Counts, as_source
+from stagewright.stages.preprocess.expression import selected_counts
+from stagewright.stages.preprocess.gene_passes import count_sums
 from stagewright.stages.preprocess.normalise import check_counts
 from stagewright.stages.preprocess.residual_kernel import add_moments, fill_residuals
 
@@ -91,13 +94,27 @@ class PearsonResidualView:
     def dense_blocks(self, n_rows: int) -> Iterator[npt.NDArray[np.float32]]:
         """Yield z in dense blocks of at most `n_rows` cells, float32 in C order."""
         for block in self.residuals(n_rows):
-            yield ((block - self.mean) * self.inverse_sd).astype(np.float32)
+            np.subtract(block, self.mean, out=block)
+            np.multiply(block, self.inverse_sd, out=block)
+            yield block.astype(np.float32)
 
     def project(self, weights: Float64Array) -> Float64Array:
         """Return z @ weights for weights of shape (n_genes, k): shape (n_cells, k)."""
         scaled = weights * self.inverse_sd[:, None]
         shift = self.mean @ scaled
         return np.vstack([block @ scaled - shift for block in self.residuals(BLOCK_CELLS)])
+
+    def of_cells(self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> "PearsonResidualView":
+        """Return the view that these cells alone would give: shares, clip, mean and sd are measured on them anew.
+
+        Parameters
+        ----------
+        rows
+            A mask of shape (n_cells,), or row numbers, of which some may come several times (a bootstrap sample).
+        """
+        counts, totals = sparse.csr_matrix(self.counts[rows]), self.totals[rows]
+        by_gene = np.bincount(counts.indices, weights=counts.data.astype(np.float64), minlength=counts.shape[1])
+        return _measured(counts, totals, by_gene / totals.sum(), self.theta, float(np.sqrt(len(totals))))
 
     def of_other_cells(self, counts: sparse.csr_matrix, totals: Float64Array) -> "PearsonResidualView":
         """Return the view of other cells with the shares, clip, mean and sd of these.
@@ -113,7 +130,7 @@ class PearsonResidualView:
 
 
 def pearson_residuals(
-    counts: sparse.csr_matrix,
+    counts: Counts,
     genes: npt.NDArray[np.bool_] | None = None,
     *,
     theta: float = 100.0,
@@ -124,7 +141,7 @@ def pearson_residuals(
     Parameters
     ----------
     counts
-        Raw counts of all genes, CSR of shape (n_cells, n_all_genes).
+        Raw counts of all genes, of shape (n_cells, n_all_genes): a CSR matrix, or counts that are read in blocks.
     genes
         The genes to look at, a mask of shape (n_all_genes,); None for all.
     theta
@@ -141,30 +158,40 @@ def pearson_residuals(
     """
     if not theta > 0:
         raise ValueError(f"theta is {theta}; the overdispersion of Pearson residuals must be positive (100 is usual).")
-    check_counts(counts)
+    if sparse.issparse(counts):
+        check_counts(counts)
+    source = as_source(counts)
     n_cells = counts.shape[0]
     bound = float(np.sqrt(n_cells)) if clip is None else clip
     if not bound > 0:
         raise ValueError(f"clip is {clip}; it must be positive, or be left out for the root of the number of cells.")
     if n_cells < 2:  # noqa: PLR2004 - a variance needs two values
         raise ValueError(f"{n_cells} cells are too few to standardise; at least 2 are needed.")
-    totals: Float64Array = counts @ np.ones(counts.shape[1])
-    by_gene = np.bincount(counts.indices, weights=counts.data.astype(np.float64), minlength=counts.shape[1])
+    totals = source.totals
+    by_gene = count_sums(source, np.zeros(n_cells, dtype=np.int64), 1)[0][0]
     if not totals.sum() > 0:
         raise ValueError(f"All {counts.shape[1]} genes are zero in all {n_cells} cells; check `data.counts`.")
     shares = by_gene / totals.sum()
-    chosen = counts if genes is None else counts[:, genes]
+    chosen = selected_counts(source, np.ones(counts.shape[1], dtype=np.bool_) if genes is None else genes)
+    return _measured(chosen, totals, shares if genes is None else shares[genes], float(theta), bound)
+
+
+def _measured(
+    counts: sparse.csr_matrix, totals: Float64Array, shares: Float64Array, theta: float, clip: float
+) -> PearsonResidualView:
+    """Return the view of some genes with the mean and sd of their residuals."""
+    n_cells, n_genes = counts.shape
     unscaled = PearsonResidualView(
-        counts=_canonical(chosen),
+        counts=_canonical(counts),
         totals=totals,
-        shares=shares if genes is None else shares[genes],
-        theta=float(theta),
-        clip=bound,
-        mean=np.zeros(chosen.shape[1]),
-        sd=np.ones(chosen.shape[1]),
-        inverse_sd=np.ones(chosen.shape[1]),
+        shares=shares,
+        theta=theta,
+        clip=clip,
+        mean=np.zeros(n_genes),
+        sd=np.ones(n_genes),
+        inverse_sd=np.ones(n_genes),
     )
-    sums, squares = np.zeros(chosen.shape[1]), np.zeros(chosen.shape[1])
+    sums, squares = np.zeros(n_genes), np.zeros(n_genes)
     for block in unscaled.residuals(BLOCK_CELLS):
         add_moments(block, sums, squares)
     # Residuals are centred but for the clip, so that sums of squares lose nothing.
@@ -172,7 +199,7 @@ def pearson_residuals(
     sd = np.sqrt(np.maximum(squares / n_cells - mean**2, 0.0))
     sd[sd <= CONSTANT] = 0.0
     if not sd.any():
-        raise ValueError(f"None of the {chosen.shape[1]} genes varies over the {n_cells} cells; nothing is left.")
+        raise ValueError(f"None of the {n_genes} genes varies over the {n_cells} cells; nothing is left.")
     inverse_sd = np.divide(1.0, sd, out=np.zeros_like(sd), where=sd > 0)
     return replace(unscaled, mean=mean, sd=sd, inverse_sd=inverse_sd)
 

@@ -4,22 +4,24 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from stagewright.stages.preprocess.normalise import normalise
+from stagewright.stages.cohort.counts_source import Counts, as_source
+from stagewright.stages.preprocess.expression import selected_expression
 from stagewright.stages.preprocess.pearson_residuals import PearsonResidualView, pearson_residuals
+from stagewright.stages.reduction.view import View
 from stagewright.state.spec.normalisation import Normalisation, PearsonResiduals
 
-__all__ = ["stored_expression", "to_scale"]
+__all__ = ["cells_of", "stored_expression", "to_scale", "unseen_cells"]
 
 
 def to_scale(
-    counts: sparse.csr_matrix, genes: npt.NDArray[np.bool_], normalisation: Normalisation
+    counts: Counts, genes: npt.NDArray[np.bool_], normalisation: Normalisation
 ) -> sparse.csr_matrix | PearsonResidualView:
     """Return the selected genes, as a matrix on a sparse scale or as a view of Pearson residuals.
 
     Parameters
     ----------
     counts
-        Raw counts of all genes, CSR of shape (n_cells, n_genes): library sizes are over all of them.
+        Raw counts of all genes, of shape (n_cells, n_genes): library sizes are over all of them.
     genes
         Mask of shape (n_genes,).
 
@@ -30,7 +32,7 @@ def to_scale(
     """
     if isinstance(normalisation, PearsonResiduals):
         return pearson_residuals(counts, genes, theta=normalisation.theta)
-    return normalise(counts, normalisation, genes)
+    return selected_expression(as_source(counts), genes, normalisation)
 
 
 def stored_expression(scaled: sparse.csr_matrix | PearsonResidualView) -> tuple[sparse.csr_matrix, str]:
@@ -41,3 +43,39 @@ def stored_expression(scaled: sparse.csr_matrix | PearsonResidualView) -> tuple[
     if isinstance(scaled, PearsonResidualView):
         return scaled.counts, "counts"
     return scaled, "normalised"
+
+
+def cells_of(
+    scaled: sparse.csr_matrix | View, rows: npt.NDArray[np.bool_] | npt.NDArray[np.intp]
+) -> sparse.csr_matrix | PearsonResidualView:
+    """Return some cells as if there were no others; `rows` is a mask or row numbers, which may come twice.
+
+    Raises
+    ------
+    TypeError
+        What is scaled is neither a sparse matrix nor a view of Pearson residuals.
+    """
+    if isinstance(scaled, PearsonResidualView):
+        return scaled.of_cells(rows)
+    return sparse.csr_matrix(_sparse(scaled)[rows])
+
+
+def unseen_cells(
+    scaled: sparse.csr_matrix | View, rows: npt.NDArray[np.bool_], training: View
+) -> sparse.csr_matrix | PearsonResidualView:
+    """Return other cells as `training`, the standardised view of the cells of a fit, sees them.
+
+    Raises
+    ------
+    TypeError
+        As `cells_of`.
+    """
+    if isinstance(scaled, PearsonResidualView) and isinstance(training, PearsonResidualView):
+        return training.of_other_cells(sparse.csr_matrix(scaled.counts[rows]), scaled.totals[rows])
+    return sparse.csr_matrix(_sparse(scaled)[rows])
+
+
+def _sparse(scaled: sparse.csr_matrix | View) -> sparse.csr_matrix:
+    if not sparse.issparse(scaled):
+        raise TypeError(f"cells are taken from a sparse matrix or a view of Pearson residuals, not from {type(scaled)}")
+    return scaled

@@ -23,6 +23,6 @@ class CohortOnce:
     @cached_property
     def counts(self) -> Cohort:
         """The cells with their counts and observed labels."""
-        cohort = load_cohort(self._context.request)
-        self._context.workload.is_now(cohort.counts.shape, cohort.counts.nnz)
+        cohort = load_cohort(self._context.request, self._context.artifacts.staging)
+        self._context.workload.is_now(cohort.source.shape, cohort.source.n_nonzero)
         return cohort

@@ -18,21 +18,20 @@ from pydantic import JsonValue
 from scipy import sparse
 
 from stagewright.stages.classify.path_cross_validated import predict_fold
-from stagewright.stages.classify.threads import map_nogil
 from stagewright.stages.cohort.load import Cohort
 from stagewright.stages.files import save_array
-from stagewright.stages.fits import fit_inputs, settings_of
+from stagewright.stages.fits import fit_inputs, fitted, settings_of
 from stagewright.stages.gene_unit import genes_of
 from stagewright.stages.matrix_inputs import matrix_inputs
 from stagewright.stages.plan1_embeddings import EmbeddedCohort
 from stagewright.stages.plan1_folds import folds_of_cells, split_patients
 from stagewright.stages.plan1_inputs import digest_cells
-from stagewright.stages.plan1_tables import L1_RATIO, PatientCells, patients_of
+from stagewright.stages.plan1_tables import PatientCells, l1_ratio_of, patients_of
 from stagewright.stages.preprocess.pearson_residuals import PearsonResidualView
 from stagewright.stages.preprocess.scale import to_scale
 from stagewright.stages.protocol import StageContext, Unit, UnitFailed
 from stagewright.stages.reduction.catalogue import FitUnit
-from stagewright.stages.reduction.sweep import SharedMatrix, sweep
+from stagewright.stages.reduction.sweep import SharedMatrix
 from stagewright.stages.reduction.transform import transform
 from stagewright.stages.refit.predictions import FoldArrays, RefittedPredictions, gathered
 from stagewright.stages.refit.some_cells import some_cells
@@ -89,7 +88,7 @@ def refitted_predictions(
         fold = _Fold(work, place, folds[place[0]] == place[1])
         return {method: arrays for method in embedded.scores if (arrays := fold.predict(method)) is not None}
 
-    done = dict(zip(places, map_nogil(refit, places, context.request.workers), strict=True))
+    done = dict(zip(places, context.map(refit, places), strict=True))
     tested = {place: _tested(kept, folds[place[0]] == place[1]) for place in places}
     return {
         method: gathered(study.penalties, {place: done[place][method] for place in places}, tested)
@@ -139,7 +138,8 @@ class _Fold:
         what = FitUnit(method, k, study.seeds[0])
         values: dict[str, JsonValue] = matrix_inputs(request, self._cohort, self._entry) | self._also
         values |= fit_inputs(what, settings_of(study))
-        values |= {"penalties": [*study.penalties], "alphas": [*study.alphas]}
+        ratios: dict[str, JsonValue] = {penalty: l1_ratio_of(study, penalty) for penalty in study.penalties}
+        values |= {"l1_ratio_by_penalty": ratios, "alphas": [*study.alphas]}
         unit = Unit(self._named(fold_unit(self._entry.tag, method, *self._place)), method, k, self._entry.tag)
         try:
             with self._context.unit(unit, UnitInputs("refit", values)) as work:
@@ -168,7 +168,7 @@ class _Fold:
 
     @cached_property
     def _expression(self) -> sparse.csr_matrix | PearsonResidualView:
-        return to_scale(self._training.counts, self._genes, self._context.request.study.normalisation)
+        return to_scale(self._training.source, self._genes, self._context.request.study.normalisation)
 
     @cached_property
     def _shared(self) -> SharedMatrix:
@@ -191,7 +191,7 @@ class _Fold:
         gaps, converged = np.zeros(shape), np.ones(shape, dtype=np.bool_)
         if not tested:
             return FoldArrays(decision, gaps, converged)
-        _, reduction = next(sweep([what], self._shared, settings_of(study)))
+        reduction = fitted(self._shared, what, settings_of(study))
         features = np.empty((len(labels), what.k))
         # Training cells too, so that all cells of a classifier are scored the same way.
         features[~self._test] = transform(reduction, self._expression)
@@ -202,7 +202,7 @@ class _Fold:
             here = slice(start, start + int(test.sum()))
             start = here.stop
             for at, penalty in enumerate(study.penalties):
-                found = predict_fold(features[rows], labels[rows], test, alphas, l1_ratio=L1_RATIO[penalty])
+                found = predict_fold(features[rows], labels[rows], test, alphas, l1_ratio=l1_ratio_of(study, penalty))
                 decision[at, here] = found.decision
                 gaps[at, number], converged[at, number] = found.gaps, found.converged
         return FoldArrays(decision, gaps, converged)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from stagewright.stages.cohort.counts_source import MemoryCounts
 from stagewright.stages.cohort.load import Cohort
 
 __all__ = ["relabelled", "some_cells"]
@@ -15,7 +16,7 @@ def some_cells(cohort: Cohort, rows: NDArray[np.intp]) -> Cohort:
     """Return the cells of some rows, with a copy of their counts."""
     return replace(
         cohort,
-        counts=cohort.counts[rows],
+        source=MemoryCounts(cohort.counts[rows]),
         obs=cohort.obs.iloc[rows],
         patients=cohort.patients.iloc[rows],
         positive=cohort.positive[rows],

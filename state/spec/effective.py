@@ -3,6 +3,8 @@
 from pydantic import Field, JsonValue
 
 from stagewright.state.spec.adjustments import Adjustments
+from stagewright.state.spec.classifier import Mode
+from stagewright.state.spec.downsampling import Downsampling, NoDownsampling
 from stagewright.state.spec.goal import Checkpoint, GoalSpec
 from stagewright.state.spec.negative_controls import strata_columns
 from stagewright.state.spec.normalisation import Log1p, Normalisation
@@ -63,6 +65,9 @@ class EffectiveStudy(Strict):
     permutations: int = 0
     permutation_strata: tuple[str, ...] = ()
     permutation_seed: int = 0
+    l1_ratios: tuple[float, ...] = (0.5,)
+    modes: tuple[Mode, ...] = ("pooled", "per_patient")
+    downsampling: tuple[Downsampling, ...] = (NoDownsampling(method="none"),)
     normalisation: Normalisation = Log1p(method="log1p")
     replicates: Replicates = "seed"
     held_out: HeldOut | None = None
@@ -99,6 +104,9 @@ def effective_study(spec: GoalSpec, adjustments: Adjustments, checkpoint: Checkp
         permutations=adjusted.negative_controls.permutations,
         permutation_strata=strata_columns(adjusted.negative_controls, adjusted.data),
         permutation_seed=adjusted.negative_controls.seed,
+        l1_ratios=classifier.l1_ratios,
+        modes=classifier.modes,
+        downsampling=classifier.downsampling,
         normalisation=adjusted.normalisation,
         replicates=reduction.replicates,
         held_out=reduction.held_out or None,

@@ -182,12 +182,12 @@ class GoalSpec(Strict):
         return self
 
     @model_validator(mode="after")
-    def _group_is_named(self) -> Self:
+    def _group_column_is_named(self) -> Self:
         group = self.classifier.cv.group
         if group != "none" and group not in self.data.obs_columns:
             raise ValueError(
-                f"the cv.group column {group!r} is not among the columns that the study loads; name it under "
-                f"data.columns, e.g. columns: {{group: {group}}}",
+                f"classifier.cv.group: the column {group!r} is not among the columns that the study loads; "
+                f"name it under data.columns, e.g. columns: {{group: {group}}}",
             )
         return self
 

@@ -130,7 +130,7 @@ def test_refusals_are_tool_errors_that_a_model_can_read(speak: Speak, declare: D
 def test_progress_arrives_while_a_call_waits(
     speak: Speak, plan: Callable[..., str], workspace: Workspace, mode: str
 ) -> None:
-    """A client that shows or needs signs of life gets one about each second, with a message."""
+    """A client that shows or needs signs of life gets one about each second, which grow and name the unit at work."""
     run_id = plan("waits")
 
     async def script(client: Client) -> list[tuple[float, float | None, str | None]]:
@@ -143,9 +143,13 @@ def test_progress_arrives_while_a_call_waits(
         result = await client.call_tool("execute_stage", arguments, progress_callback=shown)
         assert result.structured_content is not None
         assert result.structured_content["status"] == "running"
+        assert 1 <= len(signs) <= 3
+        signs.clear()
 
-        async def let_go(progress: float, total: float | None, message: str | None) -> None:  # noqa: ARG001 - as called
-            (workspace.root / "go").touch()
+        async def let_go(progress: float, total: float | None, message: str | None) -> None:
+            await shown(progress, total, message)
+            if sum(" at work: waits (" in (text or "") for _, _, text in signs) == 3:
+                (workspace.root / "go").touch()
 
         result = await client.call_tool("execute_stage", {"run_id": run_id}, progress_callback=let_go)
         assert result.structured_content is not None
@@ -153,11 +157,13 @@ def test_progress_arrives_while_a_call_waits(
         return signs
 
     signs = speak(mode, script)
-    assert 2 <= len(signs) <= 5
-    progress, _, message = signs[-1]
-    assert progress == 0
+    counts = [progress for progress, _, _ in signs]
+    assert counts == sorted(set(counts))  # the protocol wants each above the one before
+    assert 0 <= counts[0] < counts[-1] < 1
+    _, total, message = signs[-1]
+    assert total == 1
     assert message is not None
-    assert message.startswith(("A/waits is running: 0 of 1 units done", "A/waits starts"))
+    assert message.startswith("A/waits is running: 0 of 1 units done, at work: waits (")
 
 
 @pytest.mark.parametrize("mode", ["legacy", "auto"])

@@ -1,11 +1,13 @@
 """Which failures are worth another try, and as what they are counted."""
 
 import errno
+from concurrent.futures.process import BrokenProcessPool
 
 import numpy as np
 import pytest
 
 from stagewright.stages.cohort.open_h5ad import CohortUnreadable
+from stagewright.stages.executors.failures import ClusterUnfit, SchedulerUnreachable, WorkerLost
 from stagewright.stages.failure import Failure, describe_failure
 from stagewright.stages.failure_table import FAILURES
 from stagewright.stages.preprocess.normalise import CountsUnusable
@@ -22,6 +24,10 @@ CASES = [
     (OSError(errno.EMFILE, "too many open files"), "environment"),
     (BlockingIOError(errno.EAGAIN, "try again"), "environment"),
     (Killed("ended by SIGKILL"), "killed"),
+    (BrokenProcessPool("a process of the pool ended"), "killed"),
+    (SchedulerUnreachable("nobody answers"), "scheduler_unreachable"),
+    (WorkerLost("it ended"), "worker_lost"),
+    (ClusterUnfit("numpy 2.3 there, 2.4 here"), "cluster_unfit"),
     (OSError(errno.ENOENT, "no such file"), "data"),
     (OSError("truncated file"), "data"),
     (CohortUnreadable("is cut short"), "data"),
@@ -33,7 +39,16 @@ CASES = [
     (ValueError("K = 60 is above the rank"), "spec"),
     (RuntimeError("never"), "bug"),
 ]
-TRANSIENT = {"disk_full", "storage", "environment", "out_of_memory", "killed", "lost"}
+TRANSIENT = {
+    "disk_full",
+    "storage",
+    "environment",
+    "out_of_memory",
+    "killed",
+    "lost",
+    "scheduler_unreachable",
+    "worker_lost",
+}
 
 
 @pytest.mark.parametrize(("error", "kind"), CASES)

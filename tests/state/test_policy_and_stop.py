@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from stagewright.state.executor import ExecutorChoice
 from stagewright.state.plan import plan_document, plan_steps
 from stagewright.state.policy import Policy, parse_policy
 from stagewright.state.records import Limits, Verdict
@@ -64,6 +65,11 @@ why = "a table for the clinic"
         ("[caps]\nruntime = 2", "caps.runtime: got 2; write a duration with its unit"),
         ("[commands.x]\nargv = []", "commands.x.argv: got []"),
         ('[commands.x]\nargv = ["a"]\nshell = true', "commands.x.shell: unknown key"),
+        ('[executor]\nkind = "dask"', "needs scheduler = 'tcp://host:port'"),
+        ('[executor]\nkind = "slurm"', "executor.kind: got 'slurm'"),
+        ('[executor]\nscheduler = "tcp://a:1"', "are for kind = 'dask'"),
+        ('[executor]\nkind = "dask"\nscheduler = "a:1"', "executor.scheduler: got 'a:1'"),
+        ('[executor]\nkind = "dask"\nscheduler = "tls://a:1"', "needs the table [executor.tls]"),
         ('[commands."Bad Name"]\nargv = ["a"]', "match pattern"),
     ],
 )
@@ -72,6 +78,34 @@ def test_a_wrong_policy_is_refused_with_its_place(text: str, says: str) -> None:
     with pytest.raises(Refusal) as caught:
         parse_policy(text, Path("/root"))
     assert says in str(caught.value)
+
+
+def test_the_operator_chooses_the_executor(tmp_path: Path) -> None:
+    """Local without a word; a cluster by its address, with paths from the policy's folder; and a request keeps it."""
+    assert parse_policy("", tmp_path).executor.said == "local"
+    text = """
+[executor]
+kind = "dask"
+scheduler = "tls://head:8786"
+scratch = "scratch"
+wait = "10min"
+[executor.tls]
+ca = "tls/ca.pem"
+certificate = "tls/cert.pem"
+key = "/secret/key.pem"
+"""
+    choice = parse_policy(text, tmp_path).executor
+    assert choice.said == "dask at tls://head:8786"
+    assert (choice.scratch, choice.wait) == (tmp_path / "scratch", 600.0)
+    assert choice.tls is not None
+    assert (choice.tls.ca, choice.tls.key) == (tmp_path / "tls/ca.pem", Path("/secret/key.pem"))
+    assert ExecutorChoice.model_validate_json(choice.model_dump_json()) == choice
+
+
+def test_an_agent_cannot_choose_the_executor() -> None:
+    """A spec has no such key."""
+    with pytest.raises(Refusal, match="executor: unknown key"):
+        parse_spec(SPEC + "executor: {kind: dask}")
 
 
 def test_the_steps_of_a_study(spec: GoalSpec) -> None:

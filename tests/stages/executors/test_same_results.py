@@ -1,0 +1,31 @@
+"""The executors give the same artifacts, whatever they are and however many workers they have."""
+
+from collections.abc import Callable
+from typing import Any
+
+from stagewright.state.artifacts import Outcome
+
+STEPS = ("C/plan0", "C/plan1a", "C/plan1b")
+
+
+def artifacts_of(study: Any, digests: Callable[[Outcome], dict[str, str]], **on: object) -> dict[str, str]:  # noqa: ANN401 - the study of conftest.py
+    """Execute the steps of a study and return the sha256 of each artifact."""
+    found: dict[str, str] = {}
+    for step in STEPS:
+        outcome = study.execute(step, **on)
+        assert outcome.executor is not None
+        assert outcome.executor.workers == on.get("workers", 2)
+        assert outcome.executor.kind == ("dask" if "executor" in on else "local")
+        assert not (study.attempt(step) / "scratch").exists()
+        found |= digests(outcome)
+    return found
+
+
+def test_every_executor_gives_the_same_bytes(
+    new_study: Callable[[str], Any], digests: Callable[[Outcome], dict[str, str]], cluster: dict[str, Any]
+) -> None:
+    """Plan 0, 1A and 1B on one thread, on two, and on a Dask cluster of two workers write the same artifacts."""
+    alone = artifacts_of(new_study("one"), digests, workers=1)
+    assert len(alone) > 20
+    assert artifacts_of(new_study("two"), digests, workers=2) == alone
+    assert artifacts_of(new_study("dask"), digests, executor=cluster) == alone
