@@ -155,7 +155,7 @@ GATES: tuple[GateEntry, ...] = (
         "grouped_folds",
         "stagewright.gates.grouped_folds",
         "no group of cells lies on both sides of a fold where the folds are to be grouped",
-        ("plan1c",),
+        ("plan1b", "plan1c"),
     ),
     GateEntry(
         "supervised_selection",

@@ -73,8 +73,8 @@ def _check_grouping(spec: GoalSpec, both: list[PatientCells]) -> None:
         raise Refusal(
             "invalid_spec",
             f"classifier.cv.group: got {cv.group!r}, the patient column; plan1b splits the cells of one patient, whose "
-            "patient is one group. Group by a column that varies within a patient (a sample, a clone); Plan 1C groups by "
-            "patient beside it with classifier.modes: [grouped]",
+            "patient is one group. Group by a column that varies within a patient (a sample, a clone); Plan 1C groups "
+            "by patient beside it with classifier.modes: [grouped]",
         )
     if cv.group == patient and {"pooled", "grouped"} <= set(modes):
         raise Refusal(

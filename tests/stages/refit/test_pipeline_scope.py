@@ -27,7 +27,7 @@ from stagewright.state.spec import Adjustments, effective_study, parse_spec
 from stagewright.state.step_units import step_units
 
 Study = Any  # the fixture's class, which lives in conftest.py
-FREE, BY_LABEL = "all_filtered_0p05", "deg_weak_screen_p0p05_lfc0_min10"
+FREE, BY_LABEL = "all_filtered_0p05", "deg_weak_screen_p0p05_lfc0_min60"
 SPEC: dict[str, Any] = {
     "objective": "test",
     "data": {
@@ -38,7 +38,7 @@ SPEC: dict[str, Any] = {
     "stages": ["plan0", "plan1b", "plan2"],
     "preprocess": [
         {"method": "all_filtered", "min_cells_fraction": 0.05},
-        {"method": "deg_weak_screen", "p": 0.05, "lfc": 0.0, "min_genes": 10},
+        {"method": "deg_weak_screen", "p": 0.05, "lfc": 0.0, "min_genes": 60},
     ],
     "reduction": {"methods": ["pca"], "k": [3], "seeds": [1]},
     "classifier": {"alphas": [0.1, 1.0], "cv": {"folds": 3, "repeats": 2}},
@@ -51,7 +51,7 @@ GRID = "B/analysis/classification_grid"
 def noise(tmp_path_factory: pytest.TempPathFactory) -> SealedData:
     """Write counts without any structure, under labels that were drawn by lot."""
     generator = np.random.default_rng(8)
-    n_cells, n_genes = 240, 400
+    n_cells, n_genes = 160, 800
     obs = pd.DataFrame(
         {
             "patient": np.repeat([f"P{number}" for number in range(4)], n_cells // 4),
@@ -116,15 +116,15 @@ def test_a_planted_leak_shows_under_scope_classifier_and_vanishes_under_scope_pi
     honest_controls = pd.read_csv(study.run / "B/analysis/plan2/negative_controls_summary.csv").set_index("preprocess")
     honest_found = study.judge("B/plan2")
 
-    assert leaky.loc[BY_LABEL, "auc_median"] > 0.7
-    assert controls.loc[BY_LABEL, "permuted_within_strata"] > 0.65
+    assert leaky.loc[BY_LABEL, "auc_median"] > 0.8
+    assert controls.loc[BY_LABEL, "permuted_within_strata"] > 0.75
     assert controls["above_chance"].to_dict() == {FREE: False, BY_LABEL: True}
     assert not leaky.loc[BY_LABEL, "best"]
     assert _worse_than_pass(leak_told, "supervised_selection") == {"warn"}
     assert _worse_than_pass(found, "permuted_scores") == {"warn"}
 
-    assert honest["auc_median"].between(0.35, 0.62).all(), honest["auc_median"]
-    assert honest_controls["permuted_within_strata"].between(0.38, 0.62).all()
+    assert honest["auc_median"].between(0.35, 0.65).all(), honest["auc_median"]
+    assert honest_controls["permuted_within_strata"].between(0.35, 0.65).all()
     assert not honest_controls["above_chance"].any()
     assert not any("optimistic" in note for note in honest_outcome.notes)
     assert {finding.severity for finding in (*honest_told, *honest_found)} <= {"pass"}
