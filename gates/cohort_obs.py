@@ -1,5 +1,7 @@
 """Read who the cells are: patient and label of each cell, from obs and nothing else."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,7 +96,7 @@ def class_counts(cells: pd.DataFrame) -> dict[str, ClassCounts]:
 
 
 def _labelled(path: Path, scope: DataScope, rules: dict[str, list[tuple[bool, tuple[str, ...]]]]) -> pd.DataFrame:
-    with h5py.File(path, "r") as file:
+    with _opened(path) as file:
         obs = file["obs"]
         cells = _text(obs, str(obs.attrs["_index"]))
         patient, label = _text(obs, scope.patient), _text(obs, scope.label.column)
@@ -105,6 +107,18 @@ def _labelled(path: Path, scope: DataScope, rules: dict[str, list[tuple[bool, tu
             for keep, levels in wanted:
                 kept &= np.isin(values, levels) == keep
     return pd.DataFrame({"cell": cells[kept], "patient": patient[kept], "positive": positive[kept]})
+
+
+@contextmanager
+def _opened(path: Path) -> Generator[h5py.Group]:
+    """Open an h5ad file, or a folder as a zarr store: its groups have the same part of the interface."""
+    if path.is_dir():
+        import zarr  # noqa: PLC0415 - half a second, and only a zarr store needs it
+
+        yield zarr.open_group(path, mode="r")
+        return
+    with h5py.File(path, "r") as file:
+        yield file
 
 
 def _text(obs: h5py.Group, column: str) -> NDArray[np.object_]:

@@ -16,6 +16,7 @@ from stagewright.gates.places import patient_table
 from stagewright.gates.promises import grid
 from stagewright.gates.protocol import Finding, GateContext
 from stagewright.gates.result_rows import PatientRows, ResultRows, alpha_keys, read_result_rows
+from stagewright.state.canonical import data_bytes
 from stagewright.state.records import Verdict
 from stagewright.state.step_request import StepRequest
 
@@ -81,12 +82,13 @@ def _of(rows: ResultRows, models: tuple[str, ...]) -> ResultRows:
 def _source_counts(context: GateContext) -> dict[str, ClassCounts] | Finding:
     path = Path(context.request.data.path)
     whole = f"{context.request.data.bytes} bytes, as sealed"
-    if not path.is_file():
+    if not (path.is_file() or path.is_dir()):
         reason = f"{WHY} Without the data file, patients are counted in adata_with_dr.h5ad only. To pass: put it back."
         return _record(str(path), "warn", "no such file", whole, reason)
-    if path.stat().st_size != context.request.data.bytes:
+    found = data_bytes(path)
+    if found != context.request.data.bytes:
         reason = "The data were sealed with the run. To pass: restore the file, or plan a new run on the changed one."
-        return _record(str(path), "fail", f"{path.stat().st_size} bytes", whole, reason)
+        return _record(str(path), "fail", f"{found} bytes", whole, reason)
     return class_counts(obs_in_scope(path, context.request.scope))
 
 

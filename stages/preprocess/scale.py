@@ -61,9 +61,9 @@ def cells_of(
 
 
 def unseen_cells(
-    scaled: sparse.csr_matrix | View, rows: npt.NDArray[np.bool_], training: View
+    scaled: sparse.csr_matrix | View, rows: npt.NDArray[np.bool_] | None, training: View
 ) -> sparse.csr_matrix | PearsonResidualView:
-    """Return other cells as `training`, the standardised view of the cells of a fit, sees them.
+    """Return other cells (`rows` of them, None: all) as `training`, the view of the cells of a fit, sees them.
 
     Raises
     ------
@@ -71,8 +71,10 @@ def unseen_cells(
         As `cells_of`.
     """
     if isinstance(scaled, PearsonResidualView) and isinstance(training, PearsonResidualView):
-        return training.of_other_cells(sparse.csr_matrix(scaled.counts[rows]), scaled.totals[rows])
-    return sparse.csr_matrix(_sparse(scaled)[rows])
+        counts, totals = (scaled.counts, scaled.totals) if rows is None else (scaled.counts[rows], scaled.totals[rows])
+        return training.of_other_cells(counts, totals)
+    matrix = _sparse(scaled)
+    return matrix if rows is None else sparse.csr_matrix(matrix[rows])
 
 
 def _sparse(scaled: sparse.csr_matrix | View) -> sparse.csr_matrix:
