@@ -5,8 +5,8 @@ from pathlib import PurePosixPath
 from stagewright.state.layout import (
     analysis,
     grid_cell,
-    permutation_folder,
     permuted_cell,
+    permuted_grid_folder,
     plan1c_folder,
     preprocess_folder,
 )
@@ -83,9 +83,9 @@ def strata_table(checkpoint: Checkpoint) -> PurePosixPath:
 
 def permuted_summary(checkpoint: Checkpoint, number: int, stage: str) -> PurePosixPath:
     """Return where Plan 2 writes a stage's summary under one permutation of the labels."""
-    return permutation_folder(checkpoint, number) / "classification_grid" / f"{stage}_summary.csv"
+    return permuted_grid_folder(checkpoint, number, stage) / f"{stage}_summary.csv"
 
 
-def permuted_oof(checkpoint: Checkpoint, number: int, tag: str, method: str) -> PurePosixPath:
-    """Return where Plan 2 writes the out-of-fold predictions of Plan 1b under one permutation of the labels."""
-    return permuted_cell(checkpoint, number, tag, method) / "oof_predictions.parquet"
+def permuted_oof(checkpoint: Checkpoint, number: int, stage: str, tag: str, method: str) -> PurePosixPath:
+    """Return where Plan 2 writes the out-of-fold predictions of Plan 1b or 1c under one permutation of the labels."""
+    return permuted_cell(checkpoint, number, stage, tag, method) / "oof_predictions.parquet"

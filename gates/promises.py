@@ -71,6 +71,7 @@ PLAN1B_SUMMARY = (
     "preprocess,method,k,penalty,alpha,n_patients,n_skipped,auc_median,auc_median_low,auc_median_high,auc_mean,auc_min,auc_max,auc_median_own_alpha,"
     "average_precision_median,balanced_accuracy_median,best"
 )
+PERMUTED_SUMMARY = "preprocess,method,k,penalty,alpha,n_patients,n_skipped,auc_median,best"
 CONTROLS = (
     "stage,preprocess,supervised,method,k,penalty,score,n_patients,observed,permutations,permuted_mean,permuted_sd,"
     "permuted_min,permuted_max,excess,p,z,observed_within_strata,permuted_within_strata,p_within_strata,chance_low,"
@@ -263,10 +264,13 @@ def left_out_of_permutation(
 
 
 def _plan2(request: StepRequest, left_out: Container[str]) -> Iterator[Promise]:
-    checkpoint, penalties = request.checkpoint, len(request.study.penalties)
+    checkpoint = request.checkpoint
+    models = dict.fromkeys(request.study.mirrored, len(request.study.penalties)) | {
+        "plan1c": len(models_of(request.study))
+    }
     cells = permuted_grid(request, left_out)
     for number, stage, tag, method in cells:
-        place = permuted_cell(checkpoint, number, tag, method)
+        place = permuted_cell(checkpoint, number, stage, tag, method)
         if stage == "plan1a":
             yield _table(place / "metrics_no_cv.csv", METRICS_NO_CV)
         else:
@@ -274,8 +278,8 @@ def _plan2(request: StepRequest, left_out: Container[str]) -> Iterator[Promise]:
             yield Promise(str(place / "oof_predictions.parquet"), "parquet", columns=tuple(OOF.split(",")))
     for number in range(1, request.study.permutations + 1):
         for stage in request.study.mirrored:
-            rows = penalties * sum((number, stage) == cell[:2] for cell in cells)
-            columns = PLAN1A_SUMMARY if stage == "plan1a" else PLAN1B_SUMMARY
+            rows = models[stage] * sum((number, stage) == cell[:2] for cell in cells)
+            columns = PLAN1A_SUMMARY if stage == "plan1a" else PERMUTED_SUMMARY
             if rows:
                 yield _table(permuted_summary(checkpoint, number, stage), columns, rows)
         for entry in request.study.preprocess:
@@ -283,7 +287,7 @@ def _plan2(request: StepRequest, left_out: Container[str]) -> Iterator[Promise]:
                 place = permutation_folder(checkpoint, number) / "preprocess_cache" / entry.tag
                 yield Promise(str(place / "gene_log.json"), "json")
     compared = {cell[1:] for cell in cells if cell_unit(cell[1], cell[2], cell[3]) not in left_out}
-    yield _table(controls_summary(checkpoint), CONTROLS, penalties * len(compared))
+    yield _table(controls_summary(checkpoint), CONTROLS, sum(models[stage] for stage, _, _ in compared))
     yield _table(strata_table(checkpoint), STRATA)
 
 

@@ -103,7 +103,7 @@ def metric_names(stage: str, spec: GoalSpec) -> list[str]:
     if stage == "plan1c":
         return _plan1c_metrics(spec)
     if stage == "plan2":
-        best = "auc" if "plan1b" in mirrored_stages(spec) else "auc_in_sample"
+        best = "auc_in_sample" if mirrored_stages(spec) == ("plan1a",) else "auc"
         return [f"plan2.best.{best}", *(f"plan2.{name}" for name in OF_PLAN2)]
     cells = [
         f"{stage}.{entry.tag}.{method}.{penalty}.{OF_CONFIGURATION[stage]}"

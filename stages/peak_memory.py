@@ -109,6 +109,7 @@ def peak_memory_bytes(
         refits = _counts(by_label, size) + max(fits) if fits else 0
         held = workers * (decisions if "plan1b" in study.mirrored else 0)
         folds = _refolded(study, chosen, size, workers, decisions) if "plan1b" in study.mirrored else 0
+        held += _benchmark(study, size) if "plan1c" in study.mirrored else 0
         return INTERPRETER + scores + held + max(refits, folds)
     if stage == "plan1b":
         scores += decisions + _refolded(study, chosen, size, workers, decisions)

@@ -28,6 +28,7 @@ from stagewright.stages.negative_controls.summary import (
     Scored,
     best_under_permutation,
     configuration_of,
+    model_of,
     summary_row,
 )
 from stagewright.stages.plan1_embeddings import EmbeddedCohort, embedded_cohorts
@@ -40,7 +41,7 @@ from stagewright.stages.plan1_tables import (
 from stagewright.stages.protocol import StageContext, StageResult
 from stagewright.stages.refit.cohort_once import CohortOnce
 from stagewright.state.artifacts import Skipped
-from stagewright.state.layout import analysis, permutation_folder
+from stagewright.state.layout import analysis, permuted_grid_folder
 
 __all__ = ["run"]
 
@@ -128,14 +129,14 @@ def _summary(
         for number, rows in _by_permutation(mine).items():
             best = best_row(eligible(rows, scope_of(stage, request.study.scope)), mirror.column)
             marked = pd.DataFrame(rows).assign(best=[row is best for row in rows])
-            place = permutation_folder(request.checkpoint, number) / "classification_grid" / f"{stage}_summary.csv"
+            place = permuted_grid_folder(request.checkpoint, number, stage) / f"{stage}_summary.csv"
             save_csv(context.artifacts, place, marked)
         scored: dict[Configuration, Scored] = defaultdict(Scored)
         for cell in mine:
             for row in cell.result.summary:
                 scored[configuration_of(row)].scores.append(float(row[mirror.column]))
-                if str(row["penalty"]) in cell.within:
-                    scored[configuration_of(row)].within.append(cell.within[str(row["penalty"])])
+                if model_of(row) in cell.within:
+                    scored[configuration_of(row)].within.append(cell.within[model_of(row)])
         pairs = [] if mirror.in_sample else [key[:2] for key in scored]
         seen = {pair: observed_within(context, stage, *pair, stratum_of) for pair in dict.fromkeys(pairs)}
         for row in observed[stage]:

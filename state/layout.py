@@ -11,10 +11,12 @@ __all__ = [
     "fold_genes_folder",
     "gene_list_file",
     "grid_cell",
+    "grid_folder",
     "held_out_file",
     "k_folder",
     "permutation_folder",
     "permuted_cell",
+    "permuted_grid_folder",
     "plan1c_folder",
     "preprocess_folder",
     "replicate_folder",
@@ -64,14 +66,24 @@ def permutation_folder(checkpoint: Checkpoint, number: int) -> PurePosixPath:
     return analysis(checkpoint) / "plan2" / f"permutation_{number}"
 
 
-def permuted_cell(checkpoint: Checkpoint, number: int, tag: str, method: str) -> PurePosixPath:
-    """Return the folder of one cell of the classification grid under one permutation of the labels."""
-    return permutation_folder(checkpoint, number) / "classification_grid" / tag / method
+def permuted_grid_folder(checkpoint: Checkpoint, number: int, stage: str) -> PurePosixPath:
+    """Return the folder of a stage's grid under one permutation of the labels."""
+    return permutation_folder(checkpoint, number) / grid_folder(checkpoint, stage).name
+
+
+def permuted_cell(checkpoint: Checkpoint, number: int, stage: str, tag: str, method: str) -> PurePosixPath:
+    """Return the folder of one cell of a stage's grid under one permutation of the labels."""
+    return permuted_grid_folder(checkpoint, number, stage) / tag / method
 
 
 def plan1c_folder(checkpoint: Checkpoint) -> PurePosixPath:
     """Return the folder of Plan 1C, with its summary."""
     return analysis(checkpoint) / "plan1c"
+
+
+def grid_folder(checkpoint: Checkpoint, stage: str) -> PurePosixPath:
+    """Return the folder where a stage of Plan 1 writes its summary and the cells of its grid."""
+    return plan1c_folder(checkpoint) if stage == "plan1c" else analysis(checkpoint) / "classification_grid"
 
 
 def grid_cell(checkpoint: Checkpoint, stage: str, tag: str, method: str) -> PurePosixPath:

@@ -10,7 +10,7 @@ from stagewright.stages.plan1_tables import SummaryRow
 from stagewright.stages.protocol import StageContext
 from stagewright.state.artifacts import read_outcome
 from stagewright.state.canonical import digest_file
-from stagewright.state.layout import analysis, classification_cell
+from stagewright.state.layout import grid_cell, grid_folder
 
 __all__ = ["observed_rows", "observed_within"]
 
@@ -36,12 +36,12 @@ def observed_within(
     ValueError
         When its predictions are not what the stage sealed.
     """
-    place = classification_cell(context.request.checkpoint, tag, method) / PREDICTIONS
+    place = grid_cell(context.request.checkpoint, stage, tag, method) / PREDICTIONS
     return within_strata(_sealed(context, stage, place), stratum_of)
 
 
 def _rows(context: StageContext, stage: str) -> list[SummaryRow]:
-    place = analysis(context.request.checkpoint) / "classification_grid" / f"{stage}_summary.csv"
+    place = grid_folder(context.request.checkpoint, stage) / f"{stage}_summary.csv"
     texts = {"preprocess": str, "method": str, "penalty": str}
     table = pd.read_csv(_sealed(context, stage, place), dtype=texts, float_precision="round_trip")
     return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]

@@ -144,7 +144,7 @@ def _cell(
         also = {**also, "predictions": predicted.digest}
         score = partial(score, predicted=predicted)
     inputs = cell_inputs(mirror.kind, request, cohort, method, also)
-    place = permuted_cell(request.checkpoint, number, cohort.tag, method)
+    place = permuted_cell(request.checkpoint, number, stage, cohort.tag, method)
     result = unit_of_cell(context, unit, inputs, place, score, cohort)
     if mirror.in_sample:
         return PermutedCell(number, stage, result, {})

@@ -17,11 +17,12 @@ __all__ = [
     "best_under_permutation",
     "configuration_of",
     "empirical_p",
+    "model_of",
     "summary_row",
 ]
 
 Configuration: TypeAlias = tuple[str, str, str]
-"""Preprocess, method and penalty."""
+"""Preprocess, method and model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +67,14 @@ class Best:
         return self.observed - max(self.permuted)
 
 
+def model_of(row: Mapping[str, object]) -> str:
+    """Return the name of a row's model: its penalty, in Plan 1C with mode and downsampling, e.g. ``pooled.none.l1``."""
+    return ".".join(str(row[name]) for name in ("mode", "downsampling", "penalty") if name in row)
+
+
 def configuration_of(row: SummaryRow) -> Configuration:
     """Return which configuration a row of a stage's summary is."""
-    return str(row["preprocess"]), str(row["method"]), str(row["penalty"])
+    return str(row["preprocess"]), str(row["method"]), model_of(row)
 
 
 def empirical_p(observed: float, permuted: Sequence[float]) -> float:
@@ -116,7 +122,7 @@ def summary_row(
         "supervised": row["supervised"],
         "method": row["method"],
         "k": row["k"],
-        "penalty": row["penalty"],
+        "penalty": model_of(row),
         "score": column,
         "n_patients": row["n_patients"],
         "observed": observed,

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from pyarrow.parquet import read_schema
 
 from stagewright.stages.classify.metrics import roc_auc
 
 __all__ = ["PREDICTIONS", "WithinStrata", "within_strata"]
 
 PREDICTIONS = "oof_predictions.parquet"
+MODEL = ("mode", "downsampling")
 PREDICTED = ("patient", "cell", "penalty", "repeat", "label", "decision")
 
 
@@ -37,7 +39,7 @@ class WithinStrata:
 
 
 def within_strata(predictions: Path, stratum_of: pd.Series) -> dict[str, WithinStrata]:
-    """Return the AUC within strata for each penalty.
+    """Return the AUC within strata for each penalty, or model of Plan 1C.
 
     Permuting within strata keeps the classes' shares there. Where these differ, a classifier that recognises the
     stratum scores above 0.5 over all of a patient's cells, without any leak. Pairs within a stratum do not reward that:
@@ -55,7 +57,10 @@ def within_strata(predictions: Path, stratum_of: pd.Series) -> dict[str, WithinS
     By penalty. A patient's AUC is that of its strata weighted by their pairs, which is the share of all such pairs that
     are in the right order.
     """
-    table = pd.read_parquet(predictions, columns=[*PREDICTED])
+    named = [name for name in MODEL if name in read_schema(predictions).names]
+    table = pd.read_parquet(predictions, columns=[*named, *PREDICTED])
+    if named:  # Plan 1C's models
+        table["penalty"] = table[[*named, "penalty"]].astype(str).agg(".".join, axis=1)
     table = table.assign(stratum=table["cell"].map(stratum_of))
     found: dict[str, WithinStrata] = {}
     for penalty, rows in table.groupby("penalty", observed=True, sort=True):

@@ -15,7 +15,7 @@ from stagewright.state.spec.strict import Strict
 
 __all__ = ["MIRRORED", "EffectiveStudy", "effective_study", "mirrored_stages"]
 
-MIRRORED = ("plan1a", "plan1b")
+MIRRORED = ("plan1a", "plan1b", "plan1c")
 """Stages that Plan 2 can run again with permuted labels."""
 
 

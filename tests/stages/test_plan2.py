@@ -25,16 +25,16 @@ SPEC: dict[str, Any] = {
         "label": {"column": "CN.label", "positive": "cancer", "negative": "normal"},
         "timepoint": {"column": "timepoint_type", "keep": ["Dx", "MRD"]},
     },
-    "stages": ["plan0", "plan1a", "plan1b", "plan2"],
+    "stages": ["plan0", "plan1a", "plan1b", "plan1c", "plan2"],
     "preprocess": [
         {"method": "all_filtered", "min_cells_fraction": 0.02},
         {"method": "all_filtered", "min_cells_fraction": 0.3, "enrichment_ratio": 1.2},
     ],
     "reduction": {"methods": ["pca", "nmf"], "k": [3], "seeds": [1]},
-    "classifier": {"alphas": [0.1, 1.0, 10.0], "cv": {"folds": 3, "repeats": 2}},
+    "classifier": {"alphas": [0.1, 1.0, 10.0], "modes": ["pooled"], "cv": {"folds": 3, "repeats": 2}},
     "negative_controls": {"permutations": 4, "seed": 11},
 }
-STEPS = ("B/plan0", "B/plan1a", "B/plan1b", "B/plan2")
+STEPS = ("B/plan0", "B/plan1a", "B/plan1b", "B/plan1c", "B/plan2")
 
 
 def _spec(permutations: int = 4) -> GoalSpec:
@@ -69,11 +69,14 @@ def summary(done: tuple[Study, dict[str, Outcome]]) -> pd.DataFrame:
 
 def test_permuted_labels_score_at_chance_and_observed_ones_do_not(summary: pd.DataFrame) -> None:
     """Out of fold the AUC within strata centres on 0.5 (0.05), in-sample it does not; the programmes are seen."""
-    assert len(summary) == 2 * 2 * 2
+    assert len(summary) == 3 * 2 * 2
     out_of_fold = summary[summary["stage"] == "plan1b"]
     assert (out_of_fold["permuted_within_strata"] - 0.5).abs().max() < 0.05
     assert (out_of_fold["observed_within_strata"] > 0.7).any()
     assert not summary["above_chance"].any()
+    pooled = summary[summary["stage"] == "plan1c"]
+    assert set(pooled["penalty"]) == {"pooled.none.l1"}
+    assert (pooled["permuted_within_strata"] - 0.5).abs().max() < 0.06
     in_sample = summary[summary["stage"] == "plan1a"]
     assert (in_sample["permuted_mean"] > 0.52).all()
     assert in_sample["chance_high"].isna().all()
@@ -145,7 +148,8 @@ def test_its_gates_pass(judged: list[Finding]) -> None:
     mine = [finding for finding in judged if finding.gate == "permuted_scores"]
     assert {finding.subject for finding in mine} == {
         "B/plan2",
-        *(f"{tag}/{method}/l1" for tag in (FREE, SUPERVISED) for method in ("pca", "nmf")),
+        *(f"plan1b/{tag}/{method}/l1" for tag in (FREE, SUPERVISED) for method in ("pca", "nmf")),
+        *(f"plan1c/{tag}/{method}/pooled.none.l1" for tag in (FREE, SUPERVISED) for method in ("pca", "nmf")),
     }
 
 
@@ -158,7 +162,7 @@ def test_workers_change_no_byte_and_a_repeated_step_takes_its_units_from_the_cac
     """Three workers write the same bytes. With fewer permutations asked for, all that are left are known."""
     _, outcomes = done
     other = new_study("three")
-    for step in STEPS[:3]:
+    for step in STEPS[:-1]:
         _execute(other, step, workers=3)
     first = _execute(other, "B/plan2", workers=3, permutations=2)
     second = _execute(other, "B/plan2", workers=3)

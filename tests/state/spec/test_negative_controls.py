@@ -63,4 +63,4 @@ def test_plan2_mirrors_the_plan1_stages_before_it() -> None:
 def test_plan2_alone_has_nothing_to_run_again() -> None:
     """The fault names what may stand before it."""
     (fault,) = spec_faults(parse_spec(SPEC | {"stages": ["plan0", "plan2"]}), {})
-    assert fault == "stages: plan2 runs earlier stages again; put one of plan1a, plan1b before it"
+    assert fault == "stages: plan2 runs earlier stages again; put one of plan1a, plan1b, plan1c before it"
