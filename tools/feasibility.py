@@ -44,7 +44,7 @@ def check_feasible(spec: GoalSpec, found: Survey) -> None:
     _check_batches(spec, found)
     cv = spec.classifier.cv
     most = max(min(item.positive, item.negative) for item in both)
-    if _folds_within_patients(spec) and most < cv.folds:
+    if _folds_within_patients(spec) and cv.group == "none" and most < cv.folds:
         feasible = f"the largest feasible number of folds is {most}" if most > 1 else "cross-validation is not feasible"
         raise Refusal(
             "invalid_data",
@@ -69,11 +69,12 @@ def _check_grouping(spec: GoalSpec, both: list[PatientCells]) -> None:
             f"classifier.cv: {cv.folds} folds grouped by {patient} need as many patients with both classes, and there "
             f"are {len(both)}; the largest feasible number of folds is {len(both)}",
         )
-    if cv.group != "none" and "plan1b" in spec.stages:
+    if cv.group == patient and "plan1b" in spec.stages:
         raise Refusal(
-            "unavailable",
-            f"classifier.cv.group: got {cv.group!r}; plan1b splits the cells of one patient, so there the only "
-            "grouping in this version is none. Plan 1C groups by patient beside it with classifier.modes: [grouped]",
+            "invalid_spec",
+            f"classifier.cv.group: got {cv.group!r}, the patient column; plan1b splits the cells of one patient, whose "
+            "patient is one group. Group by a column that varies within a patient (a sample, a clone); Plan 1C groups "
+            "by patient beside it with classifier.modes: [grouped]",
         )
     if cv.group == patient and {"pooled", "grouped"} <= set(modes):
         raise Refusal(
