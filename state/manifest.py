@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, JsonValue
 
 from stagewright.state.artifacts import Artifact
+from stagewright.state.executor import ExecutorRecord
 from stagewright.state.run_state import RunState
 from stagewright.state.spec.goal import GoalSpec
 from stagewright.state.threads import PINNED_THREADS
@@ -85,6 +86,7 @@ def new_manifest(
         },
         "params": _params(state, spec),
         "artifacts": {},
+        "executors": {},
         "environment": {
             "python": sys.version.split()[0],
             "platform": platform.platform(),
@@ -103,8 +105,15 @@ def updated_manifest(
     *,
     finished_at: str | None,
     artifacts: dict[str, tuple[Artifact, ...]],
+    executors: dict[str, ExecutorRecord],
 ) -> dict[str, JsonValue]:
-    """Return a manifest brought up to the present state; what was recorded at planning stays."""
+    """Return a manifest brought up to the present state; what was recorded at planning stays.
+
+    Parameters
+    ----------
+    artifacts, executors
+        Of each sealed step: what it wrote, and what it ran on, where it had anything to run.
+    """
     run = manifest.get("run")
     listed: dict[str, JsonValue] = {
         step: [{"path": item.path, "bytes": item.bytes, "sha256": item.sha256} for item in items]
@@ -115,6 +124,7 @@ def updated_manifest(
         "run": (run if isinstance(run, dict) else {}) | ended,
         "params": _params(state, spec),
         "artifacts": listed,
+        "executors": {step: found.model_dump(mode="json", exclude_none=True) for step, found in executors.items()},
     }
 
 
