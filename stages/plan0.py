@@ -50,11 +50,11 @@ def run(context: StageContext) -> StageResult:
         When no genes can be selected, or more fits fail for good than the spec allows, or all of a method.
     """
     request, study = context.request, context.request.study
-    cohort = load_cohort(request)
-    context.workload.is_now(cohort.counts.shape, cohort.counts.nnz)
+    cohort = load_cohort(request, context.artifacts.staging)
+    context.workload.is_now(cohort.source.shape, cohort.source.n_nonzero)
     folder = analysis(request.checkpoint) / "plan0"
     genes = genes_of(context, cohort, study.reference, folder)
-    matrix = to_scale(cohort.counts, genes, study.normalisation)
+    matrix = to_scale(cohort.source, genes, study.normalisation)
     save_csv(context.artifacts, folder / "cells.csv", _cells(cohort, request.scope))
     fits = MatrixFits(context, cohort, study.reference, SharedMatrix(matrix))
     rows, choices = k_selection(context, _sweep(context, fits, cohort.patients))
@@ -63,7 +63,7 @@ def run(context: StageContext) -> StageResult:
         metrics=_metrics(rows, choices),
         k_by_method={method: choice.k for method, choice in choices.items()},
         k_shortlist={method: choice.shortlist for method, choice in choices.items()},
-        notes=tuple(f"{method}: {choice.reason}" for method, choice in choices.items()),
+        notes=(*cohort.notes, *(f"{method}: {choice.reason}" for method, choice in choices.items())),
         n_cells=cohort.n_cells,
     )
 

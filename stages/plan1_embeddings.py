@@ -74,8 +74,8 @@ def embedded_cohorts(context: StageContext) -> Iterator[EmbeddedCohort]:
     request = context.request
     sealed = request.upstream.get(f"{request.checkpoint}/plan1a")
     if sealed is None:
-        cohort = load_cohort(request)
-        context.workload.is_now(cohort.counts.shape, cohort.counts.nnz)
+        cohort = load_cohort(request, context.artifacts.staging)
+        context.workload.is_now(cohort.source.shape, cohort.source.n_nonzero)
         for entry in request.study.preprocess:
             yield _fit(context, cohort, entry)
         return
@@ -98,7 +98,7 @@ def _fit(context: StageContext, cohort: Cohort, entry: Preprocess) -> EmbeddedCo
     request, study = context.request, context.request.study
     folder = preprocess_folder(request.checkpoint, entry.tag)
     genes = genes_of(context, cohort, entry, folder)
-    matrix = to_scale(cohort.counts, genes, study.normalisation)
+    matrix = to_scale(cohort.source, genes, study.normalisation)
     matrix_fits = MatrixFits(context, cohort, entry, SharedMatrix(matrix))
 
     def fit(method: Method) -> Reduction | None:

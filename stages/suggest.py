@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from stagewright.stages.cohort.inspect_h5ad import inspect_h5ad
-from stagewright.stages.cohort.open_h5ad import CohortUnreadable
 from stagewright.stages.cohort.suggest import suggest
+from stagewright.stages.cohort.unreadable import CohortUnreadable
 from stagewright.state.snapshot import write_atomically
 from stagewright.state.survey import SuggestAnswer, SuggestRequest
 

@@ -4,15 +4,18 @@ from pathlib import Path
 
 from stagewright.stages.cohort.inspect_h5ad import inspect_h5ad
 from stagewright.stages.cohort.obs_column import read_names
-from stagewright.stages.cohort.open_h5ad import CohortMismatch, CohortUnreadable, open_h5ad
+from stagewright.stages.cohort.open_data import open_data
 from stagewright.stages.cohort.records import CohortCounts, FileFacts
 from stagewright.stages.cohort.tabulate import tabulate
-from stagewright.state.canonical import digest_file
+from stagewright.stages.cohort.unreadable import CohortMismatch, CohortUnreadable
+from stagewright.state.canonical import data_bytes, digest_data
 from stagewright.state.records import SealedData
 from stagewright.state.snapshot import write_atomically
 from stagewright.state.survey import PatientCells, Survey, SurveyRequest
 
 __all__ = ["answer_survey", "survey"]
+
+NUMBERS = ("bool", "int", "float")
 
 
 def answer_survey(request: Path, answer: Path) -> int:
@@ -37,9 +40,9 @@ def survey(asked: SurveyRequest) -> Survey:
     except (OSError, KeyError, TypeError, ValueError) as error:  # a file that no check above foresaw
         return Survey(fault=f"{path} cannot be read as an AnnData file ({type(error).__name__}: {error})")
     return Survey(
-        data=SealedData(path=str(path), bytes=path.stat().st_size, sha256=digest_file(path)),
+        data=SealedData(path=str(path), bytes=data_bytes(path), sha256=digest_data(path)),
         n_obs=facts["n_obs"],
-        n_vars=facts["n_vars"],
+        n_vars=next(item["n_vars"] for item in facts["matrices"] if item["location"] == asked.scope.counts),
         n_obs_in_scope=counts["n_kept"],
         n_other_label=counts["n_other_label"],
         filters=tuple(f"{step['column']}: {step['n_before']} -> {step['n_after']} cells" for step in counts["steps"]),
@@ -47,7 +50,7 @@ def survey(asked: SurveyRequest) -> Survey:
             PatientCells(patient=item["patient"], positive=item["positive"], negative=item["negative"])
             for item in counts["patients"]
         ),
-        warnings=_warnings(counts),
+        warnings=_warnings(facts, asked, counts),
         genes_found=genes_found,
     )
 
@@ -55,25 +58,47 @@ def survey(asked: SurveyRequest) -> Survey:
 def _genes_found(path: Path, asked: SurveyRequest) -> dict[str, int]:
     if not asked.genes:
         return {}
-    with open_h5ad(path) as file:
+    with open_data(path) as file:
         present = {str(name) for name in read_names(file, "raw/var" if asked.scope.counts == "raw" else "var")}
     return {name: sum(gene in present for gene in genes) for name, genes in asked.genes.items()}
 
 
 def _fault(facts: FileFacts, asked: SurveyRequest) -> str | None:
-    matrices = {matrix["location"] for matrix in facts["matrices"]}
-    if asked.scope.counts not in matrices:
-        return f"data.counts: the file has no {asked.scope.counts}; it has {', '.join(sorted(matrices))}"
+    place = asked.scope.counts
+    fault = _matrix_fault(facts, place)
+    if fault is not None:
+        return fault
     if not facts["obs_names_unique"]:
         return "obs names are not unique, so results could not be told apart; make them unique and save the file again"
-    if not facts["var_names_unique"]:
-        repeated = ", ".join(facts["repeated_var_names"])
-        return f"var names are not unique (e.g. {repeated}); make them unique and save the file again"
+    repeated = facts["repeated_raw_var_names"] if place == "raw" else facts["repeated_var_names"]
+    if repeated:
+        return f"var names are not unique (e.g. {', '.join(repeated)}); make them unique and save the file again"
     return None
 
 
-def _warnings(counts: CohortCounts) -> tuple[str, ...]:
+def _matrix_fault(facts: FileFacts, place: str) -> str | None:
+    """Say why the matrix of counts cannot be used, from its place, shape and dtype."""
+    matrices = {matrix["location"]: matrix for matrix in facts["matrices"]}
+    if place not in matrices:
+        return f"data.counts: the file has no {place}; it has {', '.join(sorted(matrices))}"
+    matrix = matrices[place]
+    if not (matrix["n_obs"] and matrix["n_vars"]):
+        return (
+            f"data.counts: {place} is {matrix['n_obs']} cells x {matrix['n_vars']} genes, so there is nothing to "
+            "study; write the file before its cells or genes are filtered away"
+        )
+    if matrix["n_obs"] != facts["n_obs"]:
+        return f"data.counts: {place} has {matrix['n_obs']} rows and obs {facts['n_obs']}; write the file again"
+    if matrix["dtype"].lstrip("u").rstrip("0123456789") not in NUMBERS:
+        return f"data.counts: {place} holds {matrix['dtype']}; counts are integers or real numbers"
+    return None
+
+
+def _warnings(facts: FileFacts, asked: SurveyRequest, counts: CohortCounts) -> tuple[str, ...]:
     warnings = []
+    place = asked.scope.counts
+    if any(matrix["location"] == place and matrix["dtype"] == "bool" for matrix in facts["matrices"]):
+        warnings.append(f"{place} holds yes or no, not counts: each yes is taken as a count of one")
     if counts["n_other_label"]:
         warnings.append(f"{counts['n_other_label']} cells have neither of the two labels and are left out")
     if counts["n_without_patient"]:

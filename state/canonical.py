@@ -11,7 +11,7 @@ from pathlib import Path
 import rfc8785
 from pydantic import JsonValue
 
-__all__ = ["digest_file", "digest_json", "finite"]
+__all__ = ["data_bytes", "digest_data", "digest_file", "digest_json", "finite"]
 
 BLOCK_BYTES = 1 << 20
 
@@ -32,6 +32,32 @@ def digest_file(path: Path) -> str:
         while block := file.read(BLOCK_BYTES):
             digest.update(block)
     return digest.hexdigest()
+
+
+def digest_data(path: Path) -> str:
+    """Return the sha256 of a data file, or of a folder that holds data in parts, such as a zarr store.
+
+    That of a folder is the digest of the list of its files in the order of their paths, each with its size and sha256,
+    so that no part can be changed, added, renamed or taken away unseen.
+    """
+    if not path.is_dir():
+        return digest_file(path)
+    digest = hashlib.sha256()
+    for name, part in _parts(path):
+        digest.update(f"{len(name)}:{name} {part.stat().st_size} {digest_file(part)}\n".encode())
+    return digest.hexdigest()
+
+
+def data_bytes(path: Path) -> int:
+    """Return the size of a data file, or of all files of a folder that holds data in parts."""
+    if not path.is_dir():
+        return path.stat().st_size
+    return sum(part.stat().st_size for _, part in _parts(path))
+
+
+def _parts(folder: Path) -> list[tuple[str, Path]]:
+    found = ((part.relative_to(folder).as_posix(), part) for part in folder.rglob("*") if part.is_file())
+    return sorted(found)
 
 
 def finite(value: float) -> float | None:

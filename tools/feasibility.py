@@ -8,6 +8,8 @@ from stagewright.state.survey import PatientCells, Survey
 __all__ = ["check_feasible", "cohort_warnings", "rank_warnings", "supervised_warnings"]
 
 SHOWN = 6
+MIN_BATCH_CELLS = 3
+"""As in the selection of highly variable genes: a variance of fewer cells says nothing."""
 
 
 def check_feasible(spec: GoalSpec, found: Survey) -> None:
@@ -51,12 +53,27 @@ def check_feasible(spec: GoalSpec, found: Survey) -> None:
             f"classifier.cv.group: got {cv.group!r}; plan1a and plan1b split the cells of one patient, so the only "
             "grouping in this version is none",
         )
+    _check_batches(spec, found)
     most = max(min(item.positive, item.negative) for item in both)
     if "plan1b" in spec.stages and most < cv.folds:
         feasible = f"the largest feasible number of folds is {most}" if most > 1 else "cross-validation is not feasible"
         raise Refusal(
             "invalid_data",
             f"classifier.cv.folds: no patient has {cv.folds} cells of each class; {feasible} ({_shown(tuple(both))})",
+        )
+
+
+def _check_batches(spec: GoalSpec, found: Survey) -> None:
+    """Refuse highly variable genes by patient where a patient has too few cells for a variance."""
+    entries = dict.fromkeys([spec.reference_preprocess, *spec.preprocess])
+    by_patient = [entry.tag for entry in entries if getattr(entry, "batch", None) == spec.data.patient]
+    few = [item for item in found.patients if item.positive + item.negative < MIN_BATCH_CELLS]
+    if by_patient and few:
+        named = ", ".join(f"{item.patient} ({item.positive + item.negative})" for item in few[:SHOWN])
+        raise Refusal(
+            "invalid_data",
+            f"preprocess: {by_patient[0]} measures the variance of genes within each patient, and {len(few)} patients "
+            f"have fewer than {MIN_BATCH_CELLS} cells: {named}. Drop them with data.filters, or leave batch out.",
         )
 
 
@@ -82,7 +99,7 @@ def cohort_warnings(spec: GoalSpec, found: Survey, *, shown: int | None = None) 
 
 
 def rank_warnings(spec: GoalSpec, found: Survey) -> list[str]:
-    """Return a warning for each checkpoint whose cells cannot carry the largest K that it sweeps."""
+    """Return a warning for each checkpoint whose cells, or genes, cannot carry the largest K that it sweeps."""
     warnings = []
     for checkpoint in CHECKPOINTS:
         study = effective_study(spec, Adjustments(), checkpoint)
@@ -95,6 +112,12 @@ def rank_warnings(spec: GoalSpec, found: Survey) -> list[str]:
                 f"K={largest} does not exist at checkpoint {checkpoint}, which has {n_cells} cells: lower it, or raise "
                 f"checkpoints.{checkpoint}.cells_per_patient",
             )
+    n_genes = min(found.n_vars, getattr(spec.reference_preprocess, "n_top_genes", found.n_vars))
+    largest = max(max(ks) for ks in effective_study(spec, Adjustments(), "C").ks.values())
+    if "plan0" in spec.stages and largest >= n_genes:
+        warnings.append(
+            f"K={largest} does not exist for {n_genes} genes: lower it, the largest is at most {n_genes - 1}"
+        )
     return warnings
 
 

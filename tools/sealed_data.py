@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from stagewright.state.canonical import digest_file
+from stagewright.state.canonical import data_bytes, digest_data
 from stagewright.state.records import SealedData
 from stagewright.state.refusals import Refusal
 from stagewright.state.run_directory import RunDirectory
@@ -35,7 +35,7 @@ def locate_data(workspace: Workspace, run: RunDirectory, state: RunState, spec: 
         return sealed
     looked = [place for place in dict.fromkeys(_places(workspace, run, spec)) if place != at_planning]
     for place in looked:  # of a run that was copied with its data, the copy and not the original
-        if _has_size(place, sealed.bytes) and digest_file(place) == sealed.sha256:
+        if _has_size(place, sealed.bytes) and digest_data(place) == sealed.sha256:
             return sealed.model_copy(update={"path": str(place)})
     if _has_size(at_planning, sealed.bytes):
         return sealed
@@ -61,6 +61,6 @@ def _places(workspace: Workspace, run: RunDirectory, spec: GoalSpec) -> Iterator
 
 def _has_size(path: Path, size: int) -> bool:
     try:
-        return path.is_file() and path.stat().st_size == size
+        return (path.is_file() or path.is_dir()) and data_bytes(path) == size
     except OSError:
         return False

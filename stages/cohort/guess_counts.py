@@ -1,15 +1,15 @@
 """Guess where the raw counts lie, from the first few thousand stored values of each matrix."""
 
-import h5py
 import numpy as np
 
 from stagewright.stages.cohort.records import Guess, MatrixFacts
+from stagewright.stages.cohort.store import Store, is_array
 
 LOOK_AT = 4_096
 PREFERRED = ("counts", "raw_counts", "raw", "umi")
 
 
-def guess_counts(file: h5py.File, matrices: list[MatrixFacts]) -> Guess:
+def guess_counts(file: Store, matrices: list[MatrixFacts]) -> Guess:
     """Find the matrices that hold whole, non-negative numbers.
 
     X is taken first, then a layer named like counts, then raw, then any other layer.
@@ -17,7 +17,7 @@ def guess_counts(file: h5py.File, matrices: list[MatrixFacts]) -> Guess:
     Parameters
     ----------
     file
-        An open h5ad file.
+        An open h5ad file or zarr store.
     matrices
         Its matrices, as `inspect_h5ad` lists them.
 
@@ -44,10 +44,10 @@ def _preference(location: str) -> int:
     return 3
 
 
-def _looks_like_counts(file: h5py.File, facts: MatrixFacts) -> bool:
+def _looks_like_counts(file: Store, facts: MatrixFacts) -> bool:
     """Test a bounded piece of one matrix."""
     element = file["raw/X" if facts["location"] == "raw" else facts["location"]]
-    if isinstance(element, h5py.Dataset):
+    if is_array(element):
         rows = max(1, LOOK_AT // max(1, facts["n_vars"]))
         values = element[:rows].ravel()[:LOOK_AT]
     else:

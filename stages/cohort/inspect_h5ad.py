@@ -1,13 +1,15 @@
-"""Say what an h5ad file holds, from obs, var and metadata; the data of a matrix is never read."""
+"""Say what an h5ad file or a zarr store holds, from obs, var and metadata; the data of a matrix is never read."""
 
 from pathlib import Path
 
-import h5py
 import pandas as pd
 
 from stagewright.stages.cohort.obs_column import level_texts, obs_columns, read_names, read_obs_column
-from stagewright.stages.cohort.open_h5ad import CohortUnreadable, open_h5ad
+from stagewright.stages.cohort.open_data import open_data
 from stagewright.stages.cohort.records import ColumnFacts, ColumnKind, FileFacts, MatrixFacts
+from stagewright.stages.cohort.store import Element, Store, is_array, place_of
+from stagewright.stages.cohort.unreadable import CohortUnreadable
+from stagewright.state.canonical import data_bytes
 
 MAX_LEVELS = 50
 MAX_REPEATED = 10
@@ -19,7 +21,7 @@ def inspect_h5ad(path: str | Path, *, max_levels: int = MAX_LEVELS) -> FileFacts
     Parameters
     ----------
     path
-        An h5ad file.
+        An h5ad file or a zarr store.
     max_levels
         How many levels of a column are listed, the most frequent first.
 
@@ -33,10 +35,12 @@ def inspect_h5ad(path: str | Path, *, max_levels: int = MAX_LEVELS) -> FileFacts
         No such file, not HDF5, cut short, or without X, obs or var.
     """
     place = Path(path)
-    with open_h5ad(place) as file:
-        matrices = _matrices(file)
+    with open_data(place) as file:
+        matrices = list_matrices(file)
         var_names = read_names(file, "var")
         obs_names = read_names(file, "obs")
+        in_raw = any(matrix["location"] == "raw" for matrix in matrices)
+        raw_var_names = read_names(file, "raw/var") if in_raw else pd.Index([])
         # Columns with a slash in their name are groups of groups, which anndata no longer writes.
         columns = [describe_column(read_obs_column(file, name), max_levels) for name in obs_columns(file)]
     if matrices[0]["n_obs"] != len(obs_names) or matrices[0]["n_vars"] != len(var_names):
@@ -46,15 +50,20 @@ def inspect_h5ad(path: str | Path, *, max_levels: int = MAX_LEVELS) -> FileFacts
         )
     return {
         "path": str(place),
-        "size_bytes": place.stat().st_size,
+        "size_bytes": data_bytes(place),
         "n_obs": len(obs_names),
         "n_vars": len(var_names),
         "matrices": matrices,
         "obs_columns": columns,
         "obs_names_unique": bool(obs_names.is_unique),
         "var_names_unique": bool(var_names.is_unique),
-        "repeated_var_names": [str(name) for name in var_names[var_names.duplicated()].unique()[:MAX_REPEATED]],
+        "repeated_var_names": _repeated(var_names),
+        "repeated_raw_var_names": _repeated(raw_var_names),
     }
+
+
+def _repeated(names: pd.Index) -> list[str]:
+    return [str(name) for name in names[names.duplicated()].unique()[:MAX_REPEATED]]
 
 
 def describe_column(column: pd.Series, max_levels: int = MAX_LEVELS) -> ColumnFacts:
@@ -88,23 +97,23 @@ def _kind(column: pd.Series) -> ColumnKind:
     return "other"
 
 
-def _matrices(file: h5py.File) -> list[MatrixFacts]:
+def list_matrices(file: Store) -> list[MatrixFacts]:
     """Describe X, the layers and raw."""
     found = [_matrix(file["X"], "X")]
     layers = file.get("layers")
-    if isinstance(layers, h5py.Group):
+    if layers is not None and not is_array(layers):
         found += [_matrix(layers[name], f"layers/{name}") for name in sorted(layers)]
     raw = file.get("raw")
-    if isinstance(raw, h5py.Group) and "X" in raw:
+    if raw is not None and not is_array(raw) and "X" in raw:
         found.append(_matrix(raw["X"], "raw"))
     return found
 
 
-def _matrix(element: h5py.Group | h5py.Dataset, location: str) -> MatrixFacts:
+def _matrix(element: Element, location: str) -> MatrixFacts:
     """Describe one matrix from its attributes and the shapes of its datasets."""
-    if isinstance(element, h5py.Dataset):
+    if is_array(element):
         if element.ndim != 2:  # noqa: PLR2004 - a matrix has two dimensions
-            raise CohortUnreadable(f"{element.file.filename}: {location} has no two dimensions; write the file again")
+            raise CohortUnreadable(f"{place_of(element)}: {location} has no two dimensions; write the file again")
         rows, columns = element.shape
         return {
             "location": location,
@@ -117,7 +126,7 @@ def _matrix(element: h5py.Group | h5py.Dataset, location: str) -> MatrixFacts:
     encoding = element.attrs.get("encoding-type")
     if encoding not in {"csr_matrix", "csc_matrix"} or "data" not in element:
         raise CohortUnreadable(
-            f"{element.file.filename}: {location} is stored as {encoding!r}; it must be a csr_matrix, a csc_matrix "
+            f"{place_of(element)}: {location} is stored as {encoding!r}; it must be a csr_matrix, a csc_matrix "
             "or a dense array"
         )
     rows, columns = element.attrs["shape"]

@@ -1,24 +1,30 @@
-"""Load a study's cells into memory, once: raw counts, and the obs columns that the goal spec names."""
+"""Load a study's cells, once: raw counts, and the obs columns that the goal spec names."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
-from anndata.io import read_elem, sparse_dataset
 from numpy.typing import NDArray
 
+from stagewright.stages.cohort.counts_source import CountsSource, MemoryCounts
 from stagewright.stages.cohort.draw_cells import draw_cells
 from stagewright.stages.cohort.obs_column import level_texts, read_names, read_obs_column
-from stagewright.stages.cohort.open_h5ad import open_h5ad
+from stagewright.stages.cohort.open_data import open_data
+from stagewright.stages.cohort.read_counts import CountsWanted, read_counts
 from stagewright.stages.cohort.sealed_file import check_sealed
 from stagewright.stages.cohort.select_cells import select_cells
-from stagewright.stages.preprocess.normalise import check_counts
 from stagewright.state.step_request import StepRequest
 
-__all__ = ["Cohort", "load_cohort"]
+__all__ = ["Cohort", "CountsTooLarge", "load_cohort"]
+
+COUNTS_SHARE = 8
+"""Counts of all genes may take an eighth of the memory budget; beyond that they are read from the disk as needed."""
+
+
+class CountsTooLarge(ValueError):  # noqa: N818 - names the state of the data, as Refusal names the reply
+    """The counts of all genes do not fit in memory, and what was asked for needs them there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +33,8 @@ class Cohort:
 
     Attributes
     ----------
-    counts
-        Raw counts, CSR float32 of shape (n_cells, n_genes).
+    source
+        Raw counts of shape (n_cells, n_genes), in memory or, where they do not fit, on the disk.
     obs
         The columns that the goal spec names, as text, indexed by cell name. No other column is ever loaded, so none
         that leaks the label can become a feature.
@@ -42,7 +48,7 @@ class Cohort:
         The bound on the cells of each patient; None where no patient has more, so that all cells are there.
     """
 
-    counts: sp.csr_matrix
+    source: CountsSource
     obs: pd.DataFrame
     var_names: pd.Index
     patients: pd.Series
@@ -53,6 +59,32 @@ class Cohort:
     def n_cells(self) -> int:
         """Number of cells."""
         return len(self.obs)
+
+    @property
+    def counts(self) -> sp.csr_matrix:
+        """Raw counts in memory, CSR float32 of shape (n_cells, n_genes).
+
+        Raises
+        ------
+        CountsTooLarge
+            They do not fit; `source` gives them in blocks.
+        """
+        if isinstance(self.source, MemoryCounts):
+            return self.source.matrix
+        gib = self.source.n_nonzero * 8 / 2**30
+        raise CountsTooLarge(
+            f"the counts of {self.source.shape[0]:,} cells x {self.source.shape[1]:,} genes take {gib:.1f} GiB, more "
+            f"than 1/{COUNTS_SHARE} of the memory budget, and this method needs them in memory as a whole; raise "
+            "budget.memory, lower cells_per_patient, or choose genes by hvg or all_filtered"
+        )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of results should know of the cells."""
+        empty = int(np.count_nonzero(self.source.totals == 0))
+        if not empty:
+            return ()
+        return (f"{empty:,} of {self.n_cells:,} cells have no count of any gene: they stay, with zero expression",)
 
     def column(self, name: str) -> NDArray[np.object_]:
         """Return one of the loaded obs columns, shape (n_cells,).
@@ -67,19 +99,25 @@ class Cohort:
         return self.obs[name].to_numpy(dtype=object)
 
 
-def load_cohort(request: StepRequest) -> Cohort:
+def load_cohort(request: StepRequest, scratch: Path | None = None) -> Cohort:
     """Load the cells that a step looks at.
+
+    Parameters
+    ----------
+    scratch
+        A folder on a disk with room for counts that do not fit in memory and are stored by genes (CSC), so that they
+        have to be written anew; None for where temporary files go.
 
     Raises
     ------
     CohortUnreadable
         The file is not the one that was sealed, or cannot be read.
-    ValueError
+    CountsUnusable
         The counts hold negative, non-integer or missing values.
     """
     path, scope = Path(request.data.path), request.scope
     check_sealed(request.data)
-    with open_h5ad(path) as file:
+    with open_data(path) as file:
         levels = {name: level_texts(read_obs_column(file, name)) for name in scope.obs_columns}
         selection = select_cells(levels, scope)
         patients, positive = levels[scope.patient], (levels[scope.label.column] == scope.label.positive).to_numpy()
@@ -91,23 +129,9 @@ def load_cohort(request: StepRequest) -> Cohort:
         )
         bound = None if kept.all() else request.study.cells_per_patient
         rows = rows[kept]
-        counts = _read_rows(file, scope.counts, rows)
         names = read_names(file, "obs")[rows]
         var_names = read_names(file, "raw/var" if scope.counts == "raw" else "var")
-    check_counts(counts)
+        most = request.limits.memory_bytes // COUNTS_SHARE
+        source = read_counts(file, CountsWanted(path, scope.counts, rows, names, var_names, most, scratch))
     obs = pd.DataFrame({name: column.iloc[rows].to_numpy() for name, column in levels.items()}, index=names)
-    return Cohort(counts, obs, var_names, obs[scope.patient], positive[rows], bound)
-
-
-def _read_rows(file: h5py.File, location: str, rows: NDArray[np.int64]) -> sp.csr_matrix:
-    """Read some rows of a matrix as CSR float32, not touching more of a CSR file than it must."""
-    stored = file["raw/X"] if location == "raw" else file[location]
-    if isinstance(stored, h5py.Dataset):
-        return sp.csr_matrix(stored[:][rows], dtype=np.float32)
-    if stored.attrs.get("encoding-type") == "csr_matrix":
-        matrix = sparse_dataset(stored)[rows]
-    else:
-        matrix = read_elem(stored).tocsr()[rows]
-    counts = sp.csr_matrix(matrix, dtype=np.float32)
-    counts.sort_indices()
-    return counts
+    return Cohort(source, obs, var_names, obs[scope.patient], positive[rows], bound)

@@ -2,15 +2,17 @@
 
 import difflib
 
-import h5py
 import numpy as np
 import pandas as pd
 from anndata.io import read_elem
 
-from stagewright.stages.cohort.open_h5ad import CohortMismatch, CohortUnreadable
+from stagewright.stages.cohort.store import Store, is_array, place_of
+from stagewright.stages.cohort.unreadable import CohortMismatch, CohortUnreadable
+
+MAX_NAMED = 30
 
 
-def obs_columns(file: h5py.File) -> list[str]:
+def obs_columns(file: Store) -> list[str]:
     """Name the columns of obs in their stored order.
 
     Raises
@@ -19,24 +21,24 @@ def obs_columns(file: h5py.File) -> list[str]:
         obs is stored in the way of anndata before 0.7, as one table.
     """
     obs = file["obs"]
-    if not isinstance(obs, h5py.Group) or obs.attrs.get("encoding-type") != "dataframe":
+    if is_array(obs) or obs.attrs.get("encoding-type") != "dataframe":
         raise CohortUnreadable(
-            f"{file.filename}: obs is stored in an old way; read the file with anndata and write it again"
+            f"{place_of(file)}: obs is stored in an old way; read the file with anndata and write it again"
         )
     return [_text(name) for name in obs.attrs["column-order"]]
 
 
-def read_names(file: h5py.File, table: str) -> pd.Index:
+def read_names(file: Store, table: str) -> pd.Index:
     """Read obs_names or var_names; `table` is `obs` or `var`."""
     group = file[table]
-    index = group.attrs.get("_index") if isinstance(group, h5py.Group) else None
+    index = group.attrs.get("_index") if not is_array(group) else None
     if index is None or _text(index) not in group:
-        raise CohortUnreadable(f"{file.filename}: {table} has no index; read the file with anndata and write it again")
+        raise CohortUnreadable(f"{place_of(file)}: {table} has no index; read the file with anndata and write it again")
     names: pd.Index = pd.Index(np.asarray(read_elem(group[_text(index)]), dtype=object))
     return names
 
 
-def read_obs_column(file: h5py.File, name: str) -> pd.Series:
+def read_obs_column(file: Store, name: str) -> pd.Series:
     """Read one column of obs.
 
     Raises
@@ -47,11 +49,13 @@ def read_obs_column(file: h5py.File, name: str) -> pd.Series:
     columns = obs_columns(file)
     if name not in columns:
         near = difflib.get_close_matches(name, columns, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise CohortMismatch(
-            f"obs has no column {name!r}{hint} It has: {', '.join(columns)}", named=name, allowed=columns
-        )
+        hint = f"; did you mean {near[0]!r}?" if near else "."
+        raise CohortMismatch(f"obs has no column {name!r}{hint} It has: {_shown(columns)}", named=name, allowed=columns)
     return pd.Series(read_elem(file["obs"][name]), name=name)
+
+
+def _shown(names: list[str]) -> str:
+    return ", ".join(names[:MAX_NAMED]) + (f", and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else "")
 
 
 def level_texts(column: pd.Series) -> pd.Series:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import h5py
 
+from stagewright.stages.cohort.other_formats import another_format
+from stagewright.stages.cohort.store import check_members
 from stagewright.stages.cohort.unreadable import CohortMismatch, CohortUnreadable
 
 __all__ = ["CohortMismatch", "CohortUnreadable", "open_h5ad"]
@@ -13,34 +15,23 @@ __all__ = ["CohortMismatch", "CohortUnreadable", "open_h5ad"]
 
 @contextmanager
 def open_h5ad(path: Path) -> Generator[h5py.File]:
-    """Open a file read-only.
+    """Open a regular file read-only.
 
     Raises
     ------
     CohortUnreadable
-        No such file, a folder, no permission, not HDF5, cut short, or not an AnnData file. A read error inside the
-        `with` block (a damaged part of the file) is turned into it, too.
+        No permission, empty, not HDF5, cut short, or not an AnnData file. A read error inside the `with` block (a
+        damaged part of the file) is turned into it, too.
     """
-    if not path.exists():
-        raise CohortUnreadable(f"{path}: no such file; give the path of an .h5ad file")
-    if path.is_dir():
-        raise CohortUnreadable(f"{path}: is a folder; zarr stores are not read yet, write the data as .h5ad")
-    if not path.is_file():
-        raise CohortUnreadable(f"{path}: is no regular file (a pipe or a device); give the path of an .h5ad file")
     try:
         with h5py.File(path, "r") as file:
-            missing = [name for name in ("X", "obs", "var") if name not in file]
-            if missing:
-                lacking = " and no ".join(missing)
-                raise CohortUnreadable(
-                    f"{path}: has no {lacking}; an h5ad file holds X, obs and var: write it with anndata"
-                )
+            check_members(file, str(path))
             _check_whole(file)
             yield file
     except PermissionError as error:
         raise CohortUnreadable(f"{path}: may not be read; change its permissions") from error
     except OSError as error:
-        raise CohortUnreadable(f"{path}: {_fault(str(error))}") from error
+        raise CohortUnreadable(f"{path}: {_fault(path, str(error))}") from error
 
 
 def _check_whole(group: h5py.Group) -> None:
@@ -63,12 +54,14 @@ def _check_whole(group: h5py.Group) -> None:
             )
 
 
-def _fault(message: str) -> str:
+def _fault(path: Path, message: str) -> str:
     """Put the HDF5 library's message into words."""
+    if path.stat().st_size == 0:
+        return "is empty, not an HDF5 file; wait until it is written, or copy it again"
     if "truncated file" in message:
         return "is cut short (a truncated HDF5 file); copy or download it again"
     if "file signature not found" in message:
-        return "is not an HDF5 file; give an .h5ad file written by anndata"
-    if "unable to lock file" in message:
+        return another_format(path) or "is not an HDF5 file; give an .h5ad file written by anndata"
+    if "unable to lock file" in message or "already open for write" in message:
         return "is open for writing elsewhere; wait until it is closed"
     return f"cannot be read ({message}); copy or write it again"

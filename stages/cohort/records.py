@@ -53,7 +53,8 @@ class FileFacts(TypedDict):
     obs_names_unique: bool
     var_names_unique: bool
     repeated_var_names: list[str]
-    """At most 10 of them."""
+    repeated_raw_var_names: list[str]
+    """At most 10 of them, of var and of raw.var."""
 
 
 class ClassCount(TypedDict):

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from stagewright.stages.cohort.open_h5ad import CohortMismatch
 from stagewright.stages.cohort.records import FilterStep
+from stagewright.stages.cohort.unreadable import CohortMismatch
 from stagewright.state.spec.data import DataScope
 
 MAX_NAMED = 20

@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import h5py
 import pandas as pd
 
 from stagewright.stages.cohort import column_words
@@ -14,8 +13,9 @@ from stagewright.stages.cohort.guess_label import guess_label
 from stagewright.stages.cohort.guess_leaks import guess_leaks
 from stagewright.stages.cohort.inspect_h5ad import inspect_h5ad
 from stagewright.stages.cohort.obs_column import level_texts, read_obs_column
-from stagewright.stages.cohort.open_h5ad import open_h5ad
+from stagewright.stages.cohort.open_data import open_data
 from stagewright.stages.cohort.records import FileFacts, Guess, KGuess, LabelGuess, LeakGuess, Suggestions
+from stagewright.stages.cohort.store import Store
 
 MAX_CANDIDATE_LEVELS = 500
 SAME_AS_LABEL = 0.95
@@ -34,7 +34,7 @@ def suggest(path: str | Path) -> Suggestions:
     Parameters
     ----------
     path
-        An h5ad file.
+        An h5ad file or a zarr store.
 
     Returns
     -------
@@ -46,7 +46,7 @@ def suggest(path: str | Path) -> Suggestions:
         The file cannot be read.
     """
     facts = inspect_h5ad(path)
-    with open_h5ad(Path(path)) as file:
+    with open_data(Path(path)) as file:
         texts, numbers = _read_candidates(file, facts)
         counts = guess_counts(file, facts["matrices"])
 
@@ -80,7 +80,7 @@ def suggest(path: str | Path) -> Suggestions:
     }
 
 
-def _read_candidates(file: h5py.File, facts: FileFacts) -> tuple[dict[str, pd.Series], dict[str, pd.Series]]:
+def _read_candidates(file: Store, facts: FileFacts) -> tuple[dict[str, pd.Series], dict[str, pd.Series]]:
     """Read the columns with a bounded number of levels, as text, and the columns of numbers."""
     texts: dict[str, pd.Series] = {}
     numbers: dict[str, pd.Series] = {}

@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from stagewright.stages.cohort.obs_column import level_texts, read_obs_column
-from stagewright.stages.cohort.open_h5ad import open_h5ad
+from stagewright.stages.cohort.open_data import open_data
 from stagewright.stages.cohort.records import ClassCount, CohortCounts, PatientCount
 from stagewright.stages.cohort.select_cells import select_cells
 from stagewright.state.spec.data import DataScope
@@ -19,7 +19,7 @@ def tabulate(path: str | Path, scope: DataScope) -> CohortCounts:
     Parameters
     ----------
     path
-        The h5ad file that `scope.path` resolves to.
+        The h5ad file or zarr store that `scope.path` resolves to.
     scope
         The data section of a goal spec. Every column that it names must exist.
 
@@ -34,7 +34,7 @@ def tabulate(path: str | Path, scope: DataScope) -> CohortCounts:
     CohortMismatch
         A column is not in obs, or a level not in its column (of the whole file); names what is there.
     """
-    with open_h5ad(Path(path)) as file:
+    with open_data(Path(path)) as file:
         levels = {name: level_texts(read_obs_column(file, name)) for name in scope.obs_columns}
     selection = select_cells(levels, scope)
     labels = levels[scope.label.column]

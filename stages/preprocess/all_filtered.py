@@ -2,8 +2,8 @@
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
+from stagewright.stages.cohort.counts_source import Counts
 from stagewright.stages.preprocess.detection import cells_per_gene, least_cells
 from stagewright.stages.preprocess.moments import mean_and_variance
 from stagewright.stages.preprocess.rescue import rescue
@@ -12,7 +12,7 @@ from stagewright.state.spec.preprocess import NoiseFilter
 
 
 def select_all_filtered(
-    counts: sparse.csr_matrix,
+    counts: Counts,
     *,
     min_cells_fraction: float,
     enrichment_ratio: float | None = None,
@@ -30,7 +30,7 @@ def select_all_filtered(
     Parameters
     ----------
     counts
-        CSR matrix of shape (n_cells, n_genes), raw or normalised: only zero or not zero matters.
+        Of shape (n_cells, n_genes), raw or normalised: only zero or not zero matters.
     min_cells_fraction
         Share of cells in [0, 1]. At least one cell is asked for whatever the share, so no all-zero gene is kept.
     enrichment_ratio

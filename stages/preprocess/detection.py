@@ -5,7 +5,8 @@ from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
+
+from stagewright.stages.cohort.counts_source import Counts, as_source
 
 __all__ = ["cells_per_gene", "least_cells"]
 
@@ -24,7 +25,6 @@ def least_cells(min_cells_fraction: float, n_cells: int) -> int:
     return max(1, math.ceil(Fraction(repr(float(min_cells_fraction))) * n_cells))
 
 
-def cells_per_gene(counts: sparse.csr_matrix) -> npt.NDArray[np.int64]:
+def cells_per_gene(counts: Counts) -> npt.NDArray[np.int64]:
     """Return how many cells express each gene, shape (n_genes,)."""
-    # Stored zeros are not detections.
-    return np.bincount(counts.indices[counts.data != 0], minlength=counts.shape[1]).astype(np.int64)
+    return as_source(counts).cells_per_gene

@@ -1,24 +1,20 @@
 """Highly variable genes by the seurat_v3 method, on raw counts."""
 
-import importlib.util
-import warnings
-
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from stagewright.stages.cohort.counts_source import Counts, as_source
 from stagewright.stages.preprocess.moments import mean_and_variance
 from stagewright.stages.preprocess.normalise import check_counts
 from stagewright.stages.preprocess.selection import GeneSelection, LogValue
-
-SPANS = (0.3, 0.5, 0.7, 1.0)
-"""Windows of the local fit, as a share of the genes, in the order they are tried; the first is the method's own."""
+from stagewright.stages.preprocess.seurat_v3 import SPANS, standardised_variances
 
 MIN_BATCH_CELLS = 3
 
 
 def select_hvg(
-    counts: sparse.csr_matrix,
+    counts: Counts,
     *,
     n_top_genes: int,
     batch: npt.NDArray[np.generic] | None = None,
@@ -26,7 +22,7 @@ def select_hvg(
 ) -> GeneSelection:
     """Select the genes whose variance exceeds what their mean predicts.
 
-    The method is seurat_v3 (Stuart et al. 2019, Cell 177:1888): in each batch scanpy standardises the variances by a
+    The method is seurat_v3 (Stuart et al. 2019, Cell 177:1888): in each batch the variances are standardised by a
     local quadratic fit of log variance on log mean; then genes go by their median rank over the batches in which
     they are among the top, and by the number of those; equals keep their order. All-zero genes
     are set aside first and never selected.
@@ -38,7 +34,7 @@ def select_hvg(
     Parameters
     ----------
     counts
-        CSR matrix of raw counts, shape (n_cells, n_genes).
+        Raw counts of shape (n_cells, n_genes): a CSR matrix, or counts that are read in blocks.
     n_top_genes
         Number of genes to select, > 0. When there are no more genes with any count than that, all those are taken.
     batch
@@ -63,8 +59,10 @@ def select_hvg(
     n_cells, n_genes = counts.shape
     if n_top_genes < 1:
         raise ValueError(f"n_top_genes is {n_top_genes}; it must be at least 1.")
-    check_counts(counts)
-    detected = np.asarray(counts.sum(axis=0)).ravel() > 0
+    if sparse.issparse(counts):
+        check_counts(counts)
+    source = as_source(counts)
+    detected = source.cells_per_gene > 0
     n_detected = int(detected.sum())
     if n_detected == 0:
         raise ValueError(f"All {n_genes} genes are zero in all {n_cells} cells; check `data.counts` and the filters.")
@@ -84,21 +82,15 @@ def select_hvg(
         return GeneSelection("hvg", detected, supervised=False, log=log, table=table)
 
     names, codes = _batches(batch, n_cells)
-    present = counts[:, detected]
-    mean, variance = mean_and_variance(present)
-    spans: list[float] = []
-    standardised = np.empty((len(names), n_detected))
-    for code, name in enumerate(names):
-        standardised[code], span = _standardised_variance(present[codes == code], name)
-        spans.append(span)
-    rank, n_batches_selected = _rank_over_batches(standardised, n_top_genes)
+    found = standardised_variances(source, codes, names, detected)
+    rank, n_batches_selected = _rank_over_batches(found.standardised, n_top_genes)
     order = np.lexsort((-n_batches_selected, rank))  # NaN last
     mask = np.zeros(n_genes, dtype=np.bool_)
     mask[np.flatnonzero(detected)[order[:n_top_genes]]] = True
     columns = {
-        "mean": mean,
-        "variance": variance,
-        "variance_standardised": standardised.mean(axis=0),
+        "mean": found.mean,
+        "variance": found.variance,
+        "variance_standardised": found.standardised.mean(axis=0),
         "rank": rank,
         "n_batches_selected": n_batches_selected,
     }
@@ -107,8 +99,8 @@ def select_hvg(
         full[detected] = values
         table[column] = full
     log |= {
-        "span_by_batch": dict(zip(names, spans, strict=True)),
-        "n_batches_widened": sum(span != SPANS[0] for span in spans),
+        "span_by_batch": dict(zip(names, found.spans, strict=True)),
+        "n_batches_widened": sum(span != SPANS[0] for span in found.spans),
         "n_genes_after": int(mask.sum()),
     }
     return GeneSelection("hvg", mask, supervised=False, log=log, table=table)
@@ -129,39 +121,6 @@ def _batches(batch: npt.NDArray[np.generic] | None, n_cells: int) -> tuple[list[
             "Drop them with `data.filters`, take more cells per patient, or select without batches."
         )
     return names, codes.astype(np.int64)
-
-
-def _standardised_variance(counts: sparse.csr_matrix, name: str) -> tuple[npt.NDArray[np.float64], float]:
-    """Variance of clipped standardised counts per gene in one batch, and the window of the fit that worked."""
-    if importlib.util.find_spec("skmisc") is None:
-        raise ModuleNotFoundError(
-            "seurat_v3 needs the package scikit-misc, which is not installed: pip install scikit-misc. "
-            "Another way to pick genes would change the study, so none is tried."
-        )
-    import anndata  # noqa: PLC0415 - costs a second, and only this method needs it
-    import scanpy  # noqa: PLC0415 - as above
-
-    adata = anndata.AnnData(X=counts)
-    reason = ""
-    for span in SPANS:
-        try:
-            with warnings.catch_warnings(), np.errstate(all="ignore"):
-                # A failed fit shows in what it returns, checked below; the warnings on the way add nothing.
-                warnings.simplefilter("ignore", RuntimeWarning)
-                frame = scanpy.pp.highly_variable_genes(
-                    adata, flavor="seurat_v3", n_top_genes=1, span=span, check_values=False, inplace=False
-                )
-        except ValueError as error:  # what the local-fit library raises for a singular fit
-            reason = str(error)
-            continue
-        values: npt.NDArray[np.float64] = frame["variances_norm"].to_numpy().astype(np.float64)
-        if np.isfinite(values).all():
-            return values, span
-        reason = "the fitted variances are not finite"
-    raise ValueError(
-        f"In batch {name} ({counts.shape[0]} cells) the local fit of variance on mean is singular with every window of "
-        f"{SPANS} ({reason}). Take more cells per patient, select without batches, or use all_filtered."
-    )
 
 
 def _rank_over_batches(

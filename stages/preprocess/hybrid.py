@@ -2,8 +2,8 @@
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
+from stagewright.stages.cohort.counts_source import Counts
 from stagewright.stages.preprocess.hvg import select_hvg
 from stagewright.stages.preprocess.rescue import rescue
 from stagewright.stages.preprocess.selection import GeneSelection, LogValue
@@ -12,7 +12,7 @@ __all__ = ["select_hybrid"]
 
 
 def select_hybrid(
-    counts: sparse.csr_matrix,
+    counts: Counts,
     positive: npt.NDArray[np.bool_],
     *,
     n_top_genes: int,

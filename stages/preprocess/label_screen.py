@@ -6,7 +6,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from stagewright.stages.cohort.counts_source import Counts, GeneSubset, MemoryCounts, as_source
 from stagewright.stages.preprocess.all_filtered import select_all_filtered
+from stagewright.stages.preprocess.expression import expression_by_genes
 from stagewright.stages.preprocess.hvg import select_hvg
 from stagewright.stages.preprocess.normalise import check_counts, log_normalise
 from stagewright.stages.preprocess.selection import GeneSelection, LogValue
@@ -25,7 +27,7 @@ class Screened:
     Attributes
     ----------
     counts
-        CSR matrix of raw counts, shape (n_cells, n_genes).
+        Raw counts of shape (n_cells, n_genes): a CSR matrix, or counts that are read in blocks.
     positive
         Boolean array of shape (n_cells,).
     strata
@@ -34,15 +36,19 @@ class Screened:
         Of the log-normalised scale on which cells are compared.
     """
 
-    counts: sparse.csr_matrix
+    counts: Counts
     positive: npt.NDArray[np.bool_]
     strata: npt.NDArray[np.generic] | None = None
     target_sum: float = 1e4
 
     def test(self) -> RankSumTest:
         """Compare the classes gene by gene."""
-        check_counts(self.counts)
-        return wilcoxon(log_normalise(self.counts, self.target_sum), self.positive, strata=self.strata)
+        if sparse.issparse(self.counts):
+            check_counts(self.counts)
+        source = as_source(self.counts)
+        if isinstance(source, MemoryCounts):
+            return wilcoxon(log_normalise(source.matrix, self.target_sum), self.positive, strata=self.strata)
+        return wilcoxon(expression_by_genes(source, self.target_sum), self.positive, strata=self.strata)
 
 
 def select_deg_weak_screen(cells: Screened, *, p: float, lfc: float, min_genes: int) -> GeneSelection:
@@ -110,7 +116,7 @@ def select_two_stage(
     by_variability = np.zeros(len(candidates.mask), dtype=np.bool_)
     if n_hvg is not None:
         places = np.flatnonzero(candidates.mask)
-        variable = select_hvg(sparse.csr_matrix(cells.counts[:, places]), n_top_genes=n_hvg)
+        variable = select_hvg(GeneSubset(as_source(cells.counts), places), n_top_genes=n_hvg)
         by_variability[places[variable.mask]] = True
     by_label = _top(test, candidates.mask & ~by_variability, n_top_genes - int(by_variability.sum()))
     mask = by_variability | by_label
@@ -132,8 +138,8 @@ def select_two_stage(
     return GeneSelection("two_stage", mask, supervised=True, log=log | _test_log(cells, test), table=table)
 
 
-def _detected(counts: sparse.csr_matrix) -> npt.NDArray[np.bool_]:
-    detected: npt.NDArray[np.bool_] = np.asarray(counts.sum(axis=0)).ravel() > 0
+def _detected(counts: Counts) -> npt.NDArray[np.bool_]:
+    detected: npt.NDArray[np.bool_] = as_source(counts).cells_per_gene > 0
     if not detected.any():
         raise ValueError(f"All {counts.shape[1]} genes are zero in all {counts.shape[0]} cells; check `data.counts`.")
     return detected

@@ -41,7 +41,11 @@ def check_counts(counts: sparse.csr_matrix) -> None:
 
 
 def normalise(
-    counts: sparse.csr_matrix, normalisation: Normalisation, genes: npt.NDArray[np.bool_] | None = None
+    counts: sparse.csr_matrix,
+    normalisation: Normalisation,
+    genes: npt.NDArray[np.bool_] | None = None,
+    *,
+    totals: npt.NDArray[np.float64] | None = None,
 ) -> sparse.csr_matrix:
     """Bring counts to one of the sparse scales.
 
@@ -54,6 +58,8 @@ def normalise(
     genes
         The genes to return, a mask of shape (n_genes,), or None for all. Library sizes are over all genes; no copy of
         the others is made.
+    totals
+        Library size of each cell, shape (n_cells,); None to sum them here.
 
     Returns
     -------
@@ -71,9 +77,9 @@ def normalise(
     """
     match normalisation:
         case Log1p():
-            return _log1p(_to_library_size(counts, normalisation.target_sum, genes))
+            return _log1p(_to_library_size(counts, normalisation.target_sum, genes, totals))
         case LibrarySize():
-            return _to_library_size(counts, normalisation.target_sum, genes)
+            return _to_library_size(counts, normalisation.target_sum, genes, totals)
         case NoNormalisation():
             _check_finite_and_non_negative(counts)
             return sparse.csr_matrix(_chosen(counts, genes), dtype=np.float32, copy=True)
@@ -81,7 +87,9 @@ def normalise(
             raise ValueError(f"{normalisation.method} has no zeros to leave out, so it is never written as a matrix.")
 
 
-def log_normalise(counts: sparse.csr_matrix, target_sum: float = TARGET_SUM) -> sparse.csr_matrix:
+def log_normalise(
+    counts: sparse.csr_matrix, target_sum: float = TARGET_SUM, *, totals: npt.NDArray[np.float64] | None = None
+) -> sparse.csr_matrix:
     """Scale each cell to the same total and take log(1 + x).
 
     Parameters
@@ -90,6 +98,8 @@ def log_normalise(counts: sparse.csr_matrix, target_sum: float = TARGET_SUM) -> 
         Non-negative CSR matrix of shape (n_cells, n_genes); left untouched.
     target_sum
         Total that every cell is scaled to, in counts.
+    totals
+        Library size of each cell, shape (n_cells,), where `counts` are those of some genes only; None to sum them here.
 
     Returns
     -------
@@ -105,7 +115,7 @@ def log_normalise(counts: sparse.csr_matrix, target_sum: float = TARGET_SUM) -> 
     ValueError
         `target_sum` is not positive.
     """
-    return _log1p(_to_library_size(counts, target_sum, None))
+    return _log1p(_to_library_size(counts, target_sum, None, totals))
 
 
 def _log1p(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
@@ -118,12 +128,16 @@ def _chosen(counts: sparse.csr_matrix, genes: npt.NDArray[np.bool_] | None) -> s
 
 
 def _to_library_size(
-    counts: sparse.csr_matrix, target_sum: float, genes: npt.NDArray[np.bool_] | None
+    counts: sparse.csr_matrix,
+    target_sum: float,
+    genes: npt.NDArray[np.bool_] | None,
+    totals: npt.NDArray[np.float64] | None,
 ) -> sparse.csr_matrix:
     if not target_sum > 0:
         raise ValueError(f"target_sum is {target_sum}; it must be positive (1e4 is the custom).")
     _check_finite_and_non_negative(counts)
-    totals: npt.NDArray[np.float64] = counts @ np.ones(counts.shape[1])  # summed in float64
+    if totals is None:
+        totals = counts @ np.ones(counts.shape[1])  # summed in float64
     factors = np.divide(target_sum, totals, out=np.zeros_like(totals), where=totals > 0).astype(np.float32)
     chosen = _chosen(counts, genes)
     values: npt.NDArray[np.float32] = chosen.data.astype(np.float32)

@@ -7,6 +7,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from stagewright.stages.cohort.counts_source import Counts, as_source
+from stagewright.stages.preprocess.expression import selected_counts
+from stagewright.stages.preprocess.gene_passes import count_sums
 from stagewright.stages.preprocess.normalise import check_counts
 from stagewright.stages.preprocess.residual_kernel import add_moments, fill_residuals
 
@@ -91,7 +94,9 @@ class PearsonResidualView:
     def dense_blocks(self, n_rows: int) -> Iterator[npt.NDArray[np.float32]]:
         """Yield z in dense blocks of at most `n_rows` cells, float32 in C order."""
         for block in self.residuals(n_rows):
-            yield ((block - self.mean) * self.inverse_sd).astype(np.float32)
+            np.subtract(block, self.mean, out=block)
+            np.multiply(block, self.inverse_sd, out=block)
+            yield block.astype(np.float32)
 
     def project(self, weights: Float64Array) -> Float64Array:
         """Return z @ weights for weights of shape (n_genes, k): shape (n_cells, k)."""
@@ -113,7 +118,7 @@ class PearsonResidualView:
 
 
 def pearson_residuals(
-    counts: sparse.csr_matrix,
+    counts: Counts,
     genes: npt.NDArray[np.bool_] | None = None,
     *,
     theta: float = 100.0,
@@ -124,7 +129,7 @@ def pearson_residuals(
     Parameters
     ----------
     counts
-        Raw counts of all genes, CSR of shape (n_cells, n_all_genes).
+        Raw counts of all genes, of shape (n_cells, n_all_genes): a CSR matrix, or counts that are read in blocks.
     genes
         The genes to look at, a mask of shape (n_all_genes,); None for all.
     theta
@@ -141,19 +146,21 @@ def pearson_residuals(
     """
     if not theta > 0:
         raise ValueError(f"theta is {theta}; the overdispersion of Pearson residuals must be positive (100 is usual).")
-    check_counts(counts)
+    if sparse.issparse(counts):
+        check_counts(counts)
+    source = as_source(counts)
     n_cells = counts.shape[0]
     bound = float(np.sqrt(n_cells)) if clip is None else clip
     if not bound > 0:
         raise ValueError(f"clip is {clip}; it must be positive, or be left out for the root of the number of cells.")
     if n_cells < 2:  # noqa: PLR2004 - a variance needs two values
         raise ValueError(f"{n_cells} cells are too few to standardise; at least 2 are needed.")
-    totals: Float64Array = counts @ np.ones(counts.shape[1])
-    by_gene = np.bincount(counts.indices, weights=counts.data.astype(np.float64), minlength=counts.shape[1])
+    totals = source.totals
+    by_gene = count_sums(source, np.zeros(n_cells, dtype=np.int64), 1)[0][0]
     if not totals.sum() > 0:
         raise ValueError(f"All {counts.shape[1]} genes are zero in all {n_cells} cells; check `data.counts`.")
     shares = by_gene / totals.sum()
-    chosen = counts if genes is None else counts[:, genes]
+    chosen = selected_counts(source, np.ones(counts.shape[1], dtype=np.bool_) if genes is None else genes)
     unscaled = PearsonResidualView(
         counts=_canonical(chosen),
         totals=totals,

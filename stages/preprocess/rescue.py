@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
+from stagewright.stages.cohort.counts_source import Counts, as_source
 from stagewright.stages.preprocess.detection import cells_per_gene, least_cells
+from stagewright.stages.preprocess.gene_passes import cells_per_gene_among
 from stagewright.stages.preprocess.selection import LogValue
 
 __all__ = ["MIN_POSITIVE_CELLS", "Rescue", "rescue"]
@@ -26,7 +27,7 @@ class Rescue:
 
 
 def rescue(
-    counts: sparse.csr_matrix,
+    counts: Counts,
     positive: npt.NDArray[np.bool_] | None,
     *,
     min_cells_fraction: float,
@@ -64,7 +65,7 @@ def rescue(
 
 
 def _class_fractions(
-    counts: sparse.csr_matrix,
+    counts: Counts,
     detected: npt.NDArray[np.int64],
     positive: npt.NDArray[np.bool_] | None,
     enrichment_ratio: float,
@@ -89,5 +90,5 @@ def _class_fractions(
             f"enrichment_ratio compares two classes, and there are {n_positive} positive and {n_negative} negative "
             "cells; leave the ratio out or widen the filters."
         )
-    in_positive = cells_per_gene(counts[positive])
+    in_positive = cells_per_gene_among(as_source(counts), positive)
     return in_positive, in_positive / n_positive, (detected - in_positive) / n_negative

@@ -4,7 +4,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from stagewright.stages.preprocess.normalise import normalise
+from stagewright.stages.cohort.counts_source import Counts, as_source
+from stagewright.stages.preprocess.expression import selected_expression
 from stagewright.stages.preprocess.pearson_residuals import PearsonResidualView, pearson_residuals
 from stagewright.state.spec.normalisation import Normalisation, PearsonResiduals
 
@@ -12,14 +13,14 @@ __all__ = ["stored_expression", "to_scale"]
 
 
 def to_scale(
-    counts: sparse.csr_matrix, genes: npt.NDArray[np.bool_], normalisation: Normalisation
+    counts: Counts, genes: npt.NDArray[np.bool_], normalisation: Normalisation
 ) -> sparse.csr_matrix | PearsonResidualView:
     """Return the selected genes, as a matrix on a sparse scale or as a view of Pearson residuals.
 
     Parameters
     ----------
     counts
-        Raw counts of all genes, CSR of shape (n_cells, n_genes): library sizes are over all of them.
+        Raw counts of all genes, of shape (n_cells, n_genes): library sizes are over all of them.
     genes
         Mask of shape (n_genes,).
 
@@ -30,7 +31,7 @@ def to_scale(
     """
     if isinstance(normalisation, PearsonResiduals):
         return pearson_residuals(counts, genes, theta=normalisation.theta)
-    return normalise(counts, normalisation, genes)
+    return selected_expression(as_source(counts), genes, normalisation)
 
 
 def stored_expression(scaled: sparse.csr_matrix | PearsonResidualView) -> tuple[sparse.csr_matrix, str]:

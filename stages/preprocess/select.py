@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
+from stagewright.stages.cohort.counts_source import Counts
 from stagewright.stages.cohort.load import Cohort
 from stagewright.stages.preprocess.all_filtered import select_all_filtered
 from stagewright.stages.preprocess.detection import cells_per_gene
@@ -28,7 +28,7 @@ def select_genes(
     name = column_of(entry)
     return select_genes_of(
         entry,
-        cohort.counts,
+        cohort.source,
         cohort.positive,
         columns={} if name is None else {name: cohort.column(name)},
         var_names=cohort.var_names,
@@ -50,7 +50,7 @@ def column_of(entry: Preprocess) -> str | None:
 
 def select_genes_of(
     entry: Preprocess,
-    counts: sparse.csr_matrix,
+    counts: Counts,
     positive: NDArray[np.bool_],
     *,
     columns: Mapping[str, NDArray[np.generic]] | None = None,
@@ -63,7 +63,7 @@ def select_genes_of(
     Parameters
     ----------
     counts
-        CSR matrix of raw counts, shape (n_cells, n_genes).
+        Raw counts of shape (n_cells, n_genes): a CSR matrix, or counts that are read in blocks.
     positive
         Whether a cell is of the positive class, shape (n_cells,).
     columns

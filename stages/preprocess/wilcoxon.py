@@ -1,5 +1,6 @@
 """Wilcoxon rank-sum test of every gene between positive and negative cells, sparse, and stratified on request."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,7 +50,7 @@ class RankSumTest:
 
 
 def wilcoxon(
-    expression: sparse.csr_matrix,
+    expression: sparse.csr_matrix | Iterable[sparse.csr_matrix],
     positive: npt.NDArray[np.bool_],
     *,
     strata: npt.NDArray[np.generic] | None = None,
@@ -65,7 +66,8 @@ def wilcoxon(
     Parameters
     ----------
     expression
-        Log-normalised CSR matrix of shape (n_cells, n_genes), non-negative. Ranks are those of its float32 values.
+        Log-normalised CSR matrix of shape (n_cells, n_genes), non-negative; or one after the other matrices of some
+        consecutive genes each, which together are that. Ranks are those of its float32 values.
     positive
         Boolean array of shape (n_cells,).
     strata
@@ -80,11 +82,9 @@ def wilcoxon(
         Entries are negative, the arrays do not fit, or a class has fewer than 10 cells (with strata: in the strata
         that have both classes).
     """
-    n_cells, n_genes = expression.shape
+    n_cells = expression.shape[0] if isinstance(expression, sparse.csr_matrix) else len(positive)
     if positive.dtype != np.bool_ or positive.shape != (n_cells,):
         raise ValueError(f"positive is {positive.dtype} of shape {positive.shape}; bool of ({n_cells},) is needed.")
-    if expression.nnz and not expression.data.min() >= 0:
-        raise ValueError("expression has negative or missing entries; the test takes log-normalised expression.")
     names = np.full(n_cells, "all") if strata is None else strata.astype(str)
     if names.shape != (n_cells,):
         raise ValueError(f"strata have shape {names.shape}; one for each cell, ({n_cells},), is needed.")
@@ -101,7 +101,10 @@ def wilcoxon(
             f"cells{where}; at least {MIN_CLASS_CELLS} of each are needed. Take more cells, or a method that uses no "
             "label (hvg, all_filtered)."
         )
-    rank_sum, ties, sums = _measure(expression, positive, stratum, sizes, n_positive)
+    parts = [expression] if isinstance(expression, sparse.csr_matrix) else expression
+    measured = [_measure(part, positive, stratum, sizes, n_positive) for part in parts]
+    rank_sum, ties, sums = (np.concatenate(found) for found in zip(*measured, strict=True))
+    n_genes = len(rank_sum)
     score = _score(rank_sum[:, both], ties[:, both], sizes[both], n_positive[both], tie_correct=tie_correct)
     p = np.minimum(2 * special.ndtr(-np.abs(score)), 1.0)
     return RankSumTest(
@@ -123,6 +126,8 @@ def _measure(
     n_positive: npt.NDArray[np.int64],
 ) -> tuple[Float64Array, Float64Array, Float64Array]:
     """Rank sums and tie terms of shape (n_genes, n_strata), sums by class of shape (n_genes, n_strata, 2)."""
+    if expression.nnz and not expression.data.min() >= 0:
+        raise ValueError("expression has negative or missing entries; the test takes log-normalised expression.")
     columns = expression.astype(np.float32, copy=False).tocsc()
     return rank_sums(
         columns.indptr.astype(np.int64),

@@ -9,6 +9,9 @@ from scipy import sparse
 
 Float64Array = npt.NDArray[np.float64]
 
+PIECE = 2**22
+"""Stored values looked at together. Sums are taken piece by piece, so the size belongs to a result's last bits."""
+
 CONSTANT_RATIO = 1e-6
 """A gene whose standard deviation is below this share of its mean is constant up to float32 rounding."""
 
@@ -48,7 +51,9 @@ class Standardised:
 
     def scaled(self) -> sparse.csr_matrix:
         """Write x / sd as float64 CSR, not centred, sharing the index arrays of x."""
-        values = self.x.data * self.inverse_sd[self.x.indices]
+        values = np.empty(self.x.nnz)
+        for piece in _pieces(self.x.nnz):
+            np.multiply(self.x.data[piece], self.inverse_sd[self.x.indices[piece]], out=values[piece])
         return sparse.csr_matrix((values, self.x.indices, self.x.indptr), shape=self.x.shape)
 
     def project(self, weights: Float64Array) -> Float64Array:
@@ -88,18 +93,30 @@ def standardise(x: sparse.csr_matrix) -> Standardised:
     n_cells, n_genes = x.shape
     if n_cells < 2:  # noqa: PLR2004 - a variance needs two values
         raise ValueError(f"{n_cells} cells are too few to standardise; at least 2 are needed.")
-    values = x.data.astype(np.float64)
-    not_finite = len(values) - int(np.count_nonzero(np.isfinite(values)))
+    # In pieces: float64 copies of all stored values would hold several times the matrix.
+    not_finite = sum(int(np.count_nonzero(~np.isfinite(x.data[piece]))) for piece in _pieces(x.nnz))
     if not_finite:
         raise ValueError(f"{not_finite:,} of {x.nnz:,} stored entries are NaN or infinite; check the input counts.")
-    mean = np.bincount(x.indices, weights=values, minlength=n_genes) / n_cells
+    sums, sum_squares = np.zeros(n_genes), np.zeros(n_genes)
+    stored = np.zeros(n_genes, dtype=np.int64)
+    for piece in _pieces(x.nnz):
+        sums += np.bincount(x.indices[piece], weights=x.data[piece], minlength=n_genes)
+        stored += np.bincount(x.indices[piece], minlength=n_genes)
+    mean = sums / n_cells
     # Deviations first, squares second: sums of squares lose the variance of a gene with a high mean.
-    values -= mean[x.indices]
-    stored = np.bincount(x.indices, minlength=n_genes)
-    sum_squares = np.bincount(x.indices, weights=values**2, minlength=n_genes) + (n_cells - stored) * mean**2
+    for piece in _pieces(x.nnz):
+        deviations = x.data[piece] - mean[x.indices[piece]]
+        sum_squares += np.bincount(x.indices[piece], weights=deviations**2, minlength=n_genes)
+    sum_squares += (n_cells - stored) * mean**2
     sd = np.sqrt(sum_squares / n_cells)
     sd[sd <= CONSTANT_RATIO * np.abs(mean)] = 0.0
     if not sd.any():
         raise ValueError(f"All {n_genes} genes are constant over the {n_cells} cells; nothing is left to reduce.")
     inverse_sd = np.divide(1.0, sd, out=np.zeros_like(sd), where=sd > 0)
     return Standardised(x, mean, sd, inverse_sd)
+
+
+def _pieces(n_stored: int) -> Iterator[slice]:
+    """Cut stored values into pieces of a fixed size."""
+    for start in range(0, n_stored, PIECE):
+        yield slice(start, min(start + PIECE, n_stored))
