@@ -12,8 +12,9 @@ from stagewright.state.spec.faults import nearest
 
 __all__ = ["GATES", "check_thresholds", "gates_for", "known_gates", "threshold"]
 
-PLANS = ("plan0", "plan1a", "plan1b")
-CLASSIFY = ("plan1a", "plan1b")
+PLANS = ("plan0", "plan1a", "plan1b", "plan1c")
+CLASSIFY = ("plan1a", "plan1b", "plan1c")
+OUT_OF_FOLD = ("plan1b", "plan1c")
 
 
 GATES: tuple[GateEntry, ...] = (
@@ -142,13 +143,19 @@ GATES: tuple[GateEntry, ...] = (
         "prediction_coverage",
         "stagewright.gates.prediction_coverage",
         "each scored cell is predicted exactly once in each repeat, with its own label",
-        ("plan1b",),
+        OUT_OF_FOLD,
     ),
     GateEntry(
         "score_agreement",
         "stagewright.gates.score_agreement",
         "the reported AUCs follow from the out-of-fold predictions",
-        ("plan1b",),
+        OUT_OF_FOLD,
+    ),
+    GateEntry(
+        "grouped_folds",
+        "stagewright.gates.grouped_folds",
+        "no group of cells lies on both sides of a fold where the folds are to be grouped",
+        ("plan1c",),
     ),
     GateEntry(
         "supervised_selection",

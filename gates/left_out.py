@@ -2,7 +2,7 @@
 
 from stagewright.gates.protocol import GateContext
 from stagewright.state.artifacts import UnitRecord, read_outcome
-from stagewright.state.step_units import allowed_failures, embedding_unit, step_units, writes_embeddings
+from stagewright.state.step_units import allowed_failures, embedding_unit, embeddings_step, step_units
 
 __all__ = ["failed_before", "failed_here", "left_out"]
 
@@ -25,13 +25,13 @@ def failed_here(context: GateContext) -> tuple[UnitRecord, ...]:
 
 
 def failed_before(context: GateContext) -> tuple[UnitRecord, ...]:
-    """Return the embeddings of Plan 1a that Plan 1b cannot score because they failed there."""
+    """Return the embeddings of an earlier step that this one cannot score because they failed there."""
     request = context.request
-    sealed = request.upstream.get(f"{request.checkpoint}/plan1a")
-    if request.stage != "plan1b" or writes_embeddings(request) or sealed is None:
+    maker = embeddings_step(request)
+    if maker is None:
         return ()
     try:
-        units = read_outcome(context.run, sealed).units
+        units = read_outcome(context.run, request.upstream[maker]).units
     except ValueError:
         return ()  # `artifact_integrity` reports it
     wanted = {

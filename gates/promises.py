@@ -14,9 +14,19 @@ from stagewright.gates.places import (
     oof_table,
     patient_table,
     plan1b_summary,
+    plan1c_summary,
 )
 from stagewright.state.artifacts import ArtifactFormat
-from stagewright.state.layout import analysis, held_out_file, k_folder, preprocess_folder, replicate_folder
+from stagewright.state.layout import (
+    analysis,
+    grid_cell,
+    held_out_file,
+    k_folder,
+    plan1c_folder,
+    preprocess_folder,
+    replicate_folder,
+)
+from stagewright.state.plan1c_models import models_of
 from stagewright.state.spec.reduction import Method
 from stagewright.state.step_request import StepRequest
 from stagewright.state.step_units import (
@@ -50,9 +60,18 @@ COMPONENT_MATCHES = "seed,component,match_median,match_min,consensus_cluster,sil
 OOF = "patient,cell,penalty,repeat,fold,label,decision,probability,alpha"
 PLAN1A_SUMMARY = "preprocess,method,k,penalty,n_patients,n_skipped,alpha"
 PLAN1B_SUMMARY = (
-    "preprocess,method,k,penalty,alpha,n_patients,n_skipped,auc_median,auc_mean,auc_min,auc_max,auc_median_own_alpha,"
+    "preprocess,method,k,penalty,alpha,n_patients,n_skipped,auc_median,auc_median_low,auc_median_high,auc_mean,auc_min,auc_max,auc_median_own_alpha,"
     "average_precision_median,balanced_accuracy_median,best"
 )
+POOLED = "mode,downsampling,penalty,alpha,n_cells,auc_mean,average_precision_mean"
+RELIABILITY = "mode,downsampling,penalty,alpha,bin_from,bin_to,n_predictions,weight,mean_probability,share_positive"
+PLAN1C_SUMMARY = (
+    "preprocess,method,k,mode,downsampling,penalty,l1_ratio,alpha,n_patients,n_skipped,auc_median,auc_median_low,"
+    "auc_median_high,auc_mean,auc_min,auc_max,auc_choice_left_out_median,average_precision_median,"
+    "recall_positive_median,calibration_error_median,auc_all_cells,average_precision_no_skill_median,"
+    "accuracy_majority_median,auc_library_size_median,best_of_mode,best"
+)
+BASELINES = "patient,n_cells,n_positive,n_negative,prevalence,majority_accuracy,auc_library_size,auc_detected_genes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +125,10 @@ def promises(request: StepRequest, left_out: Container[str] = NOTHING) -> Iterat
             if writes_embeddings(request):
                 yield from _embeddings(request, left_out)
             yield from _plan1b(request, left_out)
+        case "plan1c":
+            if writes_embeddings(request):
+                yield from _embeddings(request, left_out)
+            yield from _plan1c(request, left_out)
         case _:
             return
 
@@ -196,11 +219,29 @@ def _plan1b(request: StepRequest, left_out: Container[str]) -> Iterator[Promise]
         yield Promise(str(oof_table(request, tag, method)), "parquet", columns=tuple(OOF.split(",")))
     rows = len(cells) * len(request.study.penalties)
     yield _table(plan1b_summary(request.checkpoint), PLAN1B_SUMMARY, rows)
+    yield _table(plan1b_summary(request.checkpoint).with_name("baselines.csv"), BASELINES)
 
 
-def _coefficients(request: StepRequest, tag: str, method: Method) -> Promise:
+def _plan1c(request: StepRequest, left_out: Container[str]) -> Iterator[Promise]:
+    cells, folder = grid(request, left_out), plan1c_folder(request.checkpoint)
+    for tag, method in cells:
+        yield _table(patient_table(request, tag, method), f"mode,downsampling,{METRICS}")
+        yield _coefficients(request, tag, method, "mode", "downsampling", "chosen")
+        yield Promise(
+            str(oof_table(request, tag, method)), "parquet", columns=("mode", "downsampling", *OOF.split(","))
+        )
+        yield _table(grid_cell(request.checkpoint, request.stage, tag, method) / "pooled_metrics.csv", POOLED)
+        yield _table(grid_cell(request.checkpoint, request.stage, tag, method) / "reliability.csv", RELIABILITY)
+    yield _table(plan1c_summary(request.checkpoint), PLAN1C_SUMMARY, len(cells) * len(models_of(request.study)))
+    yield _table(folder / "baselines.csv", BASELINES)
+    yield _table(folder / "confounding.csv", "role,column,level,n_positive,n_negative")
+    yield Promise(str(folder / "confounding.json"), "json", keys=("columns", "auc_of_depth"))
+    yield Promise(str(folder / "choice.json"), "json", keys=("objective", "order", "best"))
+
+
+def _coefficients(request: StepRequest, tag: str, method: Method, *also: str) -> Promise:
     components = (f"component_{number + 1}" for number in range(_chosen_k(request, method)))
-    columns = ("patient", "penalty", "alpha", "intercept", *components)
+    columns = (*also, "patient", "penalty", "alpha", "intercept", *components)
     return Promise(str(coefficients_table(request, tag, method)), "csv", columns=columns)
 
 

@@ -17,6 +17,7 @@ from stagewright.state.spec.faults import list_faults
 from stagewright.state.spec.goal import CHECKPOINTS, Checkpoint
 from stagewright.state.spec.preprocess import GeneList
 from stagewright.state.spec.scales import scale_of
+from stagewright.state.step_units import sealed_embeddings
 
 __all__ = ["check_adjustment", "with_reference_kept"]
 
@@ -131,13 +132,14 @@ def _unprepared(state: RunState, present: GoalSpec, wanted: GoalSpec) -> str | N
             f"{', '.join(unswept)} cannot be added at {state.step}: {state.checkpoint}/plan0 chose no K for it. It is "
             f"swept at the next checkpoint if you add it there; here there are {', '.join(state.k_by_method)}."
         )
-    if state.stage == "plan1b" and f"{state.checkpoint}/plan1a" in state.sealed:
+    maker = sealed_embeddings(state.stage, state.checkpoint, state.sealed)
+    if maker is not None:
         known = {entry.tag for entry in before.preprocess}
         added = [entry.tag for entry in after.preprocess if entry.tag not in known]
         added += [method for method in after.methods if method not in before.methods]
         if added:
             return (
-                f"{', '.join(added)} cannot be added at {state.step}: {state.checkpoint}/plan1a sealed no embedding of "
+                f"{', '.join(added)} cannot be added at {state.step}: {maker} sealed no embedding of "
                 "it. Leave out what you like here, or add it at the next checkpoint."
             )
     return None

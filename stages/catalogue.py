@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from stagewright.stages.protocol import Stage
 from stagewright.stages.reduction.catalogue import METHODS
+from stagewright.state.plan1c_models import planned_models
 from stagewright.state.spec.effective import EffectiveStudy
 from stagewright.state.spec.faults import nearest
 from stagewright.state.spec.goal import GoalSpec
@@ -36,11 +37,19 @@ STAGES: Mapping[str, StageEntry] = {
         "preprocess x method grid at the chosen K; L1 logistic paths per patient with repeated cross-validation",
         after=("plan0",),
     ),
+    "plan1c": StageEntry(
+        "stagewright.stages.plan1c",
+        "penalties x downsampling on Plan 1's embeddings, pooled over patients and per patient, with confounding",
+        after=("plan0",),
+    ),
 }
+GRID = ("plan1a", "plan1b", "plan1c")
+"""Stages of one grid of embeddings, which the first of them makes; they follow each other in this order."""
 
 BEST = {
     "plan1a": ("auc_in_sample",),
     "plan1b": ("auc", "auc_choice_left_out", "average_precision"),
+    "plan1c": ("auc", "auc_choice_left_out", "average_precision", "recall_positive"),
 }
 OF_CONFIGURATION = {"plan1a": "auc_in_sample", "plan1b": "auc"}
 OF_METHOD = ("k", "explained", "stability_median", "held_out_r2")
@@ -72,6 +81,8 @@ def metric_names(stage: str, spec: GoalSpec) -> list[str]:
     if stage == "plan0":
         known = [name for name in OF_METHOD if name != "held_out_r2" or spec.reduction.held_out]
         return [f"plan0.{method}.{name}" for method in spec.reduction.methods for name in known]
+    if stage == "plan1c":
+        return _plan1c_metrics(spec)
     cells = [
         f"{stage}.{entry.tag}.{method}.{penalty}.{OF_CONFIGURATION[stage]}"
         for entry in spec.preprocess
@@ -79,6 +90,17 @@ def metric_names(stage: str, spec: GoalSpec) -> list[str]:
         for penalty in spec.classifier.penalties
     ]
     return [*(f"{stage}.best.{name}" for name in BEST[stage]), f"{stage}.n_patients", *cells]
+
+
+def _plan1c_metrics(spec: GoalSpec) -> list[str]:
+    of_best = [f"plan1c.{which}.{name}" for which in ("best", *spec.classifier.modes) for name in BEST["plan1c"]]
+    cells = [
+        f"plan1c.{entry.tag}.{method}.{model.name}.auc"
+        for entry in spec.preprocess
+        for method in spec.reduction.methods
+        for model in planned_models(spec.classifier)
+    ]
+    return [*of_best, "plan1c.n_patients", *cells]
 
 
 def _metric_faults(spec: GoalSpec) -> list[str]:
@@ -118,6 +140,10 @@ def spec_faults(spec: GoalSpec, commands: Mapping[str, Any]) -> list[str]:
             for earlier in needed
             if earlier not in spec.stages[:index]
         ]
+    grid = [stage for stage in spec.stages if stage in GRID]
+    if grid != sorted(grid):
+        order = ", ".join(sorted(grid))
+        faults.append(f"stages: {', '.join(grid)} share embeddings that the first of them makes; order them {order}")
     faults += [
         f"reduction.methods: {method} is not built into this version{nearest(method, [*METHODS])}; "
         f"available: {', '.join(METHODS)}"

@@ -18,6 +18,7 @@ from stagewright.stages.cohort.load import Cohort
 from stagewright.stages.executors.executor import SharedValue
 from stagewright.stages.files import save_array
 from stagewright.stages.matrix_inputs import matrix_inputs
+from stagewright.stages.preprocess.scale import unseen_cells
 from stagewright.stages.protocol import StageContext, Unit
 from stagewright.stages.reduction.catalogue import FitUnit
 from stagewright.stages.reduction.reduction import ExtraValue, Reduction
@@ -134,7 +135,9 @@ def fitted(shared: SharedMatrix, what: FitUnit, settings: FitSettings) -> Reduct
 def _fitted_to_sample(whole: SharedMatrix, settings: FitSettings, sample: SharedMatrix, what: FitUnit) -> Reduction:
     """Fit one unit to a sample of the cells; the scores are those of all cells."""
     reduction = fitted(sample, what, settings)
-    return replace(reduction, scores=transform(reduction, whole.x))
+    # Residuals of a cell go by the genes' shares among the sampled cells, on which the fit stands.
+    cells = unseen_cells(whole.x, None, sample.standardised)
+    return replace(reduction, scores=transform(reduction, cells))
 
 
 def settings_of(study: EffectiveStudy) -> FitSettings:

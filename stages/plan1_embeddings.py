@@ -1,7 +1,7 @@
 """The embeddings of Plan 1: for each preprocess, one embedding per method at its chosen K, in one AnnData file.
 
-Plan 1A fits and writes them. Plan 1B reads what Plan 1A sealed, after checking its digest, and fits and writes them
-itself when Plan 1A is not among the study's stages.
+The first of Plan 1A, 1B and 1C among the study's stages fits and writes them. The others read what it sealed, after
+checking its digest.
 """
 
 import json
@@ -16,6 +16,7 @@ from anndata import AnnData
 from anndata.io import read_elem
 from numpy.typing import NDArray
 
+from stagewright.stages.cohort.depth import DETECTED_GENES, LIBRARY_SIZE, Depth, depth_of
 from stagewright.stages.cohort.load import Cohort, load_cohort
 from stagewright.stages.files import save_h5ad
 from stagewright.stages.fits import MatrixFits
@@ -31,7 +32,7 @@ from stagewright.state.layout import preprocess_folder
 from stagewright.state.spec.preprocess import Preprocess
 from stagewright.state.spec.reduction import Method
 from stagewright.state.step_request import StepRequest
-from stagewright.state.step_units import embedding_unit
+from stagewright.state.step_units import embedding_unit, embeddings_step
 
 __all__ = ["EmbeddedCohort", "embedded_cohorts"]
 
@@ -54,6 +55,8 @@ class EmbeddedCohort:
         Whether a cell is of the positive class, shape (n_cells,).
     scores
         By method, float32 of shape (n_cells, k), in the order of the methods; without those that failed for good.
+    depth
+        How deeply each cell was sequenced; what a trivial prediction goes by, and no feature.
     """
 
     tag: str
@@ -61,6 +64,7 @@ class EmbeddedCohort:
     obs: pd.DataFrame
     positive: NDArray[np.bool_]
     scores: Mapping[str, NDArray[np.float32]]
+    depth: Depth
 
 
 def embedded_cohorts(context: StageContext) -> Iterator[EmbeddedCohort]:
@@ -69,31 +73,32 @@ def embedded_cohorts(context: StageContext) -> Iterator[EmbeddedCohort]:
     Raises
     ------
     ValueError
-        When the sealed embeddings of Plan 1A were changed, or lack a method or K that the request asks for.
+        When the sealed embeddings of an earlier step were changed, or lack a method or K that the request asks for.
     """
     request = context.request
-    sealed = request.upstream.get(f"{request.checkpoint}/plan1a")
-    if sealed is None:
+    maker = embeddings_step(request)
+    if maker is None:
         cohort = load_cohort(request, context.artifacts.staging)
         context.workload.is_now(cohort.source.shape, cohort.source.n_nonzero)
+        depth = depth_of(cohort.source)
         for entry in request.study.preprocess:
-            yield _fit(context, cohort, entry)
+            yield _fit(context, cohort, depth, entry)
         return
-    outcome = read_outcome(context.run, sealed)
+    outcome = read_outcome(context.run, request.upstream[maker])
     digests = {item.path: item.sha256 for item in outcome.artifacts}
     failed = {unit.name for unit in outcome.units if unit.how == "failed"}
     for entry in request.study.preprocess:
         path = (preprocess_folder(request.checkpoint, entry.tag) / FILE).as_posix()
         if path not in digests:
-            raise ValueError(f"Plan 1A sealed no embeddings for {entry.tag}; adjust the preprocess list at plan1a")
+            raise ValueError(f"{maker} sealed no embeddings for {entry.tag}; adjust the preprocess list there")
         if digest_file(context.run / path) != digests[path]:
-            raise ValueError(f"{path} was changed after Plan 1A sealed it (its sha256 differs); restore it")
+            raise ValueError(f"{path} was changed after {maker} sealed it (its sha256 differs); restore it")
         cohort_of = _read(context.run / path, entry, request, failed)
         context.workload.n_cells = len(cohort_of.obs)
         yield cohort_of
 
 
-def _fit(context: StageContext, cohort: Cohort, entry: Preprocess) -> EmbeddedCohort:
+def _fit(context: StageContext, cohort: Cohort, depth: Depth, entry: Preprocess) -> EmbeddedCohort:
     """Select genes, fit one embedding for each method, and write the AnnData file."""
     request, study = context.request, context.request.study
     folder = preprocess_folder(request.checkpoint, entry.tag)
@@ -116,7 +121,7 @@ def _fit(context: StageContext, cohort: Cohort, entry: Preprocess) -> EmbeddedCo
     expression, holds = stored_expression(matrix)
     data = AnnData(
         X=expression,
-        obs=cohort.obs.copy(),
+        obs=cohort.obs.assign(**{LIBRARY_SIZE: depth.library_size, DETECTED_GENES: depth.detected_genes}),
         var=pd.DataFrame(index=cohort.var_names[genes]),
         obsm={f"X_{method}": fit.scores for method, fit in fits.items()},
         varm={f"{method}_loadings": fit.loadings for method, fit in fits.items()},
@@ -125,7 +130,7 @@ def _fit(context: StageContext, cohort: Cohort, entry: Preprocess) -> EmbeddedCo
     written = save_h5ad(context.artifacts, folder / FILE, data)
     context.journal.went_into([embedding_unit(entry.tag, fit.method, fit.k) for fit in fits.values()], written.path)
     scores = {method: fit.scores for method, fit in fits.items()}
-    return EmbeddedCohort(entry.tag, entry.supervised, cohort.obs, cohort.positive, scores)
+    return EmbeddedCohort(entry.tag, entry.supervised, cohort.obs, cohort.positive, scores, depth)
 
 
 def _provenance(request: StepRequest, entry: Preprocess, fits: Mapping[str, Reduction]) -> dict[str, object]:
@@ -140,14 +145,14 @@ def _provenance(request: StepRequest, entry: Preprocess, fits: Mapping[str, Redu
 
 
 def _read(path: Path, entry: Preprocess, request: StepRequest, failed: Container[str]) -> EmbeddedCohort:
-    """Read what Plan 1A sealed, but for the embeddings that `failed` there."""
+    """Read what an earlier step sealed, but for the embeddings that `failed` there."""
     tag = entry.tag
     with h5py.File(path, "r") as file:
         made_by = json.loads(read_elem(file["uns/stagewright"]))["preprocess"]
         obs: pd.DataFrame = read_elem(file["obs"])
         scores = {name.removeprefix("X_"): np.asarray(array[:]) for name, array in file["obsm"].items()}
     if made_by != entry.model_dump(mode="json"):
-        raise ValueError(f"Plan 1A made {tag} with other parameters ({made_by}); adjust the preprocess list at plan1a")
+        raise ValueError(f"{path} was made with other parameters ({made_by}); adjust the preprocess list there")
     kept: dict[str, NDArray[np.float32]] = {}
     for method in request.study.methods:
         k = request.k_by_method[method]
@@ -155,7 +160,10 @@ def _read(path: Path, entry: Preprocess, request: StepRequest, failed: Container
             kept[method] = scores[method]
         elif embedding_unit(tag, method, k) not in failed:
             raise ValueError(
-                f"Plan 1A sealed no {method} embedding with K={k} for {tag}; methods and K are adjusted at plan1a",
+                f"{path} has no {method} embedding with K={k}; methods and K are adjusted where it was made",
             )
     positive = (obs[request.scope.label.column].astype(str) == request.scope.label.positive).to_numpy()
-    return EmbeddedCohort(tag, entry.supervised, obs, positive, kept)
+    if not {LIBRARY_SIZE, DETECTED_GENES} <= set(obs.columns):
+        raise ValueError(f"{path} says nothing of the depth of its cells (an earlier version made it); make it again")
+    depth = Depth(obs[LIBRARY_SIZE].to_numpy(np.float64), obs[DETECTED_GENES].to_numpy(np.int64))
+    return EmbeddedCohort(tag, entry.supervised, obs, positive, kept, depth)

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,15 +12,24 @@ from stagewright.stages.plan1_embeddings import EmbeddedCohort
 from stagewright.stages.unit_cache import UnitInputs
 from stagewright.state.step_request import StepRequest
 
-__all__ = ["cell_inputs"]
+__all__ = ["GridKind", "cell_inputs"]
+
+GridKind: TypeAlias = Literal["paths", "cv", "benchmark"]
 
 
-def cell_inputs(kind: Literal["paths", "cv"], request: StepRequest, cohort: EmbeddedCohort, method: str) -> UnitInputs:
-    """Return the inputs of one cell: of its paths, or of their cross-validation."""
+def cell_inputs(kind: GridKind, request: StepRequest, cohort: EmbeddedCohort, method: str) -> UnitInputs:
+    """Return the inputs of one cell: of its paths, of their cross-validation, or of Plan 1C's models."""
     study = request.study
     inputs = _of_both(request, cohort, method)
-    if kind == "cv":
+    if kind != "paths":
         inputs |= {"folds": study.folds, "repeats": study.repeats, "group": study.group, "scope": study.scope}
+    if kind == "benchmark":
+        inputs |= {
+            "l1_ratios": [*study.l1_ratios],
+            "modes": [*study.modes],
+            "downsampling": [entry.model_dump(mode="json") for entry in study.downsampling],
+            "columns": _digest_columns(request, cohort),
+        }
     return UnitInputs(kind, inputs)
 
 
@@ -35,7 +44,21 @@ def _of_both(request: StepRequest, cohort: EmbeddedCohort, method: str) -> dict[
         "k": int(scores.shape[1]),
         "penalties": [*study.penalties],
         "alphas": [*study.alphas],
+        "l1_ratio": study.l1_ratios[0] if "elasticnet" in study.penalties else None,
     }
+
+
+def _digest_columns(request: StepRequest, cohort: EmbeddedCohort) -> dict[str, JsonValue]:
+    """Return the digest of each column that may group cells or tell which of them to draw, by its role."""
+    columns = {**request.scope.columns}
+    if request.study.group != "none":
+        columns["group"] = request.study.group
+    if any(entry.method != "none" for entry in request.study.downsampling) or "group" in columns:
+        return {
+            role: hashlib.sha256(_joined(str(text) for text in cohort.obs[column])).hexdigest()
+            for role, column in sorted(columns.items())
+        }
+    return {}
 
 
 def _digest_array(array: NDArray[np.float32]) -> str:

@@ -1,9 +1,8 @@
 """What the tables of Plan 1A and 1B have in common: patients, coefficients, the best configuration, trials."""
 
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TypeAlias
 
 import numpy as np
@@ -13,15 +12,17 @@ from pydantic import JsonValue
 
 from stagewright.stages.classify.path_in_sample import InSamplePath
 from stagewright.stages.plan1_embeddings import EmbeddedCohort
+from stagewright.state.plan1c_models import penalties_of
+from stagewright.state.spec.effective import EffectiveStudy
 
 __all__ = [
-    "L1_RATIO",
     "METRICS",
     "PatientCells",
     "SummaryRow",
     "best_row",
     "coefficients",
     "configurations",
+    "l1_ratio_of",
     "patients_of",
     "scores",
     "supervised_notes",
@@ -38,13 +39,17 @@ METRICS = (
     "precision_negative",
     "brier",
     "log_loss",
+    "calibration_error",
 )
 """The metrics beside ROC AUC that the tables of both stages hold."""
 
 SummaryRow: TypeAlias = dict[str, "str | int | float | bool"]
 """One configuration and penalty in a stage's summary table."""
 
-L1_RATIO: Mapping[str, float] = MappingProxyType({"l1": 1.0, "l2": 0.0, "elasticnet": 0.5})
+
+def l1_ratio_of(study: EffectiveStudy, penalty: str) -> float:
+    """Return the share of the L1 part of a penalty in Plan 1A and 1B: of the elastic net, the first that is named."""
+    return penalties_of((penalty,), study.l1_ratios[:1])[penalty]
 
 
 @dataclass(frozen=True, slots=True)

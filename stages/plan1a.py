@@ -14,13 +14,13 @@ from stagewright.stages.files import save_csv
 from stagewright.stages.plan1_embeddings import EmbeddedCohort
 from stagewright.stages.plan1_grid import CellResult, ScoredCell, over_grid
 from stagewright.stages.plan1_tables import (
-    L1_RATIO,
     METRICS,
     PatientCells,
     SummaryRow,
     best_row,
     coefficients,
     configurations,
+    l1_ratio_of,
     patients_of,
     scores,
     supervised_notes,
@@ -81,7 +81,7 @@ def _paths(context: StageContext, cohort: EmbeddedCohort, method: str) -> Scored
     for penalty in study.penalties:
 
         def fit(item: PatientCells, penalty: str = penalty) -> InSamplePath:
-            return executor.call(path_of, shared, item, alphas, L1_RATIO[penalty])
+            return executor.call(path_of, shared, item, alphas, l1_ratio_of(study, penalty))
 
         fits = context.map(fit, kept, rounds=len(study.penalties))
         for item, path in zip(kept, fits, strict=True):

@@ -14,20 +14,22 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from stagewright.stages.baselines import baseline_columns, baselines, scored_patients
 from stagewright.stages.classify.folds import feasible_folds
 from stagewright.stages.classify.metrics import probability
 from stagewright.stages.classify.path_cross_validated import CrossValidatedPath, cross_validated_path
+from stagewright.stages.classify.patient_interval import patient_interval
 from stagewright.stages.files import save_csv
 from stagewright.stages.plan1_embeddings import EmbeddedCohort
 from stagewright.stages.plan1_grid import CellResult, ScoredCell, over_grid
 from stagewright.stages.plan1_tables import (
-    L1_RATIO,
     METRICS,
     PatientCells,
     SummaryRow,
     best_row,
     coefficients,
     configurations,
+    l1_ratio_of,
     patients_of,
     scores,
     supervised_notes,
@@ -63,10 +65,16 @@ def run(context: StageContext) -> StageResult:
     request = context.request
     grid = over_grid(context, "cv", _configuration)
     summary = grid.summary
-    table = pd.DataFrame(summary)
+    trivial = baselines(grid.cells, request.scope.patient)
+    folder = analysis(request.checkpoint) / "classification_grid"
+    save_csv(context.artifacts, folder / "baselines.csv", trivial)
+    of_row = [scored_patients(trivial, grid.skipped, f"{row['preprocess']}/{row['method']}") for row in summary]
+    table = pd.DataFrame(
+        [row | baseline_columns(trivial, names) for row, names in zip(summary, of_row, strict=True)],
+    )
     best = best_row(unsupervised(summary), "auc_median")
     table["best"] = [row is best for row in summary]
-    save_csv(context.artifacts, analysis(request.checkpoint) / "classification_grid" / "plan1b_summary.csv", table)
+    save_csv(context.artifacts, folder / "plan1b_summary.csv", table)
     named = f"{best['preprocess']}/{best['method']}/k_{best['k']}/{best['penalty']}"
     return StageResult(
         metrics={
@@ -104,7 +112,8 @@ def _configuration(
     for penalty in study.penalties:
 
         def score(item: tuple[PatientCells, int], penalty: str = penalty) -> _Scored:
-            return _Scored(*item, executor.call(path_of, shared, *item, alphas, study.repeats, L1_RATIO[penalty]))
+            ratio = l1_ratio_of(study, penalty)
+            return _Scored(*item, executor.call(path_of, shared, *item, alphas, study.repeats, ratio))
 
         scored = context.map(score, kept, rounds=len(study.penalties))
         at = _common_alpha(scored)
@@ -177,6 +186,9 @@ def _summary_row(
     n_skipped: int,
 ) -> SummaryRow:
     auc = np.array([item.path.auc_by_alpha[at] for item in scored])
+    precision = np.array([item.path.metrics_mean["average_precision"][at] for item in scored])
+    (auc_low, auc_high), (mean_low, mean_high) = patient_interval(auc), patient_interval(auc, "mean")
+    precision_low, precision_high = patient_interval(precision)
     return {
         "preprocess": cohort.tag,
         "supervised": cohort.supervised,
@@ -187,13 +199,23 @@ def _summary_row(
         "n_patients": len(scored),
         "n_skipped": n_skipped,
         "auc_median": float(np.median(auc)),
+        "auc_median_low": float(auc_low),
+        "auc_median_high": float(auc_high),
         "auc_mean": float(auc.mean()),
+        "auc_mean_low": float(mean_low),
+        "auc_mean_high": float(mean_high),
         "auc_min": float(auc.min()),
         "auc_max": float(auc.max()),
         "auc_median_own_alpha": float(np.median([item.path.auc_at_best for item in scored])),
         "auc_choice_left_out_median": _choice_left_out(scored),
-        "average_precision_median": _median_at(scored, "average_precision", at),
+        "average_precision_median": float(np.median(precision)),
+        "average_precision_median_low": float(precision_low),
+        "average_precision_median_high": float(precision_high),
+        "recall_positive_median": _median_at(scored, "recall_positive", at),
+        "recall_negative_median": _median_at(scored, "recall_negative", at),
         "balanced_accuracy_median": _median_at(scored, "balanced_accuracy", at),
+        "brier_median": _median_at(scored, "brier", at),
+        "calibration_error_median": _median_at(scored, "calibration_error", at),
         "worst_gap": max(item.path.worst_gap for item in scored),
     }
 

@@ -9,8 +9,10 @@ __all__ = [
     "classification_cell",
     "command_output",
     "gene_list_file",
+    "grid_cell",
     "held_out_file",
     "k_folder",
+    "plan1c_folder",
     "preprocess_folder",
     "replicate_folder",
 ]
@@ -44,6 +46,18 @@ def preprocess_folder(checkpoint: Checkpoint, tag: str) -> PurePosixPath:
 def classification_cell(checkpoint: Checkpoint, tag: str, method: str) -> PurePosixPath:
     """Return the folder of one cell of the classification grid: one preprocess and one method."""
     return analysis(checkpoint) / "classification_grid" / tag / method
+
+
+def plan1c_folder(checkpoint: Checkpoint) -> PurePosixPath:
+    """Return the folder of Plan 1C, with its summary."""
+    return analysis(checkpoint) / "plan1c"
+
+
+def grid_cell(checkpoint: Checkpoint, stage: str, tag: str, method: str) -> PurePosixPath:
+    """Return the folder where a stage writes what it found on one embedding: one preprocess and one method."""
+    if stage == "plan1c":
+        return plan1c_folder(checkpoint) / tag / method
+    return classification_cell(checkpoint, tag, method)
 
 
 def gene_list_file(sha256: str) -> PurePosixPath:

@@ -1,7 +1,7 @@
 """Which units of work a step consists of, from its request alone. Stages name their units so; gates count them so."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from stagewright.state.spec.effective import EffectiveStudy
 from stagewright.state.step_request import StepRequest
@@ -10,9 +10,11 @@ __all__ = [
     "allowed_failures",
     "cell_unit",
     "embedding_unit",
+    "embeddings_step",
     "fit_unit",
     "gene_selections",
     "held_out_unit",
+    "sealed_embeddings",
     "seeds_of",
     "step_units",
     "writes_embeddings",
@@ -20,8 +22,13 @@ __all__ = [
 
 ROUNDING = 1e-9
 """A share times a count may miss a whole number by rounding: 0.1 * 30 is 3.0000000000000004."""
-WHOLE = ("plan0", "plan1a", "plan1b")
+WHOLE = ("plan0", "plan1a", "plan1b", "plan1c")
 """Stages that may lose a unit and still have a result."""
+
+CELL = {"plan1a": "paths", "plan1b": "cv", "plan1c": "benchmark"}
+"""What a stage does with each embedding of the grid."""
+READERS = {"plan1b": ("plan1a",), "plan1c": ("plan1a", "plan1b")}
+"""Stages that may have made the embeddings that a stage reads. They keep one order, so the first of them made them."""
 
 
 def fit_unit(method: str, k: int, seed: int) -> str:
@@ -40,8 +47,8 @@ def embedding_unit(tag: str, method: str, k: int) -> str:
 
 
 def cell_unit(stage: str, tag: str, method: str) -> str:
-    """Return the name of one cell of the classification grid, e.g. ``hvg_3000/fa/paths``."""
-    return f"{tag}/{method}/{'paths' if stage == 'plan1a' else 'cv'}"
+    """Return the name of one cell of a stage's grid, e.g. ``hvg_3000/fa/paths``."""
+    return f"{tag}/{method}/{CELL[stage]}"
 
 
 def seeds_of(study: EffectiveStudy, method: str) -> tuple[int, ...]:
@@ -51,9 +58,17 @@ def seeds_of(study: EffectiveStudy, method: str) -> tuple[int, ...]:
 
 def writes_embeddings(request: StepRequest) -> bool:
     """Return whether the step writes `adata_with_dr.h5ad` itself and does not read an earlier step's."""
-    return request.stage == "plan1a" or (
-        request.stage == "plan1b" and f"{request.checkpoint}/plan1a" not in request.upstream
-    )
+    return request.stage in CELL and embeddings_step(request) is None
+
+
+def embeddings_step(request: StepRequest) -> str | None:
+    """Return the earlier step whose embeddings a step of the grid reads; None where it makes them itself."""
+    return sealed_embeddings(request.stage, request.checkpoint, request.upstream)
+
+
+def sealed_embeddings(stage: str, checkpoint: str, sealed: Container[str]) -> str | None:
+    """Return the sealed step that made the embeddings which a stage of the grid reads, e.g. ``A/plan1a``."""
+    return next((step for maker in READERS.get(stage, ()) if (step := f"{checkpoint}/{maker}") in sealed), None)
 
 
 def step_units(request: StepRequest) -> tuple[str, ...]:
@@ -85,7 +100,7 @@ def _names(request: StepRequest) -> Iterator[str]:
             yield from (fit_unit(method, k, seed) for k in ks for seed in seeds_of(study, method))
             if study.held_out is not None:
                 yield from (held_out_unit(method, k) for k in ks)
-    elif request.stage in ("plan1a", "plan1b"):
+    elif request.stage in CELL:
         for tag in (entry.tag for entry in study.preprocess):
             if writes_embeddings(request):
                 known = [method for method in study.methods if method in request.k_by_method]

@@ -40,26 +40,45 @@ def check_feasible(spec: GoalSpec, found: Survey) -> None:
             f"no patient has cells of both classes ({_shown(found.patients)}), so nothing can be compared within a "
             "patient. Change data.label, data.filters or data.timepoint.",
         )
-    cv = spec.classifier.cv
-    if cv.group == spec.data.patient and len(both) < cv.folds:
-        raise Refusal(
-            "invalid_data",
-            f"classifier.cv: {cv.folds} folds grouped by {cv.group} need as many patients with both classes, and there "
-            f"are {len(both)}; the largest feasible number of folds is {len(both)}",
-        )
-    if cv.group != "none":
-        raise Refusal(
-            "unavailable",
-            f"classifier.cv.group: got {cv.group!r}; plan1a and plan1b split the cells of one patient, so the only "
-            "grouping in this version is none",
-        )
+    _check_grouping(spec, both)
     _check_batches(spec, found)
+    cv = spec.classifier.cv
     most = max(min(item.positive, item.negative) for item in both)
-    if "plan1b" in spec.stages and most < cv.folds:
+    if _folds_within_patients(spec) and most < cv.folds:
         feasible = f"the largest feasible number of folds is {most}" if most > 1 else "cross-validation is not feasible"
         raise Refusal(
             "invalid_data",
             f"classifier.cv.folds: no patient has {cv.folds} cells of each class; {feasible} ({_shown(tuple(both))})",
+        )
+
+
+def _folds_within_patients(spec: GoalSpec) -> bool:
+    """Return whether a stage splits the cells of one patient into folds."""
+    return "plan1b" in spec.stages or ("plan1c" in spec.stages and "per_patient" in spec.classifier.modes)
+
+
+def _check_grouping(spec: GoalSpec, both: list[PatientCells]) -> None:
+    """Refuse folds of whole patients that the patients cannot fill, and groups that a stage cannot keep together."""
+    classifier, patient = spec.classifier, spec.data.patient
+    cv = classifier.cv
+    modes = classifier.modes if "plan1c" in spec.stages else ()
+    by_patient = cv.group == patient or "grouped" in modes
+    if by_patient and len(both) < cv.folds:
+        raise Refusal(
+            "invalid_data",
+            f"classifier.cv: {cv.folds} folds grouped by {patient} need as many patients with both classes, and there "
+            f"are {len(both)}; the largest feasible number of folds is {len(both)}",
+        )
+    if cv.group != "none" and "plan1b" in spec.stages:
+        raise Refusal(
+            "unavailable",
+            f"classifier.cv.group: got {cv.group!r}; plan1b splits the cells of one patient, so there the only "
+            "grouping in this version is none. Plan 1C groups by patient beside it with classifier.modes: [grouped]",
+        )
+    if cv.group == patient and {"pooled", "grouped"} <= set(modes):
+        raise Refusal(
+            "invalid_argument",
+            f"classifier.modes: with cv.group {patient}, pooled has grouped folds already; leave out pooled or grouped",
         )
 
 
@@ -93,7 +112,7 @@ def cohort_warnings(spec: GoalSpec, found: Survey, *, shown: int | None = None) 
     if single:
         have = "1 patient has" if len(single) == 1 else f"{len(single)} patients have"
         warnings.append(f"{have} a single class, so no classifier: {_few(single, shown)}")
-    if few and "plan1b" in spec.stages:
+    if few and _folds_within_patients(spec):
         warnings.append(f"fewer than {folds} cells of one class, so fewer folds or none: {_few(few, shown)}")
     return warnings
 

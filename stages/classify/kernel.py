@@ -1,4 +1,4 @@
-"""Compiled kernel of the penalised logistic path; the only file that imports numba.
+"""Compiled kernel of the penalised logistic path.
 
 Proximal Newton: at each point the weighted logistic loss is replaced by its second-order model on a working set of
 features, the model plus the penalty is minimised exactly, and a backtracking search on the true objective takes the
@@ -24,6 +24,8 @@ from typing import TypeVar, cast
 import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from stagewright.stages.classify.metrics_kernel import warm_metrics
 
 __all__ = ["logistic_path_kernel", "warm"]
 
@@ -524,3 +526,4 @@ def warm() -> None:
         np.empty((2, 1)),
         np.empty((2, 4)),
     )
+    warm_metrics()

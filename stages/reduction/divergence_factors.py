@@ -6,38 +6,16 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from stagewright.stages.reduction.alternating import Factors, Floats, alternate
 from stagewright.stages.reduction.divergence_kernel import descend, scratch
 
-__all__ = ["Factors", "divergence_factors", "divergence_scores"]
+__all__ = ["divergence_factors", "divergence_scores"]
 
 Float32Array = npt.NDArray[np.float32]
 Float64Array = npt.NDArray[np.float64]
 
-CHECKED_EVERY = 5
-FIRST_MOMENTUM = 0.5
-MOST_MOMENTUM = 0.95
 SCORES_TOLERANCE = 1e-4
 SCORES_ROUNDS = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Factors:
-    """A factorisation x ~ w @ h.T.
-
-    Attributes
-    ----------
-    w, h
-        float32 of shapes (n_cells, k) and (n_genes, k).
-    n_iter
-        Times that both factors were improved.
-    converged
-        Whether the divergence had stopped to fall.
-    """
-
-    w: Float32Array
-    h: Float32Array
-    n_iter: int
-    converged: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,25 +27,21 @@ class _Side:
     values: Float32Array
     scratch: tuple[Float32Array, Float32Array]
 
-    def improve(self, fixed: Float32Array, moving: Float32Array, *, measure: bool = False) -> float:
+    def improve(self, fixed: Floats, moving: Floats, *, measure: bool = False) -> float:
         """Visit every coordinate of `moving` once; return what is measured of the divergence."""
         return self.visit(fixed, moving, np.full(len(moving), np.inf, dtype=np.float32), 0.0, measure=measure)
 
-    def visit(
-        self, fixed: Float32Array, moving: Float32Array, moved: Float32Array, tolerance: float, *, measure: bool
-    ) -> float:
+    def visit(self, fixed: Floats, moving: Floats, moved: Float32Array, tolerance: float, *, measure: bool) -> float:
         """Visit the coordinates of those cells that the last visit moved by more than the tolerance."""
         matrix = (self.indptr, self.indices, self.values)
         return float(descend(*matrix, fixed, moving, moved, tolerance, measure, *self.scratch))
 
 
-def divergence_factors(x: sparse.csr_matrix, w: Float32Array, h: Float32Array, *, tol: float, max_iter: int) -> Factors:
+def divergence_factors(x: sparse.csr_matrix, w: Floats, h: Floats, *, tol: float, max_iter: int) -> Factors:
     """Minimise the generalised Kullback-Leibler divergence of x from w @ h.T, w and h >= 0.
 
-    Alternating coordinate descent with extrapolation: after each half-step the factor goes on in the direction it took
-    (Ang and Gillis 2019, Neural Comput. 31:417), a little further each time, until the divergence rises; then the
-    momentum is cut and one round goes without. Against multiplicative updates from the same start it takes a tenth of
-    the iterations, each of which costs less since most coordinates are zero.
+    Against multiplicative updates from the same start this takes a tenth of the iterations, each of which costs no
+    more, since most coordinates are zero.
 
     Parameters
     ----------
@@ -75,39 +49,18 @@ def divergence_factors(x: sparse.csr_matrix, w: Float32Array, h: Float32Array, *
         float32 CSR matrix without negative entries, shape (n_cells, n_genes).
     w, h
         The start, float32 of shapes (n_cells, k) and (n_genes, k); left untouched.
-    tol
-        Stop when the root of twice the divergence, scikit-learn's error, fell over the last 5 iterations by less than
-        this share of its value at the start.
-    max_iter
-        The most iterations.
+    tol, max_iter
+        As in `alternate`.
     """
     positive = sparse.csr_matrix(x, copy=True)
     positive.eliminate_zeros()
     cells, genes = _side(positive, w.shape[1]), _side(sparse.csc_matrix(positive), w.shape[1])
-    w, h = np.array(w, order="C"), np.array(h, order="C")
-    last_w, last_h = w, h
-    momentum, last = FIRST_MOMENTUM, np.inf
-    first_error = last_error = np.inf
-    for n_iter in range(max_iter):
-        total = float(w.sum(axis=0, dtype=np.float64) @ h.sum(axis=0, dtype=np.float64))
-        next_w = w.copy()
-        divergence = cells.improve(h, next_w, measure=True) + total
-        if n_iter % CHECKED_EVERY == 0:
-            error = float(np.sqrt(2 * max(divergence, 0.0)))
-            if n_iter == 0:
-                first_error = error
-            elif last_error - error <= tol * first_error:
-                return Factors(next_w, h, n_iter, converged=True)
-            last_error = error
-        rose = divergence > last
-        momentum = momentum / 1.5 if rose else min(MOST_MOMENTUM, momentum * 1.05)
-        push = np.float32(0.0 if rose or n_iter < 2 else momentum)  # noqa: PLR2004 - the first steps are long enough
-        last = divergence
-        w, last_w = np.maximum(next_w + push * (next_w - last_w), 0), next_w
-        next_h = h.copy()
-        genes.improve(w, next_h)
-        h, last_h = np.maximum(next_h + push * (next_h - last_h), 0), next_h
-    return Factors(last_w, last_h, max_iter, converged=False)
+
+    def improve_w(fixed: Floats, moving: Floats) -> float:
+        total = float(fixed.sum(axis=0, dtype=np.float64) @ moving.sum(axis=0, dtype=np.float64))
+        return total + cells.improve(fixed, moving, measure=True)
+
+    return alternate(improve_w, genes.improve, w, h, tol=tol, max_iter=max_iter)
 
 
 def divergence_scores(

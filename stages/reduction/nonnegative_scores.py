@@ -7,15 +7,12 @@ import numpy.typing as npt
 from scipy import sparse
 
 from stagewright.stages.reduction.divergence_factors import divergence_scores
-from stagewright.stages.reduction.nonnegative_kernel import least_squares_scores
+from stagewright.stages.reduction.squares_factors import squares_scores
 
 __all__ = ["LOSSES", "Loss", "nonnegative_scores"]
 
 Loss = Literal["frobenius", "kullback-leibler"]
 LOSSES: tuple[Loss, ...] = ("frobenius", "kullback-leibler")
-
-TOLERANCE = 1e-5
-MAX_SWEEPS = 2000
 
 
 def nonnegative_scores(
@@ -63,11 +60,5 @@ def nonnegative_scores(
         values *= scale.astype(np.float32)[x.indices]
     kept = np.ascontiguousarray(loadings, dtype=np.float32)
     matrix = sparse.csr_matrix((values, x.indices, x.indptr), shape=x.shape)
-    if loss == "kullback-leibler":
-        return divergence_scores(matrix, kept, start)
-    scores = np.zeros((x.shape[0], kept.shape[1]))
-    if start is not None:
-        scores[:] = start
-    indptr, indices = x.indptr.astype(np.int64, copy=False), x.indices.astype(np.int32, copy=False)
-    unsettled = least_squares_scores(indptr, indices, values, kept, TOLERANCE, MAX_SWEEPS, scores)
-    return scores, int(unsettled)
+    solve = squares_scores if loss == "frobenius" else divergence_scores
+    return solve(matrix, kept, start)

@@ -89,7 +89,7 @@ class FitSettings:
     rotation: dict[str, str] = field(default_factory=dict)
     nmf_loss: Loss = "frobenius"
     nmf_max_iter: int = 1000
-    nmf_tol: float = 3e-4
+    nmf_tol: float | None = None
     fa_scores: Estimator = "regression"
     fa_starts: int = 1
     fa_max_iter: int = 200

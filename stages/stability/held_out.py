@@ -6,7 +6,7 @@ components come from the training cells and all genes. Whatever the method, the 
 """
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,8 @@ from scipy import sparse
 
 from stagewright.stages.reduction.nonnegative_scores import Loss, nonnegative_scores
 from stagewright.stages.reduction.reduction import Reduction
-from stagewright.stages.reduction.standardise import Float64Array, Standardised
+from stagewright.stages.reduction.standardise import Float64Array
+from stagewright.stages.reduction.view import View
 from stagewright.stages.stability.factor_model import FactorModel, factor_model
 from stagewright.stages.stability.held_out_errors import HeldOutErrors
 
@@ -29,7 +30,7 @@ NON_NEGATIVE = ("nmf", "cnmf")
 PREDICTS = ("pca", "fa", *NON_NEGATIVE)
 """Methods with a linear model of the genes."""
 
-_Predict = Callable[[sparse.csr_matrix, Float64Array], Float64Array]
+_Predict = Callable[[sparse.csr_matrix | None, Float64Array], Float64Array]
 """From cells and their standardised values to the other half of their genes, as deviations from the training means."""
 
 
@@ -98,7 +99,7 @@ def hold_out(patients: pd.Series, n_genes: int, *, fraction: float, seed: int) -
 
 
 def held_out_figures(
-    reduction: Reduction, training: Standardised, cells: sparse.csr_matrix, scale: Float64Array, split: HeldOutCells
+    reduction: Reduction, training: View, cells: sparse.csr_matrix | View, scale: Float64Array, split: HeldOutCells
 ) -> HeldOutFigures:
     """Predict each half of the genes of held-out cells from the other half.
 
@@ -113,7 +114,8 @@ def held_out_figures(
     training
         The standardised view that it was fitted to.
     cells
-        Held-out cells, CSR of shape (n_held_out, n_genes), as the training cells before they are standardised.
+        Held-out cells, CSR of shape (n_held_out, n_genes), as the training cells before they are standardised; or,
+        for pca and fa, a view of them that is standardised as the training cells are.
     scale
         1 / sd of each gene over all cells of the study, shape (n_genes,), 0 for a constant gene: the errors'
         scale, on which each gene weighs the same.
@@ -134,9 +136,7 @@ def held_out_figures(
         for known in halves
     ]
     errors, totals, log_likelihood = [], [], 0.0
-    for start in range(0, cells.shape[0], BLOCK_CELLS):
-        block = sparse.csr_matrix(cells[start : start + BLOCK_CELLS])
-        deviations = block.toarray().astype(np.float64) - training.mean
+    for block, deviations in _blocks(cells, training):
         z = deviations * training.inverse_sd
         predicted = np.zeros_like(deviations)
         for known, predict in zip(halves, predictors, strict=True):
@@ -155,18 +155,30 @@ def held_out_figures(
     )
 
 
-def _linear(model: FactorModel, training: Standardised, known: npt.NDArray[np.bool_]) -> _Predict:
+def _blocks(cells: sparse.csr_matrix | View, training: View) -> Iterator[tuple[sparse.csr_matrix | None, Float64Array]]:
+    """Yield blocks of the cells, sparse where they are, with their deviations from the training cells' means."""
+    if not sparse.issparse(cells):
+        for z in cells.dense_blocks(BLOCK_CELLS):
+            yield None, z.astype(np.float64) * training.sd
+        return
+    matrix: sparse.csr_matrix = cells
+    for start in range(0, matrix.shape[0], BLOCK_CELLS):
+        block = sparse.csr_matrix(matrix[start : start + BLOCK_CELLS])
+        yield block, block.toarray().astype(np.float64) - training.mean
+
+
+def _linear(model: FactorModel, training: View, known: npt.NDArray[np.bool_]) -> _Predict:
     weights, loadings = model.restricted(known).posterior_weights(), model.loadings[~known]
     sd = training.sd[~known]
 
-    def predict(_: sparse.csr_matrix, z: Float64Array) -> Float64Array:
+    def predict(_: sparse.csr_matrix | None, z: Float64Array) -> Float64Array:
         predicted: Float64Array = (z[:, known] @ weights) @ loadings.T * sd
         return predicted
 
     return predict
 
 
-def _non_negative(reduction: Reduction, training: Standardised, known: npt.NDArray[np.bool_]) -> _Predict:
+def _non_negative(reduction: Reduction, training: View, known: npt.NDArray[np.bool_]) -> _Predict:
     loss: Loss = "kullback-leibler" if reduction.extras["loss"] == "kullback-leibler" else "frobenius"
     ones = np.ones_like(training.sd)
     scale, sd = (training.inverse_sd, training.sd[~known]) if reduction.extras["scaled"] else (ones, ones[~known])
@@ -174,7 +186,9 @@ def _non_negative(reduction: Reduction, training: Standardised, known: npt.NDArr
     varying = training.inverse_sd[~known] > 0
     columns = np.flatnonzero(known)
 
-    def predict(cells: sparse.csr_matrix, _: Float64Array) -> Float64Array:
+    def predict(cells: sparse.csr_matrix | None, _: Float64Array) -> Float64Array:
+        if cells is None:
+            raise TypeError("non-negative scores need the cells as a sparse matrix, not as a standardised view")
         here = sparse.csr_matrix(cells[:, columns])
         scores, _n = nonnegative_scores(here, reduction.loadings[known], loss, scale[known])
         # A gene that is constant among the training cells has no loadings; what is known of it is its mean.

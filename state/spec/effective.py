@@ -3,6 +3,8 @@
 from pydantic import Field, JsonValue
 
 from stagewright.state.spec.adjustments import Adjustments
+from stagewright.state.spec.classifier import Mode
+from stagewright.state.spec.downsampling import Downsampling, NoDownsampling
 from stagewright.state.spec.goal import Checkpoint, GoalSpec
 from stagewright.state.spec.normalisation import Log1p, Normalisation
 from stagewright.state.spec.preprocess import Preprocess
@@ -51,6 +53,9 @@ class EffectiveStudy(Strict):
     scope: str
     cells_per_patient: int | None
     workers: int | None
+    l1_ratios: tuple[float, ...] = (0.5,)
+    modes: tuple[Mode, ...] = ("pooled", "per_patient")
+    downsampling: tuple[Downsampling, ...] = (NoDownsampling(method="none"),)
     normalisation: Normalisation = Log1p(method="log1p")
     replicates: Replicates = "seed"
     held_out: HeldOut | None = None
@@ -83,6 +88,9 @@ def effective_study(spec: GoalSpec, adjustments: Adjustments, checkpoint: Checkp
         scope=classifier.cv.scope,
         cells_per_patient=scale.cells_per_patient,
         workers=adjusted.budget.workers,
+        l1_ratios=classifier.l1_ratios,
+        modes=classifier.modes,
+        downsampling=classifier.downsampling,
         normalisation=adjusted.normalisation,
         replicates=reduction.replicates,
         held_out=reduction.held_out or None,

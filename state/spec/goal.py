@@ -179,6 +179,16 @@ class GoalSpec(Strict):
                     )
         return self
 
+    @model_validator(mode="after")
+    def _group_column_is_named(self) -> Self:
+        group = self.classifier.cv.group
+        if group != "none" and group not in self.data.obs_columns:
+            raise ValueError(
+                f"classifier.cv.group: the column {group!r} is not among the columns that the study loads; "
+                f"name it under data.columns, e.g. columns: {{group: {group}}}",
+            )
+        return self
+
     @property
     def reference_preprocess(self) -> Preprocess:
         """Plan 0's single preprocess: `reference`, or else the first of `preprocess`."""

@@ -68,7 +68,7 @@ def test_labels_that_nothing_can_be_learnt_from(
     ("cv", "code", "says"),
     [
         ({"folds": 5, "group": "patient"}, "invalid_data", "there are 4; the largest feasible number of folds is 4"),
-        ({"folds": 4, "group": "patient"}, "unavailable", "the only grouping in this version is none"),
+        ({"folds": 4, "group": "patient"}, "unavailable", "there the only grouping in this version is none"),
         (
             {"folds": 16},
             "invalid_data",

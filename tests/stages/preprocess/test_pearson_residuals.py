@@ -7,7 +7,8 @@ import scanpy
 from scipy import sparse
 
 from stagewright.stages.preprocess.normalise import CountsUnusable
-from stagewright.stages.preprocess.pearson_residuals import pearson_residuals
+from stagewright.stages.preprocess.pearson_residuals import PearsonResidualView, pearson_residuals
+from stagewright.stages.preprocess.scale import unseen_cells
 
 
 def _counts(n_cells: int = 700, n_genes: int = 60) -> sparse.csr_matrix:
@@ -66,6 +67,26 @@ def test_other_cells_are_seen_with_what_was_fitted() -> None:
     other = view.of_other_cells(counts[some], np.asarray(counts[some].sum(axis=1)).ravel())
     whole = np.vstack(list(view.dense_blocks(700)))
     np.testing.assert_array_equal(np.vstack(list(other.dense_blocks(64))), whole[some])
+
+
+def test_a_view_is_cut_to_cells_anew_or_as_they_were_seen() -> None:
+    """Refitted cells are those of a view of these cells alone; seen as for a fit they are what the fit's view says."""
+    counts = _counts()
+    genes = np.arange(60) % 2 == 0
+    whole = pearson_residuals(counts, genes)
+    rows = np.random.default_rng(2).integers(0, 700, 500)
+    anew = whole.of_cells(rows)
+    alone = pearson_residuals(counts[rows], genes)
+    assert anew.clip == alone.clip == np.sqrt(500)
+    np.testing.assert_allclose(np.vstack([*anew.dense_blocks(99)]), np.vstack([*alone.dense_blocks(500)]), atol=1e-6)
+    mask = np.arange(700) % 3 == 0
+    seen = unseen_cells(whole, mask, anew)
+    assert isinstance(seen, PearsonResidualView)
+    totals = np.asarray(counts[mask].sum(axis=1)).ravel()
+    other = anew.of_other_cells(counts[mask][:, genes], totals)
+    np.testing.assert_array_equal(np.vstack([*seen.dense_blocks(64)]), np.vstack([*other.dense_blocks(64)]))
+    np.testing.assert_array_equal(seen.sd, anew.sd)
+    assert unseen_cells(whole, None, anew).shape == (700, 30)
 
 
 def test_what_cannot_be_residuals_is_refused() -> None:
