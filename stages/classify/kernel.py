@@ -25,8 +25,6 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from stagewright.stages.classify.metrics_kernel import warm_metrics
-
 __all__ = ["logistic_path_kernel", "warm"]
 
 _Function = TypeVar("_Function", bound=Callable[..., object])
@@ -526,4 +524,3 @@ def warm() -> None:
         np.empty((2, 1)),
         np.empty((2, 4)),
     )
-    warm_metrics()

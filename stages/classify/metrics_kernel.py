@@ -9,7 +9,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["N_BINS", "OUTPUTS", "losses_kernel", "ranking_kernel", "warm_metrics"]
+__all__ = ["N_BINS", "OUTPUTS", "losses_kernel", "ranking_kernel", "warm"]
 
 N_BINS = 10
 """Bins of the calibration error, of equal width over [0, 1]."""
@@ -93,7 +93,7 @@ def losses_kernel(positives: _Floats, negatives: _Floats, out: _Floats) -> None:
         out[m, 4] = error if n_positive > 0 and n_negative > 0 else np.nan
 
 
-def warm_metrics() -> None:
+def warm() -> None:
     """Compile both kernels, or load them from numba's disk cache."""
     values = np.array([[-1.0, 0.5, 2.0]])
     ranking_kernel(values, values, np.empty((1, 2)))
