@@ -5,13 +5,11 @@ that are predicted take part in estimating the scores, so that a component which
 components come from the training cells and all genes. Whatever the method, the errors are measured on one scale.
 """
 
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from scipy import sparse
 
 from stagewright.stages.reduction.nonnegative_scores import Loss, nonnegative_scores
@@ -20,41 +18,17 @@ from stagewright.stages.reduction.standardise import Float64Array
 from stagewright.stages.reduction.view import View
 from stagewright.stages.stability.factor_model import FactorModel, factor_model
 from stagewright.stages.stability.held_out_errors import HeldOutErrors
+from stagewright.stages.stability.hold_out import HeldOutCells
 
-__all__ = ["PREDICTS", "HeldOutCells", "HeldOutFigures", "held_out_figures", "hold_out"]
+__all__ = ["PREDICTS", "HeldOutFigures", "held_out_figures"]
 
 BLOCK_CELLS = 1024
-FEWEST_PATIENTS = 3
-N_BLOCKS = 10
 NON_NEGATIVE = ("nmf", "cnmf")
 PREDICTS = ("pca", "fa", *NON_NEGATIVE)
 """Methods with a linear model of the genes."""
 
 _Predict = Callable[[sparse.csr_matrix | None, Float32Array], Float32Array]
 """From cells, and their deviations from the training means, to the other half of these, on the errors' scale."""
-
-
-@dataclass(frozen=True, slots=True)
-class HeldOutCells:
-    """A split of cells and genes.
-
-    Attributes
-    ----------
-    held_out
-        Whether a cell is held out, shape (n_cells,).
-    groups
-        Group of each held-out cell, shape (n_held_out,): its patient or, with fewer than three patients, one of ten
-        random blocks of cells.
-    grouped_by
-        "patient" or "block".
-    first_half
-        Whether a gene is of the first half, shape (n_genes,).
-    """
-
-    held_out: npt.NDArray[np.bool_]
-    groups: npt.NDArray[np.object_]
-    grouped_by: str
-    first_half: npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,26 +50,6 @@ class HeldOutFigures:
     n_cells: tuple[int, ...]
     errors: HeldOutErrors
     log_likelihood: float | None
-
-
-def hold_out(patients: pd.Series, n_genes: int, *, fraction: float, seed: int) -> HeldOutCells:
-    """Draw the share of each patient's cells that is held out, and the half of the genes that predicts first.
-
-    A patient's draw depends on the seed and on its own name and number of cells alone.
-    """
-    held_out = np.zeros(len(patients), dtype=np.bool_)
-    for patient, found in patients.groupby(patients, observed=True).indices.items():
-        rows = np.asarray(found, dtype=np.intp)
-        rng = np.random.default_rng([seed, zlib.crc32(str(patient).encode())])
-        held_out[rng.permutation(rows)[: int(fraction * rows.size + 0.5)]] = True
-    rng = np.random.default_rng([seed, n_genes])
-    first_half = np.zeros(n_genes, dtype=np.bool_)
-    first_half[rng.permutation(n_genes)[: n_genes // 2]] = True
-    groups = patients.to_numpy(dtype=object)[held_out]
-    if len(set(groups)) >= FEWEST_PATIENTS:
-        return HeldOutCells(held_out, groups, "patient", first_half)
-    blocks = rng.permutation(groups.size) % N_BLOCKS
-    return HeldOutCells(held_out, np.array([f"block_{one}" for one in blocks], dtype=object), "block", first_half)
 
 
 def held_out_figures(

@@ -16,7 +16,8 @@ from stagewright.stages.reduction.reduction import Reduction
 from stagewright.stages.reduction.standardise import Standardised, standardise
 from stagewright.stages.reduction.sweep import FitSettings, SharedMatrix, sweep
 from stagewright.stages.stability.choose_k import KRow, choose_k
-from stagewright.stages.stability.held_out import HeldOutCells, HeldOutFigures, held_out_figures, hold_out
+from stagewright.stages.stability.held_out import HeldOutFigures, held_out_figures
+from stagewright.stages.stability.hold_out import HeldOutCells, hold_out
 
 N_PROGRAMMES = 5
 
