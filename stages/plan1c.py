@@ -23,7 +23,7 @@ from stagewright.stages.plan1_grid import CellResult, GridResult, ScoredCell, ov
 from stagewright.stages.plan1_tables import SummaryRow, configurations, supervised_notes, unsupervised
 from stagewright.stages.plan1c_draws import training_draws
 from stagewright.stages.plan1c_parts import split
-from stagewright.stages.plan1c_scores import Scored, score_models
+from stagewright.stages.plan1c_scores import Scored, cells_of, score_models
 from stagewright.stages.plan1c_tables import summary_row, tables_of
 from stagewright.stages.protocol import StageContext, StageResult
 from stagewright.state.artifacts import Skipped
@@ -82,7 +82,8 @@ def _configuration(context: StageContext, cohort: EmbeddedCohort, method: str) -
     """Score every model on one embedding, and return its tables and a summary row for each model."""
     request, study = context.request, context.request.study
     patient_column = request.scope.patient
-    embedding = cohort.scores[method].astype(np.float64)
+    scores = cohort.scores[method]
+    cells = context.executor.share(cells_of(scores, cohort.positive), cells_of, scores=scores, positive=cohort.positive)
     alphas = np.asarray(study.alphas)
     found: list[Scored] = []
     summary: list[SummaryRow] = []
@@ -98,15 +99,14 @@ def _configuration(context: StageContext, cohort: EmbeddedCohort, method: str) -
         for entry in study.downsampling:
             models = [model for model in models_of(study) if (model.mode, model.downsampling) == (mode, entry.tag)]
             draws = training_draws(entry, cohort, request.scope)
-            scored = score_models(
-                embedding, cohort.positive, parts.parts, models, alphas, draws=draws, n_workers=request.workers
-            )
+            scored = score_models(context, cells, parts.parts, models, alphas, draws)
             found += scored
             summary += [summary_row(cohort, method, item, len(parts.skipped)) for item in scored]
     if not found:
         raise ValueError(
             f"no mode of {', '.join(study.modes)} can score any patient ({_reasons(skipped)}); see the plan's warnings"
         )
+    cells.forget()
     tables = tables_of(found, cohort, patient_column, study.repeats)
     return ScoredCell(CellResult(summary, skipped, notes), tables)
 

@@ -11,7 +11,7 @@ from stagewright.stages.classify.logistic_path import fit_logistic_path
 from stagewright.stages.classify.standardise import fit_standardisation
 from stagewright.stages.classify.threads import map_nogil
 
-__all__ = ["Draw", "OutOfFold", "out_of_fold"]
+__all__ = ["Draw", "FoldPaths", "OutOfFold", "fold_paths", "joined", "out_of_fold"]
 
 _Floats = NDArray[np.float64]
 
@@ -36,6 +36,15 @@ class OutOfFold:
     decision: _Floats
     gaps: _Floats
     n_train: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class FoldPaths:
+    """The models of one fold, by mixture: `decision` of the cells left out, shape (l, n_test, m), `gaps`, (l, m)."""
+
+    decision: _Floats
+    gaps: _Floats
+    n_train: int
 
 
 def out_of_fold(
@@ -81,28 +90,49 @@ def out_of_fold(
         As `fit_logistic_path`, and if only one class is left to train on.
     """
     n_repeats, n_folds = folds.shape[0], int(folds.max()) + 1
-    shape = (len(l1_ratios), n_repeats, y.size, alphas.size)
-    decisions, gaps = np.empty(shape), np.empty((len(l1_ratios), n_repeats, n_folds, alphas.size))
-    n_train = np.zeros((n_repeats, n_folds), dtype=np.int64)
+    places = list(np.ndindex(n_repeats, n_folds))
 
-    def fit_fold(place: tuple[int, int]) -> None:
+    def fit(place: tuple[int, int]) -> FoldPaths:
         test = folds[place[0]] == place[1]
         rows = np.flatnonzero(~test)
-        if draw is not None:
-            rows = draw(rows, *place)
-        labels = y[rows]
-        if not labels.any() or labels.all():
-            which = f"fold {place[1] + 1} of repeat {place[0] + 1}"
-            raise ValueError(f"{which}: one class is left among {rows.size} training cells; use fewer folds")
-        train = x[rows]
-        standardisation = fit_standardisation(train)
-        train, left_out = standardisation.apply(train), standardisation.apply(x[test])
-        n_train[place] = rows.size
-        for number, l1_ratio in enumerate(l1_ratios):
-            path = fit_logistic_path(train, labels, alphas, l1_ratio=l1_ratio)
-            decisions[number, place[0], test] = path.decision(left_out)
-            gaps[(number, *place)] = path.gaps
+        return fold_paths(x, y, rows if draw is None else draw(rows, *place), test, alphas, l1_ratios)
 
-    # Each task writes to its own cells, so the order in which the threads finish does not matter.
-    map_nogil(fit_fold, list(np.ndindex(n_repeats, n_folds)), n_workers)
-    return tuple(OutOfFold(decisions[number], gaps[number], n_train) for number in range(len(l1_ratios)))
+    return joined(folds, places, map_nogil(fit, places, n_workers))
+
+
+def fold_paths(
+    x: _Floats,
+    y: NDArray[np.bool_],
+    train: NDArray[np.intp],
+    test: NDArray[np.bool_],
+    alphas: _Floats,
+    l1_ratios: Sequence[float],
+) -> FoldPaths:
+    """Fit the paths on the cells `train`, as positions, and predict the cells `test`; else as `out_of_fold`."""
+    labels = y[train]
+    if not labels.any() or labels.all():
+        raise ValueError(f"one class is left among {train.size} training cells of a fold; use fewer folds")
+    features = x[train]
+    standardisation = fit_standardisation(features)
+    features, left_out = standardisation.apply(features), standardisation.apply(x[test])
+    paths = [fit_logistic_path(features, labels, alphas, l1_ratio=ratio) for ratio in l1_ratios]
+    return FoldPaths(
+        decision=np.stack([path.decision(left_out) for path in paths]),
+        gaps=np.stack([path.gaps for path in paths]),
+        n_train=int(train.size),
+    )
+
+
+def joined(
+    folds: NDArray[np.int64], places: Sequence[tuple[int, int]], fitted: Sequence[FoldPaths]
+) -> tuple[OutOfFold, ...]:
+    """Put the predictions of all folds together, given as repeat and fold; in the order of the mixtures."""
+    n_ratios, m = fitted[0].gaps.shape
+    n_repeats, n_folds = folds.shape[0], int(folds.max()) + 1
+    decisions, gaps = np.empty((n_ratios, n_repeats, folds.shape[1], m)), np.empty((n_ratios, n_repeats, n_folds, m))
+    n_train = np.zeros((n_repeats, n_folds), dtype=np.int64)
+    for (repeat, fold), paths in zip(places, fitted, strict=True):
+        decisions[:, repeat, folds[repeat] == fold] = paths.decision
+        gaps[:, repeat, fold] = paths.gaps
+        n_train[repeat, fold] = paths.n_train
+    return tuple(OutOfFold(decisions[number], gaps[number], n_train) for number in range(n_ratios))

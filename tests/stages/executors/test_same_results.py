@@ -5,7 +5,7 @@ from typing import Any
 
 from stagewright.state.artifacts import Outcome
 
-STEPS = ("C/plan0", "C/plan1a", "C/plan1b")
+STEPS = ("C/plan0", "C/plan1a", "C/plan1b", "C/plan1c")
 
 
 def artifacts_of(study: Any, digests: Callable[[Outcome], dict[str, str]], **on: object) -> dict[str, str]:  # noqa: ANN401 - the study of conftest.py
@@ -24,7 +24,7 @@ def artifacts_of(study: Any, digests: Callable[[Outcome], dict[str, str]], **on:
 def test_every_executor_gives_the_same_bytes(
     new_study: Callable[[str], Any], digests: Callable[[Outcome], dict[str, str]], cluster: dict[str, Any]
 ) -> None:
-    """Plan 0, 1A and 1B on one thread, on two, and on a Dask cluster of two workers write the same artifacts."""
+    """Plan 0, 1A, 1B and 1C on one thread, on two, and on a Dask cluster of two workers write the same artifacts."""
     alone = artifacts_of(new_study("one"), digests, workers=1)
     assert len(alone) > 20
     assert artifacts_of(new_study("two"), digests, workers=2) == alone
