@@ -23,14 +23,14 @@ from stagewright.stages.plan1_grid import CellResult, GridResult, ScoredCell, ov
 from stagewright.stages.plan1_tables import SummaryRow, configurations, supervised_notes, unsupervised
 from stagewright.stages.plan1c_draws import training_draws
 from stagewright.stages.plan1c_parts import split
-from stagewright.stages.plan1c_scores import Scored, cells_of, score_models
+from stagewright.stages.plan1c_scores import Scored, score_models
 from stagewright.stages.plan1c_tables import summary_row, tables_of
 from stagewright.stages.protocol import StageContext, StageResult
 from stagewright.state.artifacts import Skipped
 from stagewright.state.layout import plan1c_folder
 from stagewright.state.plan1c_models import models_of
 
-__all__ = ["run"]
+__all__ = ["run", "score_models_of"]
 
 OF_BEST = {
     "auc": "auc_median",
@@ -50,7 +50,7 @@ def run(context: StageContext) -> StageResult:
         When an embedding or its models fail; it names the unit.
     """
     request = context.request
-    grid = over_grid(context, "benchmark", _configuration)
+    grid = over_grid(context, "benchmark", score_models_of)
     best = _best(grid.summary)
     of_mode: dict[str, SummaryRow] = {
         mode: _best(rows) for mode in request.study.modes if (rows := _of_mode(grid.summary, mode))
@@ -78,12 +78,11 @@ def run(context: StageContext) -> StageResult:
     )
 
 
-def _configuration(context: StageContext, cohort: EmbeddedCohort, method: str) -> ScoredCell:
+def score_models_of(context: StageContext, cohort: EmbeddedCohort, method: str) -> ScoredCell:
     """Score every model on one embedding, and return its tables and a summary row for each model."""
     request, study = context.request, context.request.study
     patient_column = request.scope.patient
-    scores = cohort.scores[method]
-    cells = context.executor.share(cells_of(scores, cohort.positive), cells_of, scores=scores, positive=cohort.positive)
+    embedding = cohort.scores[method].astype(np.float64)
     alphas = np.asarray(study.alphas)
     found: list[Scored] = []
     summary: list[SummaryRow] = []
@@ -99,14 +98,13 @@ def _configuration(context: StageContext, cohort: EmbeddedCohort, method: str) -
         for entry in study.downsampling:
             models = [model for model in models_of(study) if (model.mode, model.downsampling) == (mode, entry.tag)]
             draws = training_draws(entry, cohort, request.scope)
-            scored = score_models(context, cells, parts.parts, models, alphas, draws)
+            scored = score_models(context, embedding, cohort.positive, parts.parts, models, alphas, draws=draws)
             found += scored
             summary += [summary_row(cohort, method, item, len(parts.skipped)) for item in scored]
     if not found:
         raise ValueError(
             f"no mode of {', '.join(study.modes)} can score any patient ({_reasons(skipped)}); see the plan's warnings"
         )
-    cells.forget()
     tables = tables_of(found, cohort, patient_column, study.repeats)
     return ScoredCell(CellResult(summary, skipped, notes), tables)
 

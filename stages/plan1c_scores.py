@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 from stagewright.stages.classify.calibration import calibration_line
 from stagewright.stages.classify.choice import OBJECTIVE, choice_left_out, choose_alpha
 from stagewright.stages.classify.metrics import BinaryMetrics, binary_metrics
-from stagewright.stages.classify.out_of_fold import FoldPaths, OutOfFold, fold_paths, joined, out_of_fold
+from stagewright.stages.classify.out_of_fold import FoldPrediction, OutOfFold, PredictFolds, out_of_fold, predict_fold
 from stagewright.stages.classify.path_in_sample import InSamplePath, path_without_cv
-from stagewright.stages.executors.executor import SharedValue
+from stagewright.stages.classify.threads import map_nogil
 from stagewright.stages.plan1_tables import PatientCells
 from stagewright.stages.plan1c_draws import TrainingDraws
-from stagewright.stages.plan1c_parts import ALL, Part
+from stagewright.stages.plan1c_parts import Part
 from stagewright.stages.protocol import StageContext
 from stagewright.state.plan1c_models import Model
 
-__all__ = ["Cells", "Predicted", "Scored", "cells_of", "score_models"]
+__all__ = ["Predicted", "Scored", "score_models"]
 
 _Floats = NDArray[np.float64]
 
@@ -89,23 +89,6 @@ class Scored:
 
 
 @dataclass(frozen=True, slots=True)
-class Cells:
-    """An embedding, float64 of shape (n_cells, k), and the class of each cell."""
-
-    x: _Floats
-    y: NDArray[np.bool_]
-
-    def of(self, rows: NDArray[np.intp] | None) -> tuple[_Floats, NDArray[np.bool_]]:
-        """Return the cells of a part; None is all."""
-        return (self.x, self.y) if rows is None else (self.x[rows], self.y[rows])
-
-
-def cells_of(scores: NDArray[np.float32], positive: NDArray[np.bool_]) -> Cells:
-    """Return the cells of an embedding."""
-    return Cells(scores.astype(np.float64), np.asarray(positive))
-
-
-@dataclass(frozen=True, slots=True)
 class _PartScores:
     """One part under one model: `metrics` by patient has shape (n_patients of the part, n_repeats, m)."""
 
@@ -118,130 +101,133 @@ class _PartScores:
 
 def score_models(
     context: StageContext,
-    cells: SharedValue[Cells],
+    embedding: _Floats,
+    positive: NDArray[np.bool_],
     parts: Sequence[Part],
     models: Sequence[Model],
     alphas: _Floats,
+    *,
     draws: TrainingDraws | None,
 ) -> list[Scored]:
     """Cross-validate the models of one mode and downsampling on one embedding.
 
+    One part with all cells is split over its folds, many parts are taken side by side.
+
     Parameters
     ----------
+    context
+        Of the stage: where it runs. The result does not depend on it.
+    embedding
+        Shape (n_cells, k).
+    positive
+        Shape (n_cells,).
     models
         Of one mode and downsampling; they differ in the penalty.
     draws
         How training cells are drawn; None trains on all.
     """
-    ratios = [model.l1_ratio for model in models]
-    together = [part for part in parts if part.name == ALL]
-    if together:  # one part of all cells is split over its folds, patients are taken side by side
-        by_part = [_all_cells(context, cells, part, alphas, ratios, draws) for part in together]
+    executor = context.executor
+    if len(parts) == 1:
+        (part,) = parts
+        x, y = embedding[part.rows], positive[part.rows]
+        cells = _Cells(x, y, part.folds)
+        shared = executor.share(cells, _Cells, x=x, y=y, folds=part.folds)
+        ratios = [model.l1_ratio for model in models]
+
+        def predict(places: Sequence[tuple[int, int]]) -> list[FoldPrediction]:
+            return context.map(
+                lambda place: executor.call(_predicted, shared, part.name, part.rows, alphas, ratios, draws, place),
+                places,
+            )
+
+        by_part = [_score_part(x, y, part, models, alphas, draws, context.request.workers, predict)]
+        shared.forget()
     else:
-
-        def score(part: Part) -> list[_PartScores]:
-            train = None if draws is None else _drawn(draws, part)
-            refit = None if draws is None else draws.refit(part.name, part.rows)
-            fitted = context.executor.call(part_paths, cells, part.rows, part.folds, train, refit, alphas, ratios)
-            return [_PartScores(part, *one, None) for one in fitted]
-
-        by_part = context.map(score, parts)
+        every = executor.share(embedding, np.asarray, a=embedding)
+        by_part = context.map(
+            lambda part: executor.call(_score_alone, every, positive[part.rows], part, models, alphas, draws), parts
+        )
+        every.forget()
     return [_scored(model, alphas, [scores[number] for scores in by_part]) for number, model in enumerate(models)]
 
 
-def part_paths(
-    cells: Cells,
+@dataclass(frozen=True, slots=True)
+class _Cells:
+    """The cells of one part: features (n, k), labels (n,), folds (n_repeats, n)."""
+
+    x: _Floats
+    y: NDArray[np.bool_]
+    folds: NDArray[np.int64]
+
+
+def _predicted(
+    cells: _Cells,
+    name: str,
     rows: NDArray[np.intp],
-    folds: NDArray[np.int64],
-    train: dict[tuple[int, int], NDArray[np.intp]] | None,
-    refit: NDArray[np.intp] | None,
     alphas: _Floats,
-    ratios: Sequence[float],
-) -> list[tuple[OutOfFold, InSamplePath, dict[str, _Floats]]]:
-    """Cross-validate one patient: for each mixture the predictions, the final path, and the metrics by repeat.
-
-    Parameters
-    ----------
-    train
-        By repeat and fold, the positions among `rows` to train on; None for all that are not predicted.
-    refit
-        The positions to train the final path on; None for all.
-    """
-    x, y = cells.of(rows)
-    outs = out_of_fold(x, y, folds, alphas, ratios, draw=None if train is None else lambda _, *place: train[place])
-    found = []
-    for out, ratio in zip(outs, ratios, strict=True):
-        by_repeat = [binary_metrics(decision, y) for decision in out.decision]
-        metrics = {name: np.stack([getattr(one, name) for one in by_repeat])[None] for name in BinaryMetrics.names()}
-        found.append((out, refit_path(cells, rows, refit, alphas, ratio), metrics))
-    return found
+    l1_ratios: Sequence[float],
+    draws: TrainingDraws | None,
+    place: tuple[int, int],
+) -> FoldPrediction:
+    """Predict one fold of a part, on whatever worker."""
+    draw = None if draws is None else draws.of(name, rows)
+    return predict_fold(cells.x, cells.y, cells.folds, alphas, l1_ratios, draw, place)
 
 
-def fold_of(
-    cells: Cells, train: NDArray[np.intp], test: NDArray[np.bool_], alphas: _Floats, ratios: Sequence[float]
-) -> FoldPaths:
-    """Fit one fold of all cells."""
-    return fold_paths(cells.x, cells.y, train, test, alphas, ratios)
-
-
-def refit_path(
-    cells: Cells, rows: NDArray[np.intp] | None, drawn: NDArray[np.intp] | None, alphas: _Floats, ratio: float
-) -> InSamplePath:
-    """Fit the final path of a part, on all of its cells or on those drawn."""
-    x, y = cells.of(rows)
-    return path_without_cv(*((x, y) if drawn is None else (x[drawn], y[drawn])), alphas, l1_ratio=ratio)
-
-
-def _drawn(draws: TrainingDraws, part: Part) -> dict[tuple[int, int], NDArray[np.intp]]:
-    draw = draws.of(part.name, part.rows)
-    places = np.ndindex(part.folds.shape[0], part.n_folds)
-    return {place: draw(np.flatnonzero(part.folds[place[0]] != place[1]), *place) for place in places}
-
-
-def _all_cells(
-    context: StageContext,
-    cells: SharedValue[Cells],
+def _score_alone(
+    embedding: _Floats,
+    y: NDArray[np.bool_],
     part: Part,
+    models: Sequence[Model],
     alphas: _Floats,
-    ratios: Sequence[float],
     draws: TrainingDraws | None,
 ) -> list[_PartScores]:
-    executor = context.executor
-    places = list(np.ndindex(part.folds.shape[0], part.n_folds))
+    """Score one part of many, on whatever worker."""
+    return _score_part(embedding[part.rows], y, part, models, alphas, draws, 1)
+
+
+def _score_part(
+    x: _Floats,
+    y: NDArray[np.bool_],
+    part: Part,
+    models: Sequence[Model],
+    alphas: _Floats,
+    draws: TrainingDraws | None,
+    n_workers: int,
+    predict: PredictFolds | None = None,
+) -> list[_PartScores]:
     draw = None if draws is None else draws.of(part.name, part.rows)
-    refit = None if draws is None else draws.refit(part.name, part.rows)
-
-    def fit(place: tuple[int, int]) -> FoldPaths:
-        test = part.folds[place[0]] == place[1]
-        train = np.flatnonzero(~test)
-        return executor.call(fold_of, cells, train if draw is None else draw(train, *place), test, alphas, ratios)
-
-    outs = joined(part.folds, places, context.map(fit, places))
-    refits = executor.map(lambda ratio: executor.call(refit_path, cells, None, refit, alphas, ratio), ratios)
-    y = cells.value.y
+    ratios = [model.l1_ratio for model in models]
+    outs = out_of_fold(x, y, part.folds, alphas, ratios, draw=draw, n_workers=n_workers, predict=predict)
+    rows = np.arange(y.size) if draws is None else draws.refit(part.name, part.rows)
+    refits = map_nogil(lambda ratio: path_without_cv(x[rows], y[rows], alphas, l1_ratio=ratio), ratios, n_workers)
     return [
-        _PartScores(part, out, path, *_measure(context, part, out.decision, y))
-        for out, path in zip(outs, refits, strict=True)
+        _PartScores(part, out, refit, *_measure(part, out.decision, y, n_workers))
+        for out, refit in zip(outs, refits, strict=True)
     ]
 
 
 def _measure(
-    context: StageContext, part: Part, decision: _Floats, y: NDArray[np.bool_]
-) -> tuple[dict[str, _Floats], dict[str, _Floats]]:
-    """Measure each patient, and all cells together, in each repeat."""
+    part: Part, decision: _Floats, y: NDArray[np.bool_], n_workers: int
+) -> tuple[dict[str, _Floats], dict[str, _Floats] | None]:
+    """Measure each patient, and all cells where there are several, in each repeat."""
     n_repeats = decision.shape[0]
-    wanted = [*(rows for _, rows in part.scored), np.arange(y.size)]
+    sets = [rows for _, rows in part.scored]
+    alone = len(sets) == 1 and sets[0].size == y.size
+    wanted = sets if alone else [*sets, np.arange(y.size)]
     places = [(number, repeat) for number in range(len(wanted)) for repeat in range(n_repeats)]
 
     def measure(place: tuple[int, int]) -> BinaryMetrics:
         rows = wanted[place[0]]
         return binary_metrics(decision[place[1], rows], y[rows])
 
-    measured = context.executor.map(measure, places)
+    measured = map_nogil(measure, places, n_workers)
     shape = (len(wanted), n_repeats, decision.shape[2])
     metrics = {
         name: np.stack([getattr(one, name) for one in measured]).reshape(shape) for name in BinaryMetrics.names()
     }
+    if alone:
+        return metrics, None
     return (
         {name: values[:-1] for name, values in metrics.items()},
         {name: values[-1].mean(axis=0) for name, values in metrics.items()},

@@ -11,7 +11,7 @@ from stagewright.stages.classify.logistic_path import fit_logistic_path
 from stagewright.stages.classify.standardise import fit_standardisation
 from stagewright.stages.classify.threads import map_nogil
 
-__all__ = ["Draw", "FoldPaths", "OutOfFold", "fold_paths", "joined", "out_of_fold"]
+__all__ = ["Draw", "FoldPrediction", "OutOfFold", "PredictFolds", "out_of_fold", "predict_fold"]
 
 _Floats = NDArray[np.float64]
 
@@ -39,12 +39,26 @@ class OutOfFold:
 
 
 @dataclass(frozen=True, slots=True)
-class FoldPaths:
-    """The models of one fold, by mixture: `decision` of the cells left out, shape (l, n_test, m), `gaps`, (l, m)."""
+class FoldPrediction:
+    """What the models of one fold predict of the cells left out.
+
+    Attributes
+    ----------
+    decision
+        Logits, shape (n_mixtures, n_left_out, m).
+    gaps
+        Duality gaps relative to the objective, shape (n_mixtures, m).
+    n_train
+        Cells trained on.
+    """
 
     decision: _Floats
     gaps: _Floats
     n_train: int
+
+
+PredictFolds: TypeAlias = Callable[[Sequence[tuple[int, int]]], list[FoldPrediction]]
+"""Does `predict_fold` for each (repeat, fold), wherever that runs, and returns what each gives, in order."""
 
 
 def out_of_fold(
@@ -56,6 +70,7 @@ def out_of_fold(
     *,
     draw: Draw | None = None,
     n_workers: int = 1,
+    predict: PredictFolds | None = None,
 ) -> tuple[OutOfFold, ...]:
     """Fit the paths in each training part and predict the cells left out.
 
@@ -78,6 +93,8 @@ def out_of_fold(
         Pure function of its arguments; None trains on all training cells.
     n_workers
         Threads; the result does not depend on it.
+    predict
+        Does the folds elsewhere; by default they are done here, on `n_workers` threads.
 
     Returns
     -------
@@ -90,49 +107,50 @@ def out_of_fold(
         As `fit_logistic_path`, and if only one class is left to train on.
     """
     n_repeats, n_folds = folds.shape[0], int(folds.max()) + 1
+    shape = (len(l1_ratios), n_repeats, y.size, alphas.size)
+    decisions, gaps = np.empty(shape), np.empty((len(l1_ratios), n_repeats, n_folds, alphas.size))
+    n_train = np.zeros((n_repeats, n_folds), dtype=np.int64)
+
     places = list(np.ndindex(n_repeats, n_folds))
 
-    def fit(place: tuple[int, int]) -> FoldPaths:
-        test = folds[place[0]] == place[1]
-        rows = np.flatnonzero(~test)
-        return fold_paths(x, y, rows if draw is None else draw(rows, *place), test, alphas, l1_ratios)
+    def here(place: tuple[int, int]) -> FoldPrediction:
+        return predict_fold(x, y, folds, alphas, l1_ratios, draw, place)
 
-    return joined(folds, places, map_nogil(fit, places, n_workers))
+    found = map_nogil(here, places, n_workers) if predict is None else predict(places)
+    for place, fold in zip(places, found, strict=True):
+        decisions[:, place[0], folds[place[0]] == place[1]] = fold.decision
+        gaps[(slice(None), *place)] = fold.gaps
+        n_train[place] = fold.n_train
+    return tuple(OutOfFold(decisions[number], gaps[number], n_train) for number in range(len(l1_ratios)))
 
 
-def fold_paths(
+def predict_fold(
     x: _Floats,
     y: NDArray[np.bool_],
-    train: NDArray[np.intp],
-    test: NDArray[np.bool_],
+    folds: NDArray[np.int64],
     alphas: _Floats,
     l1_ratios: Sequence[float],
-) -> FoldPaths:
-    """Fit the paths on the cells `train`, as positions, and predict the cells `test`; else as `out_of_fold`."""
-    labels = y[train]
+    draw: Draw | None,
+    place: tuple[int, int],
+) -> FoldPrediction:
+    """Fit the paths of one repeat and fold, and predict the cells left out; the arguments are those of `out_of_fold`.
+
+    Raises
+    ------
+    ValueError
+        If only one class is left to train on.
+    """
+    test = folds[place[0]] == place[1]
+    rows = np.flatnonzero(~test)
+    if draw is not None:
+        rows = draw(rows, *place)
+    labels = y[rows]
     if not labels.any() or labels.all():
-        raise ValueError(f"one class is left among {train.size} training cells of a fold; use fewer folds")
-    features = x[train]
-    standardisation = fit_standardisation(features)
-    features, left_out = standardisation.apply(features), standardisation.apply(x[test])
-    paths = [fit_logistic_path(features, labels, alphas, l1_ratio=ratio) for ratio in l1_ratios]
-    return FoldPaths(
-        decision=np.stack([path.decision(left_out) for path in paths]),
-        gaps=np.stack([path.gaps for path in paths]),
-        n_train=int(train.size),
-    )
-
-
-def joined(
-    folds: NDArray[np.int64], places: Sequence[tuple[int, int]], fitted: Sequence[FoldPaths]
-) -> tuple[OutOfFold, ...]:
-    """Put the predictions of all folds together, given as repeat and fold; in the order of the mixtures."""
-    n_ratios, m = fitted[0].gaps.shape
-    n_repeats, n_folds = folds.shape[0], int(folds.max()) + 1
-    decisions, gaps = np.empty((n_ratios, n_repeats, folds.shape[1], m)), np.empty((n_ratios, n_repeats, n_folds, m))
-    n_train = np.zeros((n_repeats, n_folds), dtype=np.int64)
-    for (repeat, fold), paths in zip(places, fitted, strict=True):
-        decisions[:, repeat, folds[repeat] == fold] = paths.decision
-        gaps[:, repeat, fold] = paths.gaps
-        n_train[repeat, fold] = paths.n_train
-    return tuple(OutOfFold(decisions[number], gaps[number], n_train) for number in range(n_ratios))
+        which = f"fold {place[1] + 1} of repeat {place[0] + 1}"
+        raise ValueError(f"{which}: one class is left among {rows.size} training cells; use fewer folds")
+    train = x[rows]
+    standardisation = fit_standardisation(train)
+    train, left_out = standardisation.apply(train), standardisation.apply(x[test])
+    paths = [fit_logistic_path(train, labels, alphas, l1_ratio=l1_ratio) for l1_ratio in l1_ratios]
+    decision = np.stack([path.decision(left_out) for path in paths])
+    return FoldPrediction(decision, np.stack([path.gaps for path in paths]), int(rows.size))

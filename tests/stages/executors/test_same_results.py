@@ -3,7 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from stagewright.state.artifacts import Outcome
+from stagewright.state.spec.normalisation import PearsonResiduals
+from stagewright.state.spec.reduction import HeldOut
 
 STEPS = ("C/plan0", "C/plan1a", "C/plan1b", "C/plan1c")
 
@@ -29,3 +33,24 @@ def test_every_executor_gives_the_same_bytes(
     assert len(alone) > 20
     assert artifacts_of(new_study("two"), digests, workers=2) == alone
     assert artifacts_of(new_study("dask"), digests, executor=cluster) == alone
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"replicates": "bootstrap_cells", "held_out": HeldOut()},
+        {"normalisation": PearsonResiduals(method="pearson_residuals")},
+    ],
+    ids=["samples", "residuals"],
+)
+def test_samples_and_residuals_are_the_same_too(
+    new_study: Callable[[str], Any],
+    digests: Callable[[Outcome], dict[str, str]],
+    cluster: dict[str, Any],
+    changes: dict[str, object],
+) -> None:
+    """Bootstrap samples and held-out cells; and a matrix that is a view of residuals."""
+    small = {"methods": ("pca", "fa"), "ks": {"pca": (3,), "fa": (3,)}}
+    changed = new_study("any").request("C/plan0").study.model_copy(update=small | changes)
+    alone = digests(new_study("local").execute("C/plan0", study=changed))
+    assert digests(new_study("dask").execute("C/plan0", study=changed, executor=cluster)) == alone
