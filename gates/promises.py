@@ -24,6 +24,7 @@ from stagewright.state.layout import (
     analysis,
     grid_cell,
     held_out_file,
+    k_curves_file,
     k_folder,
     permutation_folder,
     permuted_cell,
@@ -55,7 +56,8 @@ CELLS = "cells"
 SUMMARY = (
     "method,k,n_seeds,replicates,stability_mean,stability_median,stability_p10,stability_chance,"
     "stability_fraction_below_0.3,consensus_silhouette,explained,held_out_r2,held_out_r2_se,held_out_log_likelihood,"
-    "objective,objective_spread,sparsity,orthogonality,effective_rank,converged,chosen,shortlisted,reason"
+    "objective,objective_spread,sparsity,orthogonality,effective_rank,converged,"
+    "chosen,shortlisted,reason"
 )
 METRICS_NO_CV = (
     "patient,penalty,alpha,k,n_cells,n_positive,n_negative,auc,average_precision,balanced_accuracy,recall_positive,"
@@ -64,6 +66,7 @@ METRICS_NO_CV = (
 METRICS = (
     "patient,penalty,alpha,k,n_cells,n_positive,n_negative,folds,repeats,auc_mean,auc_sd,average_precision_mean,gap"
 )
+K_CURVES = "k,replicate,stability,prediction_error"
 COMPONENT_MATCHES = "seed,component,match_median,match_min,consensus_cluster,silhouette"
 OOF = "patient,cell,penalty,repeat,fold,label,decision,probability,alpha"
 PLAN1A_SUMMARY = "preprocess,method,k,penalty,n_patients,n_skipped,alpha"
@@ -187,6 +190,9 @@ def _plan0(request: StepRequest, left_out: Container[str]) -> Iterator[Promise]:
     yield Promise(
         str(cell_table(request.checkpoint)), "csv", (CELLS, None), columns=("cell", "patient", "label", *timepoint)
     )
+    fits = sum(len(seeds) for (method, _), seeds in owed.items() if method == "cnmf")
+    if fits:
+        yield _table(k_curves_file(request.checkpoint, "cnmf"), K_CURVES, fits)
     for (method, k), seeds in owed.items():
         for seed in seeds:
             place = replicate_folder(request.checkpoint, method, k, seed)

@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import Any, cast
 
 from stagewright.stages.protocol import Stage
-from stagewright.stages.reduction.catalogue import METHODS
+from stagewright.stages.reduction.method_faults import method_faults
 from stagewright.state.plan1c_models import planned_models
 from stagewright.state.spec.effective import MIRRORED, EffectiveStudy, mirrored_stages
 from stagewright.state.spec.faults import nearest
@@ -26,7 +26,10 @@ class StageEntry:
 
 
 STAGES: Mapping[str, StageEntry] = {
-    "plan0": StageEntry("stagewright.stages.plan0", "sweep K for each method; stability over seeds; choose K"),
+    "plan0": StageEntry(
+        "stagewright.stages.plan0",
+        "sweep K for each method; stability over replicates; prediction of held-out cells; choose K",
+    ),
     "plan1a": StageEntry(
         "stagewright.stages.plan1a",
         "preprocess x method grid at the chosen K; L1 logistic paths per patient without cross-validation",
@@ -168,12 +171,7 @@ def spec_faults(spec: GoalSpec, commands: Mapping[str, Any]) -> list[str]:
     if grid != sorted(grid):
         order = ", ".join(sorted(grid))
         faults.append(f"stages: {', '.join(grid)} share embeddings that the first of them makes; order them {order}")
-    faults += [
-        f"reduction.methods: {method} is not built into this version{nearest(method, [*METHODS])}; "
-        f"available: {', '.join(METHODS)}"
-        for method in spec.reduction.methods
-        if method not in METHODS
-    ]
+    faults += method_faults(spec)
     if spec.normalisation.method == "pearson_residuals":
         faults += [
             f"reduction.methods: {method} takes no negative values, and Pearson residuals have them; leave {method} "

@@ -21,7 +21,7 @@ from stagewright.stages.files import save_array
 from stagewright.stages.matrix_inputs import matrix_inputs
 from stagewright.stages.preprocess.scale import unseen_cells
 from stagewright.stages.protocol import StageContext, Unit
-from stagewright.stages.reduction.catalogue import FitUnit
+from stagewright.stages.reduction.catalogue import METHODS, FitUnit
 from stagewright.stages.reduction.reduction import ExtraValue, Reduction
 from stagewright.stages.reduction.sweep import FitSettings, SharedMatrix, sweep
 from stagewright.stages.reduction.transform import transform
@@ -36,6 +36,7 @@ __all__ = ["MatrixFits", "fit_inputs", "fitted", "settings_of"]
 _Result = TypeVar("_Result")
 
 FITTED_WITH = {field.name for field in fields(FitSettings)}
+CORRECTING = ("harmony", "scvi")
 NOTHING: Mapping[str, JsonValue] = MappingProxyType({})
 SCORES, LOADINGS, EXTRAS = "scores.npy", "loadings.npy", "extras.json"
 
@@ -68,10 +69,13 @@ class MatrixFits:
     ) -> None:
         request = context.request
         self._context = context
+        self._settings = settings_of(request.study)
+        batch = batch_column(request.study, request.scope.patient)
+        if batch is not None:
+            shared = replace(shared, batch=np.asarray(cohort.column(batch)).astype(str))
         self._shared = shared
         self._executor = context.executor
         self._on_workers = share_matrix(self._executor, shared)
-        self._settings = settings_of(request.study)
         self._matrix_inputs = matrix_inputs(request, cohort, entry) | {**also}
 
     @property
@@ -160,12 +164,34 @@ def settings_of(study: EffectiveStudy) -> FitSettings:
         for name, value in settings.items()
         if f"{method}_{name}" in FITTED_WITH
     }
-    return replace(FitSettings(rotation=dict(study.rotation)), **flat)  # type: ignore[arg-type]  # checked by the spec
+    registered = {method: values for method, values in study.method_settings.items() if method not in METHODS}
+    settings = FitSettings(rotation=dict(study.rotation), registered=registered)
+    return replace(settings, **flat)  # type: ignore[arg-type]  # checked by the spec
+
+
+def batch_column(study: EffectiveStudy, patient: str) -> str | None:
+    """Return the obs column that a method of the study corrects for; None when there is no such method.
+
+    Raises
+    ------
+    ValueError
+        Two methods correct for different columns.
+    """
+    columns = {
+        str(study.method_settings.get(method, {}).get("batch") or patient)
+        for method in study.methods
+        if method in CORRECTING
+    }
+    if len(columns) > 1:
+        raise ValueError(f"harmony and scvi correct for {' and '.join(sorted(columns))}; name one batch for both")
+    return next(iter(columns), None)
 
 
 def fit_inputs(what: FitUnit, settings: FitSettings) -> dict[str, JsonValue]:
     """Return what a fit depends on beside its matrix."""
     own = {name: value for name, value in asdict(settings).items() if name.startswith(f"{what.method}_")}
+    if what.method in settings.registered:
+        own["registered"] = {**settings.registered[what.method]}
     inputs: dict[str, JsonValue] = {"method": what.method, "k": what.k, "seed": what.seed}
     return inputs | {"rotation": settings.rotation.get(what.method, "none"), "settings": own}
 

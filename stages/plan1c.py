@@ -98,9 +98,7 @@ def score_models_of(context: StageContext, cohort: EmbeddedCohort, method: str) 
         for entry in study.downsampling:
             models = [model for model in models_of(study) if (model.mode, model.downsampling) == (mode, entry.tag)]
             draws = training_draws(entry, cohort, request.scope)
-            scored = score_models(
-                embedding, cohort.positive, parts.parts, models, alphas, draws=draws, n_workers=request.workers
-            )
+            scored = score_models(context, embedding, cohort.positive, parts.parts, models, alphas, draws=draws)
             found += scored
             summary += [summary_row(cohort, method, item, len(parts.skipped)) for item in scored]
     if not found:

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from stagewright.stages.classify.calibration import calibration_line
 from stagewright.stages.classify.choice import OBJECTIVE, choice_left_out, choose_alpha
 from stagewright.stages.classify.metrics import BinaryMetrics, binary_metrics
-from stagewright.stages.classify.out_of_fold import OutOfFold, out_of_fold
+from stagewright.stages.classify.out_of_fold import FoldPrediction, OutOfFold, PredictFolds, out_of_fold, predict_fold
 from stagewright.stages.classify.path_in_sample import InSamplePath, path_without_cv
 from stagewright.stages.classify.threads import map_nogil
 from stagewright.stages.plan1_tables import PatientCells
 from stagewright.stages.plan1c_draws import TrainingDraws
 from stagewright.stages.plan1c_parts import Part
+from stagewright.stages.protocol import StageContext
 from stagewright.state.plan1c_models import Model
 
 __all__ = ["Predicted", "Scored", "score_models"]
@@ -99,6 +100,7 @@ class _PartScores:
 
 
 def score_models(
+    context: StageContext,
     embedding: _Floats,
     positive: NDArray[np.bool_],
     parts: Sequence[Part],
@@ -106,12 +108,15 @@ def score_models(
     alphas: _Floats,
     *,
     draws: TrainingDraws | None,
-    n_workers: int,
 ) -> list[Scored]:
     """Cross-validate the models of one mode and downsampling on one embedding.
 
+    One part with all cells is split over its folds, many parts are taken side by side.
+
     Parameters
     ----------
+    context
+        Of the stage: where it runs. The result does not depend on it.
     embedding
         Shape (n_cells, k).
     positive
@@ -120,17 +125,65 @@ def score_models(
         Of one mode and downsampling; they differ in the penalty.
     draws
         How training cells are drawn; None trains on all.
-    n_workers
-        Threads; the result does not depend on it.
     """
-    # One part with all cells is split over its folds, many parts are taken side by side.
-    inner = n_workers if len(parts) == 1 else 1
+    executor = context.executor
+    if len(parts) == 1:
+        (part,) = parts
+        x, y = embedding[part.rows], positive[part.rows]
+        cells = _Cells(x, y, part.folds)
+        shared = executor.share(cells, _Cells, x=x, y=y, folds=part.folds)
+        ratios = [model.l1_ratio for model in models]
 
-    def score(part: Part) -> list[_PartScores]:
-        return _score_part(embedding[part.rows], positive[part.rows], part, models, alphas, draws, inner)
+        def predict(places: Sequence[tuple[int, int]]) -> list[FoldPrediction]:
+            return context.map(
+                lambda place: executor.call(_predicted, shared, part.name, part.rows, alphas, ratios, draws, place),
+                places,
+            )
 
-    by_part = map_nogil(score, parts, 1 if inner > 1 else n_workers)
+        by_part = [_score_part(x, y, part, models, alphas, draws, context.request.workers, predict)]
+        shared.forget()
+    else:
+        every = executor.share(embedding, np.asarray, a=embedding)
+        by_part = context.map(
+            lambda part: executor.call(_score_alone, every, positive[part.rows], part, models, alphas, draws), parts
+        )
+        every.forget()
     return [_scored(model, alphas, [scores[number] for scores in by_part]) for number, model in enumerate(models)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Cells:
+    """The cells of one part: features (n, k), labels (n,), folds (n_repeats, n)."""
+
+    x: _Floats
+    y: NDArray[np.bool_]
+    folds: NDArray[np.int64]
+
+
+def _predicted(
+    cells: _Cells,
+    name: str,
+    rows: NDArray[np.intp],
+    alphas: _Floats,
+    l1_ratios: Sequence[float],
+    draws: TrainingDraws | None,
+    place: tuple[int, int],
+) -> FoldPrediction:
+    """Predict one fold of a part, on whatever worker."""
+    draw = None if draws is None else draws.of(name, rows)
+    return predict_fold(cells.x, cells.y, cells.folds, alphas, l1_ratios, draw, place)
+
+
+def _score_alone(
+    embedding: _Floats,
+    y: NDArray[np.bool_],
+    part: Part,
+    models: Sequence[Model],
+    alphas: _Floats,
+    draws: TrainingDraws | None,
+) -> list[_PartScores]:
+    """Score one part of many, on whatever worker."""
+    return _score_part(embedding[part.rows], y, part, models, alphas, draws, 1)
 
 
 def _score_part(
@@ -141,10 +194,11 @@ def _score_part(
     alphas: _Floats,
     draws: TrainingDraws | None,
     n_workers: int,
+    predict: PredictFolds | None = None,
 ) -> list[_PartScores]:
     draw = None if draws is None else draws.of(part.name, part.rows)
     ratios = [model.l1_ratio for model in models]
-    outs = out_of_fold(x, y, part.folds, alphas, ratios, draw=draw, n_workers=n_workers)
+    outs = out_of_fold(x, y, part.folds, alphas, ratios, draw=draw, n_workers=n_workers, predict=predict)
     rows = np.arange(y.size) if draws is None else draws.refit(part.name, part.rows)
     refits = map_nogil(lambda ratio: path_without_cv(x[rows], y[rows], alphas, l1_ratio=ratio), ratios, n_workers)
     return [

@@ -13,6 +13,7 @@ __all__ = [
     "grid_cell",
     "grid_folder",
     "held_out_file",
+    "k_curves_file",
     "k_folder",
     "permutation_folder",
     "permuted_cell",
@@ -41,6 +42,11 @@ def replicate_folder(checkpoint: Checkpoint, method: str, k: int, seed: int) -> 
 def held_out_file(checkpoint: Checkpoint, method: str, k: int) -> PurePosixPath:
     """Return where Plan 0 writes how well held-out cells are predicted by one method and K."""
     return k_folder(checkpoint, method, k) / "held_out.json"
+
+
+def k_curves_file(checkpoint: Checkpoint, method: str) -> PurePosixPath:
+    """Return where Plan 0 writes the two curves by which the authors of consensus NMF choose K."""
+    return analysis(checkpoint) / "plan0" / "stability" / method / "k_selection_stats.csv"
 
 
 def preprocess_folder(checkpoint: Checkpoint, tag: str) -> PurePosixPath:

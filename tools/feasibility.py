@@ -143,15 +143,22 @@ def rank_warnings(spec: GoalSpec, found: Survey) -> list[str]:
 
 
 def supervised_warnings(spec: GoalSpec) -> list[str]:
-    """Return a warning for each preprocess that chooses genes by the label while only the classifier is refitted."""
-    if spec.classifier.cv.scope == "pipeline" and "plan1c" not in spec.stages:
-        return []
-    return [
-        f"{entry.tag} chooses genes by the labels of all cells, test folds included: its cross-validated scores are "
-        "optimistic, and it is not counted among the best configurations"
-        for entry in spec.preprocess
-        if entry.supervised
-    ]
+    """Return what labels in the choice of genes do: a warning for each preprocess, unless it is refitted in each fold.
+
+    Plan 0 chooses K on all cells whatever the scope of cross-validation, so its reference is warned of in any case.
+    """
+    warnings = []
+    reference = spec.reference_preprocess
+    if reference.supervised and "plan0" in spec.stages:
+        warnings.append(f"{reference.tag} chooses genes by the labels, and Plan 0 chooses K on them as its reference")
+    if spec.classifier.cv.scope != "pipeline" or "plan1c" in spec.stages:
+        warnings += [
+            f"{entry.tag} chooses genes by the labels of all cells, test folds included: its cross-validated scores "
+            "are optimistic, and it is not counted among the best configurations"
+            for entry in spec.preprocess
+            if entry.supervised
+        ]
+    return warnings
 
 
 def control_warnings(spec: GoalSpec) -> list[str]:

@@ -11,7 +11,7 @@ from stagewright.stages.classify.logistic_path import fit_logistic_path
 from stagewright.stages.classify.standardise import fit_standardisation
 from stagewright.stages.classify.threads import map_nogil
 
-__all__ = ["Draw", "OutOfFold", "out_of_fold"]
+__all__ = ["Draw", "FoldPrediction", "OutOfFold", "PredictFolds", "out_of_fold", "predict_fold"]
 
 _Floats = NDArray[np.float64]
 
@@ -38,6 +38,29 @@ class OutOfFold:
     n_train: NDArray[np.int64]
 
 
+@dataclass(frozen=True, slots=True)
+class FoldPrediction:
+    """What the models of one fold predict of the cells left out.
+
+    Attributes
+    ----------
+    decision
+        Logits, shape (n_mixtures, n_left_out, m).
+    gaps
+        Duality gaps relative to the objective, shape (n_mixtures, m).
+    n_train
+        Cells trained on.
+    """
+
+    decision: _Floats
+    gaps: _Floats
+    n_train: int
+
+
+PredictFolds: TypeAlias = Callable[[Sequence[tuple[int, int]]], list[FoldPrediction]]
+"""Does `predict_fold` for each (repeat, fold), wherever that runs, and returns what each gives, in order."""
+
+
 def out_of_fold(
     x: _Floats,
     y: NDArray[np.bool_],
@@ -47,6 +70,7 @@ def out_of_fold(
     *,
     draw: Draw | None = None,
     n_workers: int = 1,
+    predict: PredictFolds | None = None,
 ) -> tuple[OutOfFold, ...]:
     """Fit the paths in each training part and predict the cells left out.
 
@@ -69,6 +93,8 @@ def out_of_fold(
         Pure function of its arguments; None trains on all training cells.
     n_workers
         Threads; the result does not depend on it.
+    predict
+        Does the folds elsewhere; by default they are done here, on `n_workers` threads.
 
     Returns
     -------
@@ -85,24 +111,46 @@ def out_of_fold(
     decisions, gaps = np.empty(shape), np.empty((len(l1_ratios), n_repeats, n_folds, alphas.size))
     n_train = np.zeros((n_repeats, n_folds), dtype=np.int64)
 
-    def fit_fold(place: tuple[int, int]) -> None:
-        test = folds[place[0]] == place[1]
-        rows = np.flatnonzero(~test)
-        if draw is not None:
-            rows = draw(rows, *place)
-        labels = y[rows]
-        if not labels.any() or labels.all():
-            which = f"fold {place[1] + 1} of repeat {place[0] + 1}"
-            raise ValueError(f"{which}: one class is left among {rows.size} training cells; use fewer folds")
-        train = x[rows]
-        standardisation = fit_standardisation(train)
-        train, left_out = standardisation.apply(train), standardisation.apply(x[test])
-        n_train[place] = rows.size
-        for number, l1_ratio in enumerate(l1_ratios):
-            path = fit_logistic_path(train, labels, alphas, l1_ratio=l1_ratio)
-            decisions[number, place[0], test] = path.decision(left_out)
-            gaps[(number, *place)] = path.gaps
+    places = list(np.ndindex(n_repeats, n_folds))
 
-    # Each task writes to its own cells, so the order in which the threads finish does not matter.
-    map_nogil(fit_fold, list(np.ndindex(n_repeats, n_folds)), n_workers)
+    def here(place: tuple[int, int]) -> FoldPrediction:
+        return predict_fold(x, y, folds, alphas, l1_ratios, draw, place)
+
+    found = map_nogil(here, places, n_workers) if predict is None else predict(places)
+    for place, fold in zip(places, found, strict=True):
+        decisions[:, place[0], folds[place[0]] == place[1]] = fold.decision
+        gaps[(slice(None), *place)] = fold.gaps
+        n_train[place] = fold.n_train
     return tuple(OutOfFold(decisions[number], gaps[number], n_train) for number in range(len(l1_ratios)))
+
+
+def predict_fold(
+    x: _Floats,
+    y: NDArray[np.bool_],
+    folds: NDArray[np.int64],
+    alphas: _Floats,
+    l1_ratios: Sequence[float],
+    draw: Draw | None,
+    place: tuple[int, int],
+) -> FoldPrediction:
+    """Fit the paths of one repeat and fold, and predict the cells left out; the arguments are those of `out_of_fold`.
+
+    Raises
+    ------
+    ValueError
+        If only one class is left to train on.
+    """
+    test = folds[place[0]] == place[1]
+    rows = np.flatnonzero(~test)
+    if draw is not None:
+        rows = draw(rows, *place)
+    labels = y[rows]
+    if not labels.any() or labels.all():
+        which = f"fold {place[1] + 1} of repeat {place[0] + 1}"
+        raise ValueError(f"{which}: one class is left among {rows.size} training cells; use fewer folds")
+    train = x[rows]
+    standardisation = fit_standardisation(train)
+    train, left_out = standardisation.apply(train), standardisation.apply(x[test])
+    paths = [fit_logistic_path(train, labels, alphas, l1_ratio=l1_ratio) for l1_ratio in l1_ratios]
+    decision = np.stack([path.decision(left_out) for path in paths])
+    return FoldPrediction(decision, np.stack([path.gaps for path in paths]), int(rows.size))

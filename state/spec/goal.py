@@ -179,6 +179,13 @@ class GoalSpec(Strict):
                         f"the {key} column {column!r} of {entry.method} is not among the columns that the study loads; "
                         f"name it under data.columns, e.g. columns: {{{key}: {column}}}",
                     )
+        for method in self.reduction.methods:
+            batch = self.reduction.settings_of(method).get("batch") if method in ("harmony", "scvi") else None
+            if batch is not None and batch not in self.data.obs_columns:
+                raise ValueError(
+                    f"the batch column {batch!r} of {method} is not among the columns that the study loads; name it "
+                    f"under data.columns, e.g. columns: {{batch: {batch}}}",
+                )
         return self
 
     @model_validator(mode="after")

@@ -143,6 +143,21 @@ def test_a_data_root_of_the_operator_is_allowed(
     assert call("plan_run", within=within, spec=declare("ok", data=data), dry_run=True)["n_cells"] == 120
 
 
+def test_an_executor_whose_package_is_missing_is_said_at_planning(
+    refused: Callable[..., Refusal],
+    declare: Declare,
+    workspace: Workspace,
+    policy_text: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Before any time is spent, naming the extra."""
+    text = policy_text + '\n[executor]\nkind = "dask"\nscheduler = "tcp://head:8786"\n'
+    within = Workspace(root=workspace.root, policy=parse_policy(text, workspace.root))
+    monkeypatch.setattr("stagewright.state.executor.find_spec", lambda _: None)
+    refusal = refused("unavailable", "plan_run", within=within, spec=declare("ok"))
+    assert "pip install 'stagewright[dask]'" in refusal.message
+
+
 @pytest.mark.parametrize(
     ("changes", "code", "says"),
     [
@@ -151,7 +166,7 @@ def test_a_data_root_of_the_operator_is_allowed(
         ({"gates": {"budgt": {"at_least": 1}}}, "unavailable", "no such gate; did you mean 'budget'?"),
         ({"gates": {"stability_floor": {"at_most": 1}}}, "unavailable", "no such bound"),
         ({"holdout": {"patients": 0.2}}, "unavailable", "holdout"),
-        ({"reduction": {"methods": ["cnmf"]}}, "unavailable", "cnmf is not built into this version"),
+        ({"reduction": {"methods": ["umap"]}}, "unavailable", "umap is not built into this version"),
         ({"budget": {"runtime": "8d"}}, "over_cap", "budget.runtime: 8d asked, 7d allowed"),
         ({"budget": {"memory": "2TiB"}}, "over_cap", "budget.memory: 2 TiB asked, 1 TiB allowed"),
         ({"budget": {"retries": 6}}, "over_cap", "budget.retries: 6 asked, 5 allowed"),

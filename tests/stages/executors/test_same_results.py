@@ -3,9 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
-from stagewright.state.artifacts import Outcome
+import pytest
 
-STEPS = ("C/plan0", "C/plan1a", "C/plan1b")
+from stagewright.state.artifacts import Outcome
+from stagewright.state.spec.normalisation import PearsonResiduals
+from stagewright.state.spec.reduction import HeldOut
+
+STEPS = ("C/plan0", "C/plan1a", "C/plan1b", "C/plan1c")
 
 
 def artifacts_of(study: Any, digests: Callable[[Outcome], dict[str, str]], **on: object) -> dict[str, str]:  # noqa: ANN401 - the study of conftest.py
@@ -24,8 +28,29 @@ def artifacts_of(study: Any, digests: Callable[[Outcome], dict[str, str]], **on:
 def test_every_executor_gives_the_same_bytes(
     new_study: Callable[[str], Any], digests: Callable[[Outcome], dict[str, str]], cluster: dict[str, Any]
 ) -> None:
-    """Plan 0, 1A and 1B on one thread, on two, and on a Dask cluster of two workers write the same artifacts."""
+    """Plan 0, 1A, 1B and 1C on one thread, on two, and on a Dask cluster of two workers write the same artifacts."""
     alone = artifacts_of(new_study("one"), digests, workers=1)
     assert len(alone) > 20
     assert artifacts_of(new_study("two"), digests, workers=2) == alone
     assert artifacts_of(new_study("dask"), digests, executor=cluster) == alone
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"replicates": "bootstrap_cells", "held_out": HeldOut()},
+        {"normalisation": PearsonResiduals(method="pearson_residuals")},
+    ],
+    ids=["samples", "residuals"],
+)
+def test_samples_and_residuals_are_the_same_too(
+    new_study: Callable[[str], Any],
+    digests: Callable[[Outcome], dict[str, str]],
+    cluster: dict[str, Any],
+    changes: dict[str, object],
+) -> None:
+    """Bootstrap samples and held-out cells; and a matrix that is a view of residuals."""
+    small = {"methods": ("pca", "fa"), "ks": {"pca": (3,), "fa": (3,)}}
+    changed = new_study("any").request("C/plan0").study.model_copy(update=small | changes)
+    alone = digests(new_study("local").execute("C/plan0", study=changed))
+    assert digests(new_study("dask").execute("C/plan0", study=changed, executor=cluster)) == alone
