@@ -1,5 +1,7 @@
 """Which units a step need not have done: those that failed, as far as its request allows failures. Light to import."""
 
+from itertools import product
+
 from stagewright.gates.protocol import GateContext
 from stagewright.state.artifacts import UnitRecord, read_outcome
 from stagewright.state.step_units import (
@@ -7,6 +9,7 @@ from stagewright.state.step_units import (
     cell_unit,
     embedding_unit,
     embeddings_step,
+    fold_units,
     step_units,
 )
 
@@ -58,7 +61,8 @@ def _failed_under_observed_labels(context: GateContext) -> tuple[UnitRecord, ...
     request, study = context.request, context.request.study
     wanted: set[str] = set()
     for entry in study.preprocess:
-        wanted |= {cell_unit(stage, entry.tag, method) for stage in study.mirrored for method in study.methods}
+        for stage, method in product(study.mirrored, study.methods):
+            wanted |= {cell_unit(stage, entry.tag, method), *fold_units(study, stage, entry.tag, method)}
         if not entry.supervised:  # the others are fitted again
             known = [method for method in study.methods if method in request.k_by_method]
             wanted |= {embedding_unit(entry.tag, method, request.k_by_method[method]) for method in known}

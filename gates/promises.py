@@ -292,7 +292,12 @@ def _plan2(request: StepRequest, left_out: Container[str]) -> Iterator[Promise]:
             if entry.supervised:
                 place = permutation_folder(checkpoint, number) / "preprocess_cache" / entry.tag
                 yield Promise(str(place / "gene_log.json"), "json")
-    compared = {cell[1:] for cell in cells if cell_unit(cell[1], cell[2], cell[3]) not in left_out}
+    compared = {
+        (stage, tag, method)
+        for _, stage, tag, method in cells
+        if cell_unit(stage, tag, method) not in left_out
+        and not any(unit in left_out for unit in fold_units(request.study, stage, tag, method))
+    }
     yield _table(controls_summary(checkpoint), CONTROLS, sum(models[stage] for stage, _, _ in compared))
     yield _table(strata_table(checkpoint), STRATA)
 

@@ -5,9 +5,10 @@ from stagewright.state.spec import Adjustments, GoalSpec, effective_study
 from stagewright.state.spec.goal import CHECKPOINTS
 from stagewright.state.survey import PatientCells, Survey
 
-__all__ = ["check_feasible", "cohort_warnings", "rank_warnings", "supervised_warnings"]
+__all__ = ["check_feasible", "cohort_warnings", "control_warnings", "rank_warnings", "supervised_warnings"]
 
 SHOWN = 6
+USUAL_P = 0.05
 MIN_BATCH_CELLS = 3
 """As in the selection of highly variable genes: a variance of fewer cells says nothing."""
 
@@ -150,7 +151,7 @@ def supervised_warnings(spec: GoalSpec) -> list[str]:
     reference = spec.reference_preprocess
     if reference.supervised and "plan0" in spec.stages:
         warnings.append(f"{reference.tag} chooses genes by the labels, and Plan 0 chooses K on them as its reference")
-    if spec.classifier.cv.scope != "pipeline":
+    if spec.classifier.cv.scope != "pipeline" or "plan1c" in spec.stages:
         warnings += [
             f"{entry.tag} chooses genes by the labels of all cells, test folds included: its cross-validated scores "
             "are optimistic, and it is not counted among the best configurations"
@@ -158,6 +159,15 @@ def supervised_warnings(spec: GoalSpec) -> list[str]:
             if entry.supervised
         ]
     return warnings
+
+
+def control_warnings(spec: GoalSpec) -> list[str]:
+    """Return a warning where Plan 2 has too few permutations for the p value that most readers look for."""
+    n = spec.negative_controls.permutations
+    if "plan2" not in spec.stages or 1 / (1 + n) <= USUAL_P:
+        return []
+    few = f"negative_controls: with {n} permutations no p value is below {1 / (1 + n):.2g}"
+    return [f"{few}; {round(1 / USUAL_P) - 1} are needed for {USUAL_P:g}"]
 
 
 def _few(names: list[str], shown: int | None) -> str:

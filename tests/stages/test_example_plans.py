@@ -32,7 +32,8 @@ def test_the_example_is_planned_and_runs(study: Study, small: SealedData, name: 
     assert spec_faults(spec, {}) == []
     assert check_thresholds({gate: bound.model_dump(exclude_none=True) for gate, bound in spec.gates.items()}) == []
     study.data = small
-    effective = effective_study(spec, Adjustments(), "A")
+    fewer = Adjustments(methods=("pca", "fa") if "fa" in spec.reduction.methods else ("pca",))
+    effective = effective_study(spec, fewer, "A")
     metrics: dict[str, float] = {}
     for stage in spec.stages:
         outcome = study.execute(f"A/{stage}", study=effective, scope=spec.data)

@@ -32,16 +32,16 @@ SPEC: dict[str, Any] = {
     ],
     "reduction": {"methods": ["pca", "nmf"], "k": [3], "seeds": [1]},
     "classifier": {"alphas": [0.1, 1.0, 10.0], "modes": ["pooled"], "cv": {"folds": 3, "repeats": 2}},
-    "negative_controls": {"permutations": 4, "seed": 11},
+    "negative_controls": {"permutations": 3, "seed": 11},
 }
 STEPS = ("B/plan0", "B/plan1a", "B/plan1b", "B/plan1c", "B/plan2")
 
 
-def _spec(permutations: int = 4) -> GoalSpec:
+def _spec(permutations: int = 3) -> GoalSpec:
     return parse_spec(SPEC | {"negative_controls": {"permutations": permutations, "seed": 11}})
 
 
-def _execute(study: Study, step: str, *, workers: int = 1, permutations: int = 4) -> Outcome:
+def _execute(study: Study, step: str, *, workers: int = 1, permutations: int = 3) -> Outcome:
     spec = _spec(permutations)
     changes = {"study": effective_study(spec, Adjustments(), "B"), "scope": spec.data, "workers": workers}
     outcome: Outcome = study.execute(step, **changes)
@@ -80,7 +80,7 @@ def test_permuted_labels_score_at_chance_and_observed_ones_do_not(summary: pd.Da
     in_sample = summary[summary["stage"] == "plan1a"]
     assert (in_sample["permuted_mean"] > 0.52).all()
     assert in_sample["chance_high"].isna().all()
-    assert out_of_fold["p"].min() == pytest.approx(1 / 5)
+    assert out_of_fold["p"].min() == pytest.approx(1 / 4)
 
 
 def test_the_observed_scores_are_those_of_the_earlier_stages(
@@ -93,7 +93,7 @@ def test_the_observed_scores_are_those_of_the_earlier_stages(
     mine = summary[summary["stage"] == "plan1b"].reset_index(drop=True)
     assert mine["observed"].tolist() == reported["auc_median"].tolist()
     best = []
-    for number in range(1, 5):
+    for number in range(1, 4):
         table = pd.read_csv(grid / f"plan2/permutation_{number}/classification_grid/plan1b_summary.csv")
         best.append(table.loc[~table["supervised"], "auc_median"].max())
         assert table.loc[table["best"], "auc_median"].item() == best[-1]
@@ -101,7 +101,7 @@ def test_the_observed_scores_are_those_of_the_earlier_stages(
     observed = outcomes["B/plan1b"].metrics["plan1b.best.auc"]
     assert metrics["plan2.best.auc"] == max(best)
     assert metrics["plan2.excess"] == pytest.approx(observed - max(best))
-    assert metrics["plan2.p"] == (1 + sum(score >= observed for score in best)) / 5
+    assert metrics["plan2.p"] == (1 + sum(score >= observed for score in best)) / 4
     assert set(metrics) == set(metric_names("plan2", _spec()))
 
 
@@ -110,7 +110,7 @@ def test_every_stratum_keeps_its_class_counts(done: tuple[Study, dict[str, Outco
     study, _ = done
     cells = pd.read_csv(study.run / "B/analysis/plan0/cells.csv").set_index("cell")
     keys = ["patient", "timepoint"]
-    for number in range(1, 5):
+    for number in range(1, 4):
         place = study.run / f"B/analysis/plan2/permutation_{number}/classification_grid/{FREE}/pca"
         table = pd.read_parquet(place / "oof_predictions.parquet")
         label = table[table["repeat"] == 0].set_index("cell")["label"]
@@ -127,14 +127,14 @@ def test_genes_that_the_label_chose_are_chosen_again(done: tuple[Study, dict[str
     names = [unit.name for unit in outcomes["B/plan2"].units]
     assert {name for name in names if name.endswith(("/genes", "/k_3"))} == {
         f"permutation_{number}/{SUPERVISED}/{what}"
-        for number in range(1, 5)
+        for number in range(1, 4)
         for what in ("genes", "pca/k_3", "nmf/k_3")
     }
     logs = [
         json.loads(
             (study.run / f"B/analysis/plan2/permutation_{n}/preprocess_cache/{SUPERVISED}/gene_log.json").read_text()
         )
-        for n in range(1, 5)
+        for n in range(1, 4)
     ]
     assert len({tuple(log["genes"]) for log in logs}) > 1
     request = read_request(study.attempt("B/plan2"))

@@ -74,7 +74,6 @@ def test_labels_that_nothing_can_be_learnt_from(
             "invalid_data",
             "no patient has 16 cells of each class; the largest feasible number of folds is 15",
         ),
-        ({"scope": "pipeline"}, "unavailable", "available: classifier"),
     ],
     ids=str,
 )
