@@ -13,7 +13,7 @@ TIMEOUT_S = 600.0
 
 
 def check_executor(choice: ExecutorChoice, root: Path) -> Iterator[Check]:
-    """Yield a check that opens a cluster as a step under this root would; nothing for this machine, which needs none."""
+    """Yield a check that opens a cluster as a step under this root would; nothing where the executor is local."""
     if choice.kind == "local":
         return
     missing = missing_package(choice)
