@@ -155,13 +155,29 @@ GATES: tuple[GateEntry, ...] = (
         "grouped_folds",
         "stagewright.gates.grouped_folds",
         "no group of cells lies on both sides of a fold where the folds are to be grouped",
-        ("plan1c",),
+        ("plan1b", "plan1c"),
     ),
     GateEntry(
         "supervised_selection",
         "stagewright.gates.supervised_selection",
         "genes were selected without the labels that the classifiers are scored on",
         CLASSIFY,
+    ),
+    GateEntry(
+        "permuted_scores",
+        "stagewright.gates.permuted_scores",
+        "permuted labels are permuted within their strata, and score no better than chance there",
+        ("plan2",),
+        (
+            Bound(
+                "at_most",
+                0.0,
+                0.0,
+                0.5,
+                "permuted AUC within strata above the upper end of its 99 % chance interval",
+                "out of fold, labels without a tie to expression are told apart by chance only; more is a leak",
+            ),
+        ),
     ),
     GateEntry(
         "budget",

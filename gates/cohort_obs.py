@@ -15,7 +15,7 @@ from stagewright.gates.places import embedding_file
 from stagewright.gates.protocol import GateContext
 from stagewright.state.spec.data import DataScope
 
-__all__ = ["ClassCounts", "class_counts", "grouped_cells", "labelled_cells", "obs_in_scope"]
+__all__ = ["ClassCounts", "class_counts", "grouped_cells", "labelled_cells", "obs_in_scope", "strata_of_cells"]
 
 MISSING = ""
 
@@ -55,6 +55,16 @@ def grouped_cells(context: GateContext, tag: str, column: str) -> pd.Series | No
         if column not in obs:
             return None
         return pd.Series(_text(obs, column), index=_text(obs, str(obs.attrs["_index"])))
+
+
+def strata_of_cells(context: GateContext, tag: str) -> pd.DataFrame | None:
+    """Return the cells as `labelled_cells` does, with the stratum within which Plan 2 permutes each cell's label."""
+    cells = labelled_cells(context, tag)
+    columns = {name: grouped_cells(context, tag, name) for name in context.request.study.permutation_strata}
+    if cells is None or any(column is None for column in columns.values()):
+        return None
+    levels = pd.DataFrame(columns).loc[cells["cell"].to_numpy()]
+    return cells.assign(stratum=levels.groupby([*columns], observed=True, sort=True).ngroup().to_numpy())
 
 
 def obs_in_scope(path: Path, scope: DataScope) -> pd.DataFrame:

@@ -22,7 +22,8 @@ def failed_units(context: GateContext) -> Iterator[Finding]:
 
     Measured are the failed units of this step, each a warning with its error while they are no more than allowed and a
     failure when they are more; failures that are claimed of units which the step does not have, or twice (failures);
-    and the embeddings that Plan 1a could not make and Plan 1b therefore did not score (warnings).
+    and the embeddings that Plan 1a could not make and Plan 1b therefore did not score (warnings), and what Plan 2 for
+    the like reason has not compared.
 
     Notes
     -----

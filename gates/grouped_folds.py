@@ -58,19 +58,25 @@ def grouped_folds(context: GateContext) -> Iterator[Finding]:
             group = None if column is None else grouped_cells(context, tag, column)
             if group is not None:
                 models = table[(table["penalty"] == name).to_numpy()]
-                yield from _model(f"{tag}/{method}/{name}", models, group)
+                within = _mode(context, name) == "per_patient"
+                yield from _model(f"{tag}/{method}/{name}", models, group, within_patients=within)
+
+
+def _mode(context: GateContext, name: str) -> str:
+    return mode_of(context.request, name) or "per_patient"  # which Plan 1b is
 
 
 def _group(context: GateContext, name: str) -> str | None:
-    mode = mode_of(context.request, name)
-    return None if mode is None else groups_of(context.request.study, mode, context.request.scope.patient)
+    return groups_of(context.request.study, _mode(context, name), context.request.scope.patient)
 
 
-def _model(subject: str, table: pd.DataFrame, group: pd.Series) -> Iterator[Finding]:
-    """Judge one model by the group of each cell."""
+def _model(subject: str, table: pd.DataFrame, group: pd.Series, *, within_patients: bool) -> Iterator[Finding]:
+    """Judge one model by the group of each cell; within patients the folds of one say nothing of another's."""
     cell = table["cell"]
     of_level = group.reindex(cell.cat.categories.astype(str)).to_numpy(dtype=object)
     groups = pd.Series(of_level[cell.cat.codes.to_numpy()], index=table.index)
+    if within_patients:
+        groups = table["patient"].astype(str) + " / " + groups.astype(str)
     folds = table["fold"].groupby([groups, table["repeat"]]).nunique()
     split = sorted({str(name) for name, _ in folds.index[folds.to_numpy() > 1]})
     yield from bounded(

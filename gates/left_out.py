@@ -2,7 +2,13 @@
 
 from stagewright.gates.protocol import GateContext
 from stagewright.state.artifacts import UnitRecord, read_outcome
-from stagewright.state.step_units import allowed_failures, embedding_unit, embeddings_step, step_units
+from stagewright.state.step_units import (
+    allowed_failures,
+    cell_unit,
+    embedding_unit,
+    embeddings_step,
+    step_units,
+)
 
 __all__ = ["failed_before", "failed_here", "left_out"]
 
@@ -25,8 +31,13 @@ def failed_here(context: GateContext) -> tuple[UnitRecord, ...]:
 
 
 def failed_before(context: GateContext) -> tuple[UnitRecord, ...]:
-    """Return the embeddings of an earlier step that this one cannot score because they failed there."""
+    """Return the units of earlier steps that failed there, so that this step cannot score or compare their results.
+
+    Those are embeddings of the step that made them, and for Plan 2 also the cells of the grids that it runs again.
+    """
     request = context.request
+    if request.stage == "plan2":
+        return _failed_under_observed_labels(context)
     maker = embeddings_step(request)
     if maker is None:
         return ()
@@ -41,3 +52,22 @@ def failed_before(context: GateContext) -> tuple[UnitRecord, ...]:
         if method in request.study.methods
     }
     return tuple(unit for unit in units if unit.how == "failed" and unit.name in wanted)
+
+
+def _failed_under_observed_labels(context: GateContext) -> tuple[UnitRecord, ...]:
+    request, study = context.request, context.request.study
+    wanted: set[str] = set()
+    for entry in study.preprocess:
+        wanted |= {cell_unit(stage, entry.tag, method) for stage in study.mirrored for method in study.methods}
+        if not entry.supervised:  # the others are fitted again
+            known = [method for method in study.methods if method in request.k_by_method]
+            wanted |= {embedding_unit(entry.tag, method, request.k_by_method[method]) for method in known}
+    found: list[UnitRecord] = []
+    for stage in study.mirrored:
+        sealed = request.upstream.get(f"{request.checkpoint}/{stage}")
+        try:
+            units = () if sealed is None else read_outcome(context.run, sealed).units
+        except ValueError:
+            continue  # `artifact_integrity` reports it
+        found += [unit for unit in units if unit.how == "failed" and unit.name in wanted]
+    return tuple(found)

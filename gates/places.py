@@ -2,19 +2,30 @@
 
 from pathlib import PurePosixPath
 
-from stagewright.state.layout import analysis, grid_cell, plan1c_folder, preprocess_folder
+from stagewright.state.layout import (
+    analysis,
+    grid_cell,
+    permuted_cell,
+    permuted_grid_folder,
+    plan1c_folder,
+    preprocess_folder,
+)
 from stagewright.state.spec.goal import Checkpoint
 from stagewright.state.step_request import StepRequest
 
 __all__ = [
     "cell_table",
     "coefficients_table",
+    "controls_summary",
     "embedding_file",
     "grid_summary",
     "oof_table",
     "patient_table",
+    "permuted_oof",
+    "permuted_summary",
     "plan1b_summary",
     "plan1c_summary",
+    "strata_table",
 ]
 
 
@@ -58,3 +69,23 @@ def plan1c_summary(checkpoint: Checkpoint) -> PurePosixPath:
 def grid_summary(request: StepRequest) -> PurePosixPath:
     """Return the summary of Plan 1b or 1c."""
     return (plan1c_summary if request.stage == "plan1c" else plan1b_summary)(request.checkpoint)
+
+
+def controls_summary(checkpoint: Checkpoint) -> PurePosixPath:
+    """Return where Plan 2 writes one row for each mirrored stage, preprocess, method and penalty."""
+    return analysis(checkpoint) / "plan2" / "negative_controls_summary.csv"
+
+
+def strata_table(checkpoint: Checkpoint) -> PurePosixPath:
+    """Return where Plan 2 lists the strata within which it permutes labels."""
+    return analysis(checkpoint) / "plan2" / "strata.csv"
+
+
+def permuted_summary(checkpoint: Checkpoint, number: int, stage: str) -> PurePosixPath:
+    """Return where Plan 2 writes a stage's summary under one permutation of the labels."""
+    return permuted_grid_folder(checkpoint, number, stage) / f"{stage}_summary.csv"
+
+
+def permuted_oof(checkpoint: Checkpoint, number: int, stage: str, tag: str, method: str) -> PurePosixPath:
+    """Return where Plan 2 writes the out-of-fold predictions of Plan 1b or 1c under one permutation of the labels."""
+    return permuted_cell(checkpoint, number, stage, tag, method) / "oof_predictions.parquet"

@@ -10,35 +10,44 @@ from pathlib import PurePosixPath
 from stagewright.gates.places import (
     cell_table,
     coefficients_table,
+    controls_summary,
     embedding_file,
     oof_table,
     patient_table,
+    permuted_summary,
     plan1b_summary,
     plan1c_summary,
+    strata_table,
 )
 from stagewright.state.artifacts import ArtifactFormat
 from stagewright.state.layout import (
     analysis,
     grid_cell,
     held_out_file,
+    k_curves_file,
     k_folder,
+    permutation_folder,
+    permuted_cell,
     plan1c_folder,
     preprocess_folder,
     replicate_folder,
 )
 from stagewright.state.plan1c_models import models_of
+from stagewright.state.spec.preprocess import Preprocess
 from stagewright.state.spec.reduction import Method
 from stagewright.state.step_request import StepRequest
 from stagewright.state.step_units import (
     cell_unit,
     embedding_unit,
     fit_unit,
+    fold_units,
     held_out_unit,
+    permuted_unit,
     seeds_of,
     writes_embeddings,
 )
 
-__all__ = ["NOTHING", "Promise", "grid", "promises", "seeds_left"]
+__all__ = ["NOTHING", "Promise", "grid", "permuted_grid", "promises", "seeds_left"]
 
 NOTHING: frozenset[str] = frozenset()
 
@@ -47,7 +56,8 @@ CELLS = "cells"
 SUMMARY = (
     "method,k,n_seeds,replicates,stability_mean,stability_median,stability_p10,stability_chance,"
     "stability_fraction_below_0.3,consensus_silhouette,explained,held_out_r2,held_out_r2_se,held_out_log_likelihood,"
-    "objective,objective_spread,sparsity,orthogonality,effective_rank,converged,chosen,shortlisted,reason"
+    "objective,objective_spread,sparsity,orthogonality,effective_rank,converged,"
+    "chosen,shortlisted,reason"
 )
 METRICS_NO_CV = (
     "patient,penalty,alpha,k,n_cells,n_positive,n_negative,auc,average_precision,balanced_accuracy,recall_positive,"
@@ -56,6 +66,7 @@ METRICS_NO_CV = (
 METRICS = (
     "patient,penalty,alpha,k,n_cells,n_positive,n_negative,folds,repeats,auc_mean,auc_sd,average_precision_mean,gap"
 )
+K_CURVES = "k,replicate,stability,prediction_error"
 COMPONENT_MATCHES = "seed,component,match_median,match_min,consensus_cluster,silhouette"
 OOF = "patient,cell,penalty,repeat,fold,label,decision,probability,alpha"
 PLAN1A_SUMMARY = "preprocess,method,k,penalty,n_patients,n_skipped,alpha"
@@ -63,6 +74,13 @@ PLAN1B_SUMMARY = (
     "preprocess,method,k,penalty,alpha,n_patients,n_skipped,auc_median,auc_median_low,auc_median_high,auc_mean,auc_min,auc_max,auc_median_own_alpha,"
     "average_precision_median,balanced_accuracy_median,best"
 )
+PERMUTED_SUMMARY = "preprocess,method,k,penalty,alpha,n_patients,n_skipped,auc_median,best"
+CONTROLS = (
+    "stage,preprocess,supervised,method,k,penalty,score,n_patients,observed,permutations,permuted_mean,permuted_sd,"
+    "permuted_min,permuted_max,excess,p,z,observed_within_strata,permuted_within_strata,p_within_strata,chance_low,"
+    "chance_high,above_chance"
+)
+STRATA = "stratum,n_cells,n_positive,n_negative,permuted,log10_arrangements,reason"
 POOLED = "mode,downsampling,penalty,alpha,n_cells,auc_mean,average_precision_mean"
 RELIABILITY = "mode,downsampling,penalty,alpha,bin_from,bin_to,n_predictions,weight,mean_probability,share_positive"
 PLAN1C_SUMMARY = (
@@ -129,6 +147,8 @@ def promises(request: StepRequest, left_out: Container[str] = NOTHING) -> Iterat
             if writes_embeddings(request):
                 yield from _embeddings(request, left_out)
             yield from _plan1c(request, left_out)
+        case "plan2":
+            yield from _plan2(request, left_out)
         case _:
             return
 
@@ -145,6 +165,7 @@ def grid(request: StepRequest, left_out: Container[str] = NOTHING) -> tuple[tupl
         for entry in request.study.preprocess
         for method in _methods(request, entry.tag, left_out)
         if cell_unit(request.stage, entry.tag, method) not in left_out
+        and not any(unit in left_out for unit in fold_units(request.study, request.stage, entry.tag, method))
     )
 
 
@@ -169,6 +190,9 @@ def _plan0(request: StepRequest, left_out: Container[str]) -> Iterator[Promise]:
     yield Promise(
         str(cell_table(request.checkpoint)), "csv", (CELLS, None), columns=("cell", "patient", "label", *timepoint)
     )
+    fits = sum(len(seeds) for (method, _), seeds in owed.items() if method == "cnmf")
+    if fits:
+        yield _table(k_curves_file(request.checkpoint, "cnmf"), K_CURVES, fits)
     for (method, k), seeds in owed.items():
         for seed in seeds:
             place = replicate_folder(request.checkpoint, method, k, seed)
@@ -220,6 +244,57 @@ def _plan1b(request: StepRequest, left_out: Container[str]) -> Iterator[Promise]
     rows = len(cells) * len(request.study.penalties)
     yield _table(plan1b_summary(request.checkpoint), PLAN1B_SUMMARY, rows)
     yield _table(plan1b_summary(request.checkpoint).with_name("baselines.csv"), BASELINES)
+
+
+def permuted_grid(request: StepRequest, left_out: Container[str] = NOTHING) -> tuple[tuple[int, str, str, Method], ...]:
+    """Return what Plan 2 owes: permutation, mirrored stage, preprocess tag and method."""
+    return tuple(
+        (number, stage, entry.tag, method)
+        for number in range(1, request.study.permutations + 1)
+        for stage in request.study.mirrored
+        for entry in request.study.preprocess
+        for method in request.study.methods
+        if not left_out_of_permutation(request, left_out, number, stage, entry, method)
+    )
+
+
+def left_out_of_permutation(
+    request: StepRequest, left_out: Container[str], number: int, stage: str, entry: Preprocess, method: Method
+) -> bool:
+    """Return whether a permuted cell of the grid, or the embedding that it needs, need not have been done."""
+    known = request.k_by_method
+    embedding = embedding_unit(entry.tag, method, known[method]) if method in known else ""
+    needed = permuted_unit(number, embedding) if entry.supervised else embedding
+    own = (*fold_units(request.study, stage, entry.tag, method), cell_unit(stage, entry.tag, method))
+    return needed in left_out or any(permuted_unit(number, unit) in left_out for unit in own)
+
+
+def _plan2(request: StepRequest, left_out: Container[str]) -> Iterator[Promise]:
+    checkpoint = request.checkpoint
+    models = dict.fromkeys(request.study.mirrored, len(request.study.penalties)) | {
+        "plan1c": len(models_of(request.study))
+    }
+    cells = permuted_grid(request, left_out)
+    for number, stage, tag, method in cells:
+        place = permuted_cell(checkpoint, number, stage, tag, method)
+        if stage == "plan1a":
+            yield _table(place / "metrics_no_cv.csv", METRICS_NO_CV)
+        else:
+            yield _table(place / "metrics.csv", METRICS)
+            yield Promise(str(place / "oof_predictions.parquet"), "parquet", columns=tuple(OOF.split(",")))
+    for number in range(1, request.study.permutations + 1):
+        for stage in request.study.mirrored:
+            rows = models[stage] * sum((number, stage) == cell[:2] for cell in cells)
+            columns = PLAN1A_SUMMARY if stage == "plan1a" else PERMUTED_SUMMARY
+            if rows:
+                yield _table(permuted_summary(checkpoint, number, stage), columns, rows)
+        for entry in request.study.preprocess:
+            if entry.supervised:
+                place = permutation_folder(checkpoint, number) / "preprocess_cache" / entry.tag
+                yield Promise(str(place / "gene_log.json"), "json")
+    compared = {cell[1:] for cell in cells if cell_unit(cell[1], cell[2], cell[3]) not in left_out}
+    yield _table(controls_summary(checkpoint), CONTROLS, sum(models[stage] for stage, _, _ in compared))
+    yield _table(strata_table(checkpoint), STRATA)
 
 
 def _plan1c(request: StepRequest, left_out: Container[str]) -> Iterator[Promise]:

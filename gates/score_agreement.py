@@ -135,6 +135,8 @@ def _best(
     rows = zip(*(summary[name] for name in ("preprocess", "method", "penalty")), strict=True)
     keys = list(rows)
     supervised = {key for key, marked in zip(keys, _marked(summary, "supervised"), strict=True) if marked}
+    if context.request.study.scope == "pipeline":
+        supervised = set()  # the label chose genes inside each training fold only
     eligible = [key for key in medians if key not in supervised] or list(medians)
     highest = max(medians[key] for key in eligible)
     metric = _best_metric(context)

@@ -4,10 +4,11 @@ Plan 0's replicate by seed and Plan 1's embedding of the same cells, genes, meth
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import TypeVar
 
 import numpy as np
@@ -20,7 +21,7 @@ from stagewright.stages.files import save_array
 from stagewright.stages.matrix_inputs import matrix_inputs
 from stagewright.stages.preprocess.scale import unseen_cells
 from stagewright.stages.protocol import StageContext, Unit
-from stagewright.stages.reduction.catalogue import FitUnit
+from stagewright.stages.reduction.catalogue import METHODS, FitUnit
 from stagewright.stages.reduction.reduction import ExtraValue, Reduction
 from stagewright.stages.reduction.sweep import FitSettings, SharedMatrix, sweep
 from stagewright.stages.reduction.transform import transform
@@ -30,11 +31,13 @@ from stagewright.state.artifacts import ArtifactWriter
 from stagewright.state.spec.effective import EffectiveStudy
 from stagewright.state.spec.preprocess import Preprocess
 
-__all__ = ["MatrixFits", "fitted", "settings_of"]
+__all__ = ["MatrixFits", "fit_inputs", "fitted", "settings_of"]
 
 _Result = TypeVar("_Result")
 
 FITTED_WITH = {field.name for field in fields(FitSettings)}
+CORRECTING = ("harmony", "scvi")
+NOTHING: Mapping[str, JsonValue] = MappingProxyType({})
 SCORES, LOADINGS, EXTRAS = "scores.npy", "loadings.npy", "extras.json"
 
 
@@ -51,16 +54,29 @@ class MatrixFits:
         The preprocess that chose the genes.
     shared
         The matrix; what several fits need of it is computed when the first of them has to run.
+    also
+        What the matrix differs by from that of the step's own cells and labels.
     """
 
-    def __init__(self, context: StageContext, cohort: Cohort, entry: Preprocess, shared: SharedMatrix) -> None:
+    def __init__(
+        self,
+        context: StageContext,
+        cohort: Cohort,
+        entry: Preprocess,
+        shared: SharedMatrix,
+        *,
+        also: Mapping[str, JsonValue] = NOTHING,
+    ) -> None:
         request = context.request
         self._context = context
+        self._settings = settings_of(request.study)
+        batch = batch_column(request.study, request.scope.patient)
+        if batch is not None:
+            shared = replace(shared, batch=np.asarray(cohort.column(batch)).astype(str))
         self._shared = shared
         self._executor = context.executor
         self._on_workers = share_matrix(self._executor, shared)
-        self._settings = settings_of(request.study)
-        self._matrix_inputs = matrix_inputs(request, cohort, entry)
+        self._matrix_inputs = matrix_inputs(request, cohort, entry) | {**also}
 
     @property
     def shared(self) -> SharedMatrix:
@@ -69,7 +85,7 @@ class MatrixFits:
 
     def inputs(self, what: FitUnit) -> dict[str, JsonValue]:
         """Return everything that a fit of the whole matrix depends on."""
-        return self._matrix_inputs | _fit_inputs(what, self._settings)
+        return self._matrix_inputs | fit_inputs(what, self._settings)
 
     def share(self, some: SharedMatrix) -> SharedValue[SharedMatrix]:
         """Return some of the matrix' cells as an argument of calls; `forget` it when the last one is made."""
@@ -148,11 +164,34 @@ def settings_of(study: EffectiveStudy) -> FitSettings:
         for name, value in settings.items()
         if f"{method}_{name}" in FITTED_WITH
     }
-    return replace(FitSettings(rotation=dict(study.rotation)), **flat)  # type: ignore[arg-type]  # checked by the spec
+    registered = {method: values for method, values in study.method_settings.items() if method not in METHODS}
+    settings = FitSettings(rotation=dict(study.rotation), registered=registered)
+    return replace(settings, **flat)  # type: ignore[arg-type]  # checked by the spec
 
 
-def _fit_inputs(what: FitUnit, settings: FitSettings) -> dict[str, JsonValue]:
+def batch_column(study: EffectiveStudy, patient: str) -> str | None:
+    """Return the obs column that a method of the study corrects for; None when there is no such method.
+
+    Raises
+    ------
+    ValueError
+        Two methods correct for different columns.
+    """
+    columns = {
+        str(study.method_settings.get(method, {}).get("batch") or patient)
+        for method in study.methods
+        if method in CORRECTING
+    }
+    if len(columns) > 1:
+        raise ValueError(f"harmony and scvi correct for {' and '.join(sorted(columns))}; name one batch for both")
+    return next(iter(columns), None)
+
+
+def fit_inputs(what: FitUnit, settings: FitSettings) -> dict[str, JsonValue]:
+    """Return what a fit depends on beside its matrix."""
     own = {name: value for name, value in asdict(settings).items() if name.startswith(f"{what.method}_")}
+    if what.method in settings.registered:
+        own["registered"] = {**settings.registered[what.method]}
     inputs: dict[str, JsonValue] = {"method": what.method, "k": what.k, "seed": what.seed}
     return inputs | {"rotation": settings.rotation.get(what.method, "none"), "settings": own}
 

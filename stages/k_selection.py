@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from stagewright.stages.files import save_array, save_csv
 from stagewright.stages.held_out_unit import Prediction
 from stagewright.stages.protocol import StageContext
-from stagewright.stages.reduction.catalogue import METHODS
+from stagewright.stages.reduction.catalogue import method_entry
 from stagewright.stages.reduction.reduction import Reduction
 from stagewright.stages.stability.chance import chance_level
 from stagewright.stages.stability.choose_k import STABILITY_FLOOR, KChoice, KRow, choose_k
@@ -19,7 +19,7 @@ from stagewright.stages.stability.consensus import Consensus, consensus_clusters
 from stagewright.stages.stability.consensus_loadings import consensus_loadings
 from stagewright.stages.stability.loading_figures import effective_rank, orthogonality, sparsity
 from stagewright.stages.stability.pairwise import PairwiseStability, pairwise_stability
-from stagewright.state.layout import k_folder
+from stagewright.state.layout import k_curves_file, k_folder
 from stagewright.state.spec.reduction import Method
 
 __all__ = ["Replicate", "Sweep", "k_selection", "kept"]
@@ -29,7 +29,10 @@ NO_PREDICTION = Prediction(None, None)
 
 @dataclass(frozen=True, slots=True)
 class Replicate:
-    """What is kept of one replicate once its files are written; `number` is its seed's."""
+    """What is kept of one replicate once its files are written; `number` is its seed's.
+
+    `curves` are consensus NMF's stability and prediction error.
+    """
 
     number: int
     loadings: NDArray[np.float32]
@@ -39,6 +42,7 @@ class Replicate:
     sparsity: float
     orthogonality: float
     effective_rank: float
+    curves: tuple[float | None, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,15 @@ def kept(number: int, reduction: Reduction) -> Replicate:
         sparsity=sparsity(reduction.loadings),
         orthogonality=orthogonality(reduction.loadings),
         effective_rank=effective_rank(reduction.scores),
+        curves=_curves(reduction),
     )
+
+
+def _curves(reduction: Reduction) -> tuple[float | None, float] | None:
+    if "prediction_error" not in reduction.extras:
+        return None
+    stability, error = reduction.extras["stability"], reduction.extras["prediction_error"]
+    return None if stability is None else float(str(stability)), float(str(error))
 
 
 def k_selection(context: StageContext, sweep: Sweep) -> tuple[list[dict[str, object]], dict[str, KChoice]]:
@@ -83,7 +95,20 @@ def k_selection(context: StageContext, sweep: Sweep) -> tuple[list[dict[str, obj
             }
             for row, figures in measured
         ]
+        _write_curves(context, method, sweep)
     return rows, choices
+
+
+def _write_curves(context: StageContext, method: Method, sweep: Sweep) -> None:
+    """Write the two curves by which the authors of consensus NMF choose K, one row for each fit; of no other method."""
+    table = [
+        {"k": k, "replicate": one.number, "stability": one.curves[0], "prediction_error": one.curves[1]}
+        for (name, k), fits in sorted(sweep.replicates.items())
+        for one in fits
+        if name == method and one.curves is not None
+    ]
+    if table:
+        save_csv(context.artifacts, k_curves_file(context.request.checkpoint, method), pd.DataFrame(table))
 
 
 def _comparable(rows: list[KRow]) -> list[KRow]:
@@ -97,7 +122,7 @@ def _measure(context: StageContext, method: Method, k: int, sweep: Sweep) -> tup
     prediction = sweep.predictions.get((method, k), NO_PREDICTION)
     loadings = [item.loadings for item in fits]
     stability = pairwise_stability(loadings)
-    consensus = consensus_clusters(loadings, signed=METHODS[method].signed)
+    consensus = consensus_clusters(loadings, signed=method_entry(method).signed)
     chance = chance_level(loadings)
     study = context.request.study
     kind = "seed-invariant" if study.fitted_once(method) else study.replicates
@@ -155,7 +180,7 @@ def _write(
             "labels": consensus.labels.tolist(),
         },
     )
-    joined = consensus_loadings([item.loadings for item in fits], consensus.labels, signed=METHODS[method].signed)
+    joined = consensus_loadings([item.loadings for item in fits], consensus.labels, signed=method_entry(method).signed)
     save_array(context.artifacts, folder / "consensus_cache" / "consensus_loadings.npy", joined)
     save_csv(context.artifacts, folder / "component_matches.csv", _components(seeds, stability, consensus))
 

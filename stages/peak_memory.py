@@ -92,22 +92,43 @@ def peak_memory_bytes(
     """
     if stage == "plan0":
         return INTERPRETER + _counts([study.reference], size) + _sweep(study, size, workers)
-    if stage not in ("plan1a", "plan1b", "plan1c"):
+    if stage not in ("plan1a", "plan1b", "plan1c", "plan2"):
         return None
     ks = [k_by_method[method] for method in study.methods if method in k_by_method]
     scores = size.n_cells * (sum(ks) * SINGLE + max(ks, default=2) * DOUBLE * 3)
-    if stage == "plan1b":
-        scores += size.n_cells * len(study.alphas) * study.repeats * DOUBLE  # every decision is kept
+    decisions = size.n_cells * len(study.alphas) * study.repeats * DOUBLE  # every decision is kept
     if stage == "plan1c":
         scores += _benchmark(study, size)
-    if embedded:
-        return INTERPRETER + scores
     chosen: dict[Method, tuple[int, ...]] = {
         method: (k_by_method[method],) for method in study.methods if method in k_by_method
     }
     dense = study.normalisation.method == "pearson_residuals"
-    fits = (_fits(entry, chosen, 1, size, workers, dense=dense) for entry in study.preprocess)
-    return INTERPRETER + _counts(study.preprocess, size) + scores + max(fits, default=0)
+    if stage == "plan2":
+        by_label = [entry for entry in study.preprocess if entry.supervised]
+        fits = [_fits(entry, chosen, 1, size, workers, dense=dense) for entry in by_label]
+        refits = _counts(by_label, size) + max(fits) if fits else 0
+        held = workers * (decisions if "plan1b" in study.mirrored else 0)
+        folds = _refolded(study, chosen, size, workers, decisions) if "plan1b" in study.mirrored else 0
+        held += _benchmark(study, size) if "plan1c" in study.mirrored else 0
+        return INTERPRETER + scores + held + max(refits, folds)
+    if stage == "plan1b":
+        scores += decisions + _refolded(study, chosen, size, workers, decisions)
+    if embedded:
+        return INTERPRETER + scores
+    fitted = max((_fits(entry, chosen, 1, size, workers, dense=dense) for entry in study.preprocess), default=0)
+    return INTERPRETER + _counts(study.preprocess, size) + scores + fitted
+
+
+def _refolded(
+    study: EffectiveStudy, ks: Mapping[Method, tuple[int, ...]], size: DataSize, workers: int, decisions: int
+) -> int:
+    """Return what the refits of CV scope `pipeline` hold: the counts, each worker's fold, every method's decisions."""
+    if study.scope != "pipeline":
+        return 0
+    dense = study.normalisation.method == "pearson_residuals"
+    fold = max(_fits(entry, ks, 1, size, 1, dense=dense) for entry in study.preprocess)
+    each = 2 * SPARSE * size.n_nonzero + fold  # its cells of all genes, and what of them is being selected
+    return SPARSE * size.n_nonzero + workers * each + len(study.methods) * len(study.penalties) * decisions
 
 
 def _benchmark(study: EffectiveStudy, size: DataSize) -> int:

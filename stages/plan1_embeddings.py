@@ -8,6 +8,7 @@ import json
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import h5py
 import numpy as np
@@ -15,12 +16,15 @@ import pandas as pd
 from anndata import AnnData
 from anndata.io import read_elem
 from numpy.typing import NDArray
+from pydantic import JsonValue
+from scipy import sparse
 
 from stagewright.stages.cohort.depth import DETECTED_GENES, LIBRARY_SIZE, Depth, depth_of
 from stagewright.stages.cohort.load import Cohort, load_cohort
 from stagewright.stages.files import save_h5ad
 from stagewright.stages.fits import MatrixFits
 from stagewright.stages.gene_unit import genes_of
+from stagewright.stages.preprocess.pearson_residuals import PearsonResidualView
 from stagewright.stages.preprocess.scale import stored_expression, to_scale
 from stagewright.stages.protocol import StageContext, Unit, UnitFailed
 from stagewright.stages.reduction.catalogue import FitUnit
@@ -32,11 +36,12 @@ from stagewright.state.layout import preprocess_folder
 from stagewright.state.spec.preprocess import Preprocess
 from stagewright.state.spec.reduction import Method
 from stagewright.state.step_request import StepRequest
-from stagewright.state.step_units import embedding_unit, embeddings_step
+from stagewright.state.step_units import embedding_unit, embeddings_step, permuted_unit
 
-__all__ = ["EmbeddedCohort", "embedded_cohorts"]
+__all__ = ["EmbeddedCohort", "embedded_cohorts", "fit_methods"]
 
 FILE = "adata_with_dr.h5ad"
+NOTHING: Mapping[str, JsonValue] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,24 +105,10 @@ def embedded_cohorts(context: StageContext) -> Iterator[EmbeddedCohort]:
 
 def _fit(context: StageContext, cohort: Cohort, depth: Depth, entry: Preprocess) -> EmbeddedCohort:
     """Select genes, fit one embedding for each method, and write the AnnData file."""
-    request, study = context.request, context.request.study
+    request = context.request
     folder = preprocess_folder(request.checkpoint, entry.tag)
     genes = genes_of(context, cohort, entry, folder)
-    matrix = to_scale(cohort.source, genes, study.normalisation)
-    matrix_fits = MatrixFits(context, cohort, entry, SharedMatrix(matrix))
-
-    def fit(method: Method) -> Reduction | None:
-        k = request.k_by_method[method]
-        unit = Unit(embedding_unit(entry.tag, method, k), method=method, k=k, preprocess=entry.tag)
-        try:
-            return matrix_fits.fit(unit, FitUnit(method, k, study.seeds[0]))
-        except UnitFailed as failed:
-            context.tolerate(failed)
-            return None
-
-    done = context.map(fit, study.methods)
-    found = zip(study.methods, done, strict=True)
-    fits = {str(method): reduction for method, reduction in found if reduction is not None}
+    matrix, fits = fit_methods(context, cohort, entry, genes)
     expression, holds = stored_expression(matrix)
     data = AnnData(
         X=expression,
@@ -131,6 +122,51 @@ def _fit(context: StageContext, cohort: Cohort, depth: Depth, entry: Preprocess)
     context.journal.went_into([embedding_unit(entry.tag, fit.method, fit.k) for fit in fits.values()], written.path)
     scores = {method: fit.scores for method, fit in fits.items()}
     return EmbeddedCohort(entry.tag, entry.supervised, cohort.obs, cohort.positive, scores, depth)
+
+
+def fit_methods(
+    context: StageContext,
+    cohort: Cohort,
+    entry: Preprocess,
+    genes: NDArray[np.bool_],
+    *,
+    permutation: int | None = None,
+    also: Mapping[str, JsonValue] = NOTHING,
+) -> tuple[sparse.csr_matrix | PearsonResidualView, dict[str, Reduction]]:
+    """Fit one embedding for each method, each a unit of work; those that fail for good are left out.
+
+    Parameters
+    ----------
+    genes
+        Those that the entry keeps, shape (n_genes,).
+    permutation
+        Of the labels, if the genes were chosen by permuted ones.
+    also
+        What the cohort differs by from the step's own cells and labels.
+
+    Returns
+    -------
+    The expression of the genes on the study's scale, shape (n_cells, n_kept), and the fits by method, in the order of
+    the study.
+    """
+    request, study = context.request, context.request.study
+    matrix = to_scale(cohort.source, genes, study.normalisation)
+    matrix_fits = MatrixFits(context, cohort, entry, SharedMatrix(matrix), also=also)
+
+    def fit(method: Method) -> Reduction | None:
+        k = request.k_by_method[method]
+        name = embedding_unit(entry.tag, method, k)
+        name = name if permutation is None else permuted_unit(permutation, name)
+        unit = Unit(name, method=method, k=k, preprocess=entry.tag)
+        try:
+            return matrix_fits.fit(unit, FitUnit(method, k, study.seeds[0]))
+        except UnitFailed as failed:
+            context.tolerate(failed)
+            return None
+
+    done = context.map(fit, study.methods)
+    found = zip(study.methods, done, strict=True)
+    return matrix, {str(method): reduction for method, reduction in found if reduction is not None}
 
 
 def _provenance(request: StepRequest, entry: Preprocess, fits: Mapping[str, Reduction]) -> dict[str, object]:

@@ -22,6 +22,7 @@ __all__ = [
     "best_row",
     "coefficients",
     "configurations",
+    "eligible",
     "l1_ratio_of",
     "patients_of",
     "scores",
@@ -62,11 +63,14 @@ class PatientCells:
         Positions among the cohort's cells, shape (n,).
     positive
         Class of each of them, shape (n,).
+    groups
+        Group of each of them that may lie in one fold only, shape (n,); None where cells are split one by one.
     """
 
     name: str
     rows: NDArray[np.intp]
     positive: NDArray[np.bool_]
+    groups: NDArray[np.object_] | None = None
 
     @property
     def single_class(self) -> str | None:
@@ -84,12 +88,16 @@ class PatientCells:
         return zlib.crc32(self.name.encode())
 
 
-def patients_of(cohort: EmbeddedCohort, column: str) -> list[PatientCells]:
-    """Return the patients in the order of their names."""
+def patients_of(cohort: EmbeddedCohort, column: str, group: str = "none") -> list[PatientCells]:
+    """Return the patients in the order of their names; `group` is the column of groups, or none."""
+    grouped = None if group == "none" else cohort.obs[group].astype(str).to_numpy(dtype=object)
     names = cohort.obs[column].astype(str)
     groups = names.groupby(names, observed=True).indices
     rows_of = {str(name): np.asarray(rows, dtype=np.intp) for name, rows in groups.items()}
-    return [PatientCells(name, rows, cohort.positive[rows]) for name, rows in sorted(rows_of.items())]
+    return [
+        PatientCells(name, rows, cohort.positive[rows], None if grouped is None else grouped[rows])
+        for name, rows in sorted(rows_of.items())
+    ]
 
 
 def coefficients(patient: str, penalty: str, path: InSamplePath) -> pd.DataFrame:
@@ -108,6 +116,11 @@ def best_row(rows: Sequence[SummaryRow], score: str) -> SummaryRow:
 def unsupervised(rows: Sequence[SummaryRow]) -> list[SummaryRow]:
     """Return the rows whose genes were chosen without the label; all of them when there is no such row."""
     return [row for row in rows if not row["supervised"]] or [*rows]
+
+
+def eligible(rows: Sequence[SummaryRow], scope: str) -> list[SummaryRow]:
+    """Return the rows that may be the best: all where the label chose genes inside each training fold only."""
+    return [*rows] if scope == "pipeline" else unsupervised(rows)
 
 
 def supervised_notes(rows: Iterable[SummaryRow]) -> list[str]:

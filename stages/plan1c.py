@@ -30,7 +30,7 @@ from stagewright.state.artifacts import Skipped
 from stagewright.state.layout import plan1c_folder
 from stagewright.state.plan1c_models import models_of
 
-__all__ = ["run"]
+__all__ = ["run", "score_models_of"]
 
 OF_BEST = {
     "auc": "auc_median",
@@ -50,7 +50,7 @@ def run(context: StageContext) -> StageResult:
         When an embedding or its models fail; it names the unit.
     """
     request = context.request
-    grid = over_grid(context, "benchmark", _configuration)
+    grid = over_grid(context, "benchmark", score_models_of)
     best = _best(grid.summary)
     of_mode: dict[str, SummaryRow] = {
         mode: _best(rows) for mode in request.study.modes if (rows := _of_mode(grid.summary, mode))
@@ -78,7 +78,7 @@ def run(context: StageContext) -> StageResult:
     )
 
 
-def _configuration(context: StageContext, cohort: EmbeddedCohort, method: str) -> ScoredCell:
+def score_models_of(context: StageContext, cohort: EmbeddedCohort, method: str) -> ScoredCell:
     """Score every model on one embedding, and return its tables and a summary row for each model."""
     request, study = context.request, context.request.study
     patient_column = request.scope.patient

@@ -19,10 +19,10 @@ def share_matrix(executor: Executor, shared: SharedMatrix) -> SharedValue[Shared
     x = shared.x
     if isinstance(x, PearsonResidualView):
         counts, others = x.counts, {name: getattr(x, name) for name in OF_RESIDUALS}
-        return executor.share(shared, _of_residuals, **_parts(counts), **others)
+        return executor.share(shared, _of_residuals, **_parts(counts), batch=shared.batch, **others)
     if not sparse.issparse(x):
         raise TypeError(f"no executor knows how to share a {type(x).__name__}; say so in share_matrix")
-    return executor.share(shared, _of_sparse, **_parts(x))
+    return executor.share(shared, _of_sparse, **_parts(x), batch=shared.batch)
 
 
 OF_RESIDUALS = ("totals", "shares", "theta", "clip", "mean", "sd", "inverse_sd")
@@ -39,9 +39,13 @@ def _csr(
 
 
 def _of_sparse(
-    data: NDArray[np.float32], indices: NDArray[np.integer], indptr: NDArray[np.integer], n_genes: int
+    data: NDArray[np.float32],
+    indices: NDArray[np.integer],
+    indptr: NDArray[np.integer],
+    n_genes: int,
+    batch: NDArray[np.str_] | None,
 ) -> SharedMatrix:
-    return SharedMatrix(_csr(data, indices, indptr, n_genes))
+    return SharedMatrix(_csr(data, indices, indptr, n_genes), batch)
 
 
 def _of_residuals(
@@ -49,6 +53,8 @@ def _of_residuals(
     indices: NDArray[np.integer],
     indptr: NDArray[np.integer],
     n_genes: int,
+    batch: NDArray[np.str_] | None,
     **others: object,
 ) -> SharedMatrix:
-    return SharedMatrix(PearsonResidualView(counts=_csr(data, indices, indptr, n_genes), **others))  # type: ignore[arg-type]  # its own fields
+    counts = _csr(data, indices, indptr, n_genes)
+    return SharedMatrix(PearsonResidualView(counts=counts, **others), batch)  # type: ignore[arg-type]  # its own fields

@@ -12,8 +12,11 @@ __all__ = [
     "embedding_unit",
     "embeddings_step",
     "fit_unit",
+    "fold_unit",
+    "fold_units",
     "gene_selections",
     "held_out_unit",
+    "permuted_unit",
     "sealed_embeddings",
     "seeds_of",
     "step_units",
@@ -22,12 +25,12 @@ __all__ = [
 
 ROUNDING = 1e-9
 """A share times a count may miss a whole number by rounding: 0.1 * 30 is 3.0000000000000004."""
-WHOLE = ("plan0", "plan1a", "plan1b", "plan1c")
+WHOLE = ("plan0", "plan1a", "plan1b", "plan1c", "plan2")
 """Stages that may lose a unit and still have a result."""
 
 CELL = {"plan1a": "paths", "plan1b": "cv", "plan1c": "benchmark"}
 """What a stage does with each embedding of the grid."""
-READERS = {"plan1b": ("plan1a",), "plan1c": ("plan1a", "plan1b")}
+READERS = {"plan1b": ("plan1a",), "plan1c": ("plan1a", "plan1b"), "plan2": ("plan1a", "plan1b", "plan1c")}
 """Stages that may have made the embeddings that a stage reads. They keep one order, so the first of them made them."""
 
 
@@ -49,6 +52,23 @@ def embedding_unit(tag: str, method: str, k: int) -> str:
 def cell_unit(stage: str, tag: str, method: str) -> str:
     """Return the name of one cell of a stage's grid, e.g. ``hvg_3000/fa/paths``."""
     return f"{tag}/{method}/{CELL[stage]}"
+
+
+def fold_unit(tag: str, method: str, repeat: int, fold: int) -> str:
+    """Return the name of one pipeline fitted without one fold, e.g. ``hvg_3000/fa/repeat_0/fold_4``."""
+    return f"{tag}/{method}/repeat_{repeat}/fold_{fold}"
+
+
+def fold_units(study: EffectiveStudy, stage: str, tag: str, method: str) -> tuple[str, ...]:
+    """Return the pipelines that one cell of a stage's grid needs fitted again; none but under CV scope `pipeline`."""
+    if stage != "plan1b" or study.scope != "pipeline":
+        return ()
+    return tuple(fold_unit(tag, method, repeat, fold) for repeat in range(study.repeats) for fold in range(study.folds))
+
+
+def permuted_unit(number: int, unit: str) -> str:
+    """Return the name of a unit under one permutation of the labels, e.g. ``permutation_1/hvg_3000/fa/cv``."""
+    return f"permutation_{number}/{unit}"
 
 
 def seeds_of(study: EffectiveStudy, method: str) -> tuple[int, ...]:
@@ -83,7 +103,13 @@ def gene_selections(request: StepRequest) -> int:
     """Return how many selections of genes a step makes beside its units: none of them may fail."""
     if request.stage == "plan0":
         return 1
-    return len(request.study.preprocess) if request.stage in WHOLE and writes_embeddings(request) else 0
+    study = request.study
+    in_folds = len(study.preprocess) * study.repeats * study.folds if study.scope == "pipeline" else 0
+    if request.stage == "plan2":
+        refitted = sum(entry.supervised for entry in study.preprocess)
+        return study.permutations * (refitted + (in_folds if "plan1b" in study.mirrored else 0))
+    own = len(study.preprocess) if request.stage in WHOLE and writes_embeddings(request) else 0
+    return own + (in_folds if request.stage == "plan1b" else 0)
 
 
 def allowed_failures(request: StepRequest) -> int:
@@ -105,6 +131,24 @@ def _names(request: StepRequest) -> Iterator[str]:
             if writes_embeddings(request):
                 known = [method for method in study.methods if method in request.k_by_method]
                 yield from (embedding_unit(tag, method, request.k_by_method[method]) for method in known)
-            yield from (cell_unit(request.stage, tag, method) for method in study.methods)
+            for method in study.methods:
+                yield from fold_units(study, request.stage, tag, method)
+                yield cell_unit(request.stage, tag, method)
+    elif request.stage == "plan2":
+        for number in range(1, study.permutations + 1):
+            yield from (permuted_unit(number, name) for name in _mirrored(request))
     else:
         yield request.stage
+
+
+def _mirrored(request: StepRequest) -> Iterator[str]:
+    """Yield the units of Plan 1 that depend on the label, so that they are done again for each permutation of it."""
+    study = request.study
+    for entry in study.preprocess:
+        if entry.supervised:
+            known = [method for method in study.methods if method in request.k_by_method]
+            yield from (embedding_unit(entry.tag, method, request.k_by_method[method]) for method in known)
+        for stage in study.mirrored:
+            for method in study.methods:
+                yield from fold_units(study, stage, entry.tag, method)
+                yield cell_unit(stage, entry.tag, method)

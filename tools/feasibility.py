@@ -44,7 +44,7 @@ def check_feasible(spec: GoalSpec, found: Survey) -> None:
     _check_batches(spec, found)
     cv = spec.classifier.cv
     most = max(min(item.positive, item.negative) for item in both)
-    if _folds_within_patients(spec) and most < cv.folds:
+    if _folds_within_patients(spec) and cv.group == "none" and most < cv.folds:
         feasible = f"the largest feasible number of folds is {most}" if most > 1 else "cross-validation is not feasible"
         raise Refusal(
             "invalid_data",
@@ -69,11 +69,12 @@ def _check_grouping(spec: GoalSpec, both: list[PatientCells]) -> None:
             f"classifier.cv: {cv.folds} folds grouped by {patient} need as many patients with both classes, and there "
             f"are {len(both)}; the largest feasible number of folds is {len(both)}",
         )
-    if cv.group != "none" and "plan1b" in spec.stages:
+    if cv.group == patient and "plan1b" in spec.stages:
         raise Refusal(
-            "unavailable",
-            f"classifier.cv.group: got {cv.group!r}; plan1b splits the cells of one patient, so there the only "
-            "grouping in this version is none. Plan 1C groups by patient beside it with classifier.modes: [grouped]",
+            "invalid_spec",
+            f"classifier.cv.group: got {cv.group!r}, the patient column; plan1b splits the cells of one patient, whose "
+            "patient is one group. Group by a column that varies within a patient (a sample, a clone); Plan 1C groups "
+            "by patient beside it with classifier.modes: [grouped]",
         )
     if cv.group == patient and {"pooled", "grouped"} <= set(modes):
         raise Refusal(
@@ -141,15 +142,22 @@ def rank_warnings(spec: GoalSpec, found: Survey) -> list[str]:
 
 
 def supervised_warnings(spec: GoalSpec) -> list[str]:
-    """Return a warning for each preprocess that chooses genes by the label while only the classifier is refitted."""
-    if spec.classifier.cv.scope == "pipeline":
-        return []
-    return [
-        f"{entry.tag} chooses genes by the labels of all cells, test folds included: its cross-validated scores are "
-        "optimistic, and it is not counted among the best configurations"
-        for entry in spec.preprocess
-        if entry.supervised
-    ]
+    """Return what labels in the choice of genes do: a warning for each preprocess, unless it is refitted in each fold.
+
+    Plan 0 chooses K on all cells whatever the scope of cross-validation, so its reference is warned of in any case.
+    """
+    warnings = []
+    reference = spec.reference_preprocess
+    if reference.supervised and "plan0" in spec.stages:
+        warnings.append(f"{reference.tag} chooses genes by the labels, and Plan 0 chooses K on them as its reference")
+    if spec.classifier.cv.scope != "pipeline":
+        warnings += [
+            f"{entry.tag} chooses genes by the labels of all cells, test folds included: its cross-validated scores "
+            "are optimistic, and it is not counted among the best configurations"
+            for entry in spec.preprocess
+            if entry.supervised
+        ]
+    return warnings
 
 
 def _few(names: list[str], shown: int | None) -> str:

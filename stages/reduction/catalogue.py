@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from stagewright.stages.reduction.registered import load_registered, registered_names
 from stagewright.state.spec.reduction import SEED_INVARIANT
 
-__all__ = ["METHODS", "FitUnit", "MethodEntry", "plan_units"]
+__all__ = ["METHODS", "FitUnit", "MethodEntry", "known_methods", "method_entry", "plan_units"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +67,50 @@ METHODS: Mapping[str, MethodEntry] = MappingProxyType(
                 signed=False,
                 explained="sum of squares about zero of the variance-scaled genes",
             ),
+            MethodEntry(
+                "cnmf",
+                "consensus non-negative matrix factorisation",
+                signed=False,
+                explained="sum of squares about zero of the variance-scaled genes",
+            ),
+            MethodEntry(
+                "harmony",
+                "principal components corrected for a batch by Harmony",
+                signed=True,
+                explained="total variance of the standardised genes, by the corrected scores",
+                package="harmonypy",
+                extra="harmony",
+            ),
+            MethodEntry(
+                "scvi",
+                "variational autoencoder of counts (scVI)",
+                signed=True,
+                explained="total variance of the standardised genes, by linear regression on the latent variables",
+                package="scvi",
+                extra="scvi",
+            ),
         )
     }
 )
+
+
+def known_methods() -> list[str]:
+    """Return the names of all methods: the built-in ones, and those that other packages register."""
+    return [*METHODS, *(name for name in registered_names() if name not in METHODS)]
+
+
+def method_entry(name: str) -> MethodEntry:
+    """Return what is known of a method; one that is registered is loaded for it.
+
+    Raises
+    ------
+    ImportError
+        No such method is registered, or it cannot be loaded.
+    """
+    if name in METHODS:
+        return METHODS[name]
+    method = load_registered(name)
+    return MethodEntry(name, method.title, signed=method.signed, explained="what the method says")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -81,7 +123,7 @@ class FitUnit:
 
 
 def plan_units(methods: Iterable[str], k_by_method: Mapping[str, Sequence[int]], seeds: Sequence[int]) -> list[FitUnit]:
-    """List the fits of a sweep; a seed-invariant method has one per K, under the first seed.
+    """List the fits of a sweep of built-in methods; a seed-invariant method has one per K, under the first seed.
 
     Parameters
     ----------

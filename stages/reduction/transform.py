@@ -4,7 +4,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from stagewright.stages.reduction.catalogue import METHODS
 from stagewright.stages.reduction.factor_scores import score_weights
+from stagewright.stages.reduction.fit_registered import transform_registered
 from stagewright.stages.reduction.nonnegative_scores import Loss, nonnegative_scores
 from stagewright.stages.reduction.reduction import Float32Array, Reduction
 from stagewright.stages.reduction.standardise import Standardised
@@ -70,6 +72,9 @@ def transform(reduction: Reduction, x: sparse.csr_matrix | View) -> Float32Array
             "bartlett" if reduction.extras["scores"] == "bartlett" else "regression",
         )
     else:
+        own = None if method in METHODS else transform_registered(reduction, x)
+        if own is not None:
+            return own
         raise ValueError(
             f"{method} cannot score cells that it was not fitted to; leave it out where the reduction is refitted in "
             "each training fold (cv scope pipeline)."

@@ -14,7 +14,7 @@ from typing import Literal
 
 __all__ = ["Kind", "code_version"]
 
-Kind = Literal["genes", "fit", "held_out", "paths", "cv", "benchmark", "command"]
+Kind = Literal["genes", "fit", "held_out", "paths", "cv", "refit", "benchmark", "command"]
 ROOMS = Path(__file__).parents[2]
 NUMERICS = ("numpy", "scipy", "scikit-learn", "numba")
 GENES = (*NUMERICS, "scanpy", "scikit-misc", "anndata")
@@ -79,11 +79,26 @@ CODE: Mapping[Kind, _Code] = MappingProxyType(
             (
                 "stages/classify",
                 "stages/plan1b.py",
+                "stages/plan1_folds.py",
+                "stages/refit",
                 "stages/plan1_tables.py",
                 "stages/plan1_grid.py",
                 "stages/files.py",
             ),
             (*NUMERICS, "pandas", "pyarrow"),
+        ),
+        "refit": _Code(
+            (
+                "stages/cohort",
+                "stages/preprocess",
+                "stages/reduction",
+                "stages/classify",
+                "stages/refit",
+                "stages/plan1_folds.py",
+                "stages/plan1_tables.py",
+                "stages/files.py",
+            ),
+            GENES,
         ),
         "benchmark": _Code(
             (

@@ -69,10 +69,10 @@ def embeddings(n_cells: int, methods: tuple[str, ...], k: int, seed: int) -> tup
     found = {}
     for method in methods:
         shift = np.zeros((len(sizes), k))
-        shift[:, :6] = rng.normal(0.8, 0.5, 6) + rng.normal(0, 0.3, (len(sizes), 6))
+        shift[:, :6] = rng.normal(0.3, 0.2, 6) + rng.normal(0, 0.15, (len(sizes), 6))
         x = rng.normal(size=(n_cells, k)) @ (np.eye(k) + 0.15 * rng.normal(size=(k, k)))
         x += malignant[:, np.newaxis] * np.repeat(shift, sizes, axis=0)
-        found[method] = x.astype(np.float32)
+        found[method] = (x * np.geomspace(8.0, 0.8, k)).astype(np.float32)  # spread as principal components are
     return obs, found
 
 

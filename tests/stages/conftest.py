@@ -158,6 +158,14 @@ def new_study(tmp_path: Path, built_in: SealedData) -> Callable[[str], SmallStud
     return made
 
 
+@pytest.fixture(scope="module")
+def kept_study(tmp_path_factory: pytest.TempPathFactory, built_in: SealedData) -> SmallStudy:
+    """Return a study in an empty run directory that the tests of one file share."""
+    run = tmp_path_factory.mktemp("kept") / "run"
+    run.mkdir()
+    return SmallStudy(run, built_in)
+
+
 @pytest.fixture
 def study(new_study: Callable[[str], SmallStudy]) -> SmallStudy:
     """Return a study in an empty run directory."""

@@ -1,5 +1,6 @@
 """A study whose counts do not fit in memory gives the files that it gives when they do."""
 
+import shutil
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from stagewright.gates.protocol import Finding
 from stagewright.stages.cohort.disk_counts import StoredCounts
 from stagewright.stages.cohort.load import CountsTooLarge, load_cohort
+from stagewright.stages.cohort.unreadable import CohortUnreadable
 from stagewright.state.artifacts import Outcome
 from stagewright.state.canonical import data_bytes, digest_data
 from stagewright.state.records import Limits, SealedData
@@ -71,3 +73,15 @@ def test_what_needs_all_counts_says_so(study: Study) -> None:
     assert isinstance(cohort.source, StoredCounts)
     with pytest.raises(CountsTooLarge, match=r"raise budget\.memory"):
         _ = cohort.counts
+
+
+def test_a_file_that_changes_under_the_reader(study: Study, tmp_path: Path) -> None:
+    """The next pass says so, instead of joining two files."""
+    path = tmp_path / "cohort.h5ad"
+    shutil.copy(study.data.path, path)
+    study.data = study.data.model_copy(update={"path": str(path)})
+    cohort = load_cohort(study.request("C/plan0", limits=SMALL))  # type: ignore[arg-type]  # a step's request
+    with path.open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(CohortUnreadable, match="was changed while the step was reading it"):
+        next(iter(cohort.source.blocks()))

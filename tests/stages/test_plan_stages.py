@@ -26,7 +26,7 @@ from stagewright.state.spec import Adjustments, GoalSpec, effective_study, parse
 from stagewright.state.step_request import StepRequest
 
 HVG, FILTERED = "hvg_150", "all_filtered_0p02"
-METHODS = ("pca", "fa", "nmf")
+METHODS = ("pca", "fa", "nmf", "cnmf")
 SPEC = {
     "objective": "test",
     "data": {
@@ -36,7 +36,12 @@ SPEC = {
         "timepoint": {"column": "timepoint_type", "keep": ["MRD"]},
     },
     "preprocess": [{"method": "hvg", "n_top_genes": 150}, {"method": "all_filtered", "min_cells_fraction": 0.02}],
-    "reduction": {"methods": [*METHODS], "k": [3, 5], "seeds": [1, 2]},
+    "reduction": {
+        "methods": [*METHODS],
+        "k": [3, 5],
+        "seeds": [1, 2],
+        "cnmf": {"replicates": 3, "density_threshold": 2},
+    },
     "classifier": {"alphas": {"logspace": [-2, 2, 5]}, "cv": {"folds": 3, "repeats": 2}},
 }
 
@@ -114,15 +119,25 @@ def test_plan0_reports_every_k_and_chooses_one(done: tuple[Study, list[StageResu
     study, results = done
     table = pd.read_csv(study.run / "C/analysis/plan0/k_selection_summary.csv")
     assert list(zip(table["method"], table["k"], strict=True)) == [(method, k) for method in METHODS for k in (3, 5)]
-    assert table.set_index("method")["n_seeds"].groupby(level=0).first().to_dict() == {"pca": 1, "fa": 2, "nmf": 2}
+    n_seeds = table.set_index("method")["n_seeds"].groupby(level=0).first().to_dict()
+    assert n_seeds == {"pca": 1, "fa": 2, "nmf": 2, "cnmf": 2}
     assert table.loc[table["method"] == "pca", "stability_median"].isna().all()
     assert table.loc[table["method"] != "pca", "stability_median"].between(0, 1).all()
     assert (table["stability_median"].isna() | (table["stability_median"] > table["stability_chance"])).all()
     assert table["held_out_r2"].between(0, table["explained"]).all()
-    assert table["held_out_log_likelihood"].isna().equals(table["method"] == "nmf")
+    assert table["held_out_log_likelihood"].isna().equals(table["method"].isin(["nmf", "cnmf"]))
     assert all(table[name].between(0, 1).all() for name in ("sparsity", "orthogonality", "effective_rank"))
     chosen = table[table["chosen"]].set_index("method")["k"].to_dict()
     assert chosen == results[0].k_by_method
+
+
+def test_plan0_writes_the_curves_of_consensus_nmf(done: tuple[Study, list[StageResult]]) -> None:
+    """One row for each fit: the silhouette of the replicates' components, and an error that falls with K."""
+    study, _ = done
+    table = pd.read_csv(study.run / "C/analysis/plan0/stability/cnmf/k_selection_stats.csv")
+    assert list(zip(table["k"], table["replicate"], strict=True)) == [(3, 1), (3, 2), (5, 1), (5, 2)]
+    assert table["stability"].between(-1, 1).all()
+    assert table[table["k"] == 5]["prediction_error"].max() < table[table["k"] == 3]["prediction_error"].min()
 
 
 def test_the_pca_embedding_is_that_of_scikit_learn(done: tuple[Study, list[StageResult]]) -> None:

@@ -154,7 +154,7 @@ MAY_NOT_BE: list[tuple[dict[str, Any], str, str]] = [
     ({"seeds": [1, 1]}, "invalid_argument", "each entry may be named once"),
     ({"k": {"pca": [5]}}, "invalid_argument", "k names no list for fa, nmf"),
     ({"alphas": [0]}, "invalid_argument", "alphas"),
-    ({"methods": ["cnmf"]}, "unavailable", "cnmf is not built into this version"),
+    ({"methods": ["umap"]}, "unavailable", "umap is not built into this version"),
     ({"runtime": "8d"}, "over_cap", "runtime: 8d asked, 7d allowed"),
     ({"memory": "2TiB"}, "over_cap", "memory: 2 TiB asked, 1 TiB allowed"),
     ({"retries": 6}, "over_cap", "retries: 6 asked, 5 allowed"),

@@ -68,7 +68,7 @@ def test_labels_that_nothing_can_be_learnt_from(
     ("cv", "code", "says"),
     [
         ({"folds": 5, "group": "patient"}, "invalid_data", "there are 4; the largest feasible number of folds is 4"),
-        ({"folds": 4, "group": "patient"}, "unavailable", "there the only grouping in this version is none"),
+        ({"folds": 4, "group": "patient"}, "invalid_spec", "Group by a column that varies within a patient"),
         (
             {"folds": 16},
             "invalid_data",
@@ -167,7 +167,7 @@ def test_an_executor_whose_package_is_missing_is_said_at_planning(
         ({"gates": {"budgt": {"at_least": 1}}}, "unavailable", "no such gate; did you mean 'budget'?"),
         ({"gates": {"stability_floor": {"at_most": 1}}}, "unavailable", "no such bound"),
         ({"holdout": {"patients": 0.2}}, "unavailable", "holdout"),
-        ({"reduction": {"methods": ["cnmf"]}}, "unavailable", "cnmf is not built into this version"),
+        ({"reduction": {"methods": ["umap"]}}, "unavailable", "umap is not built into this version"),
         ({"budget": {"runtime": "8d"}}, "over_cap", "budget.runtime: 8d asked, 7d allowed"),
         ({"budget": {"memory": "2TiB"}}, "over_cap", "budget.memory: 2 TiB asked, 1 TiB allowed"),
         ({"budget": {"retries": 6}}, "over_cap", "budget.retries: 6 asked, 5 allowed"),

@@ -9,6 +9,8 @@ from scipy import sparse
 from stagewright.stages.preprocess.normalise import CountsUnusable
 from stagewright.stages.preprocess.pearson_residuals import PearsonResidualView, pearson_residuals
 from stagewright.stages.preprocess.scale import unseen_cells
+from stagewright.stages.reduction.correlation import correlation
+from stagewright.stages.reduction.pca import fit_pca
 
 
 def _counts(n_cells: int = 700, n_genes: int = 60) -> sparse.csr_matrix:
@@ -57,6 +59,22 @@ def test_the_view_is_standardised_whatever_the_blocks() -> None:
     assert view.n_varying == np.count_nonzero(sd) < 20  # gene 7 has no counts
     weights = np.random.default_rng(0).normal(size=(20, 4))
     np.testing.assert_allclose(view.project(weights), z @ weights, rtol=1e-6, atol=1e-5)
+
+
+def test_reductions_look_at_the_blocks() -> None:
+    """Components and correlations are those of scanpy's residuals, standardised by numpy and decomposed there."""
+    counts = _counts()
+    view = pearson_residuals(counts)
+    theirs = _theirs(counts)
+    varying = theirs.std(axis=0) > 0
+    z = np.where(varying, (theirs - theirs.mean(axis=0)) / np.where(varying, theirs.std(axis=0), 1), 0)
+    variances = np.linalg.svd(z, compute_uv=False)[:4] ** 2 / 700
+    found = fit_pca(view, [4], seed=0)[4]
+    np.testing.assert_allclose(found.arrays["variances"].astype(np.float64), variances, rtol=1e-4)
+    assert found.extras["explained"] == pytest.approx(variances.sum() / varying.sum(), rel=1e-4)
+    expected = z.T @ z / 700
+    np.fill_diagonal(expected, 1)
+    np.testing.assert_allclose(correlation(view), expected, atol=1e-5)
 
 
 def test_other_cells_are_seen_with_what_was_fitted() -> None:

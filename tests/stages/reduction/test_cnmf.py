@@ -16,7 +16,9 @@ from stagewright.stages.reduction.consensus_spectra import consensus, silhouette
 from stagewright.stages.reduction.transform import transform
 from stagewright.stages.stability.matching import match_components
 
-K, REPLICATES, THRESHOLD = 5, 12, 0.35
+RIGHT, MANY = 5, 7
+"""As many components as there are programmes, on which all replicates agree; and more, so that some are filtered."""
+REPLICATES, THRESHOLD = 12, 0.1
 
 
 def _counts(n_cells: int = 200, n_genes: int = 80) -> np.ndarray:
@@ -27,8 +29,8 @@ def _counts(n_cells: int = 200, n_genes: int = 80) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
-    """Run the authors' package on a small matrix; return its input, replicates, and results."""
+def package(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, object]]:
+    """Run the authors' package on a small matrix; return its input, replicates, and results for each K."""
     folder = tmp_path_factory.mktemp("cnmf")
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")  # what the package says is not ours
@@ -39,49 +41,54 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
         data.obs_names = [f"c{number}" for number in range(len(counts))]
         data.write_h5ad(folder / "counts.h5ad")
         run = cnmf.cNMF(output_dir=str(folder), name="run")
-        run.prepare(str(folder / "counts.h5ad"), components=[K], n_iter=REPLICATES, seed=1, num_highvar_genes=80)
+        ks = [RIGHT, MANY]
+        run.prepare(str(folder / "counts.h5ad"), components=ks, n_iter=REPLICATES, seed=1, num_highvar_genes=80)
         run.factorize()
         run.combine()
-        run.consensus(K, density_threshold=THRESHOLD, show_clustering=False, build_ref=False)
-        stats = run.consensus(K, skip_density_and_return_after_stats=True, show_clustering=False)
-        read = cnmf.load_df_from_npz
-        return {
-            "matrix": sparse.csr_matrix(anndata.read_h5ad(run.paths["normalized_counts"]).X),
-            "merged": read(run.paths["merged_spectra"] % K).to_numpy(),
-            "density": read(run.paths["local_density_cache"] % K).to_numpy().ravel(),
-            "spectra": read(run.paths["consensus_spectra"] % (K, str(THRESHOLD).replace(".", "_"))).to_numpy(),
-            "stats": stats["stats"],
-        }
+        matrix = sparse.csr_matrix(anndata.read_h5ad(run.paths["normalized_counts"]).X)
+        found: dict[int, dict[str, object]] = {}
+        for k in (RIGHT, MANY):
+            run.consensus(k, density_threshold=THRESHOLD, show_clustering=False, build_ref=False)
+            stats = run.consensus(k, skip_density_and_return_after_stats=True, show_clustering=False)
+            read = cnmf.load_df_from_npz
+            spectra = read(run.paths["consensus_spectra"] % (k, str(THRESHOLD).replace(".", "_"))).to_numpy()
+            found[k] = {
+                "matrix": matrix,
+                "merged": read(run.paths["merged_spectra"] % k).to_numpy(),
+                "density": read(run.paths["local_density_cache"] % k).to_numpy().ravel(),
+                "spectra": spectra / np.linalg.norm(spectra, axis=1, keepdims=True),
+                "stats": stats["stats"],
+            }
+        return found
 
 
-def test_the_consensus_is_the_packages(package: dict[str, object]) -> None:
+def test_the_consensus_is_the_packages(package: dict[int, dict[str, object]]) -> None:
     """The same density and filter, the same spectra in the same order, stability and error to 1e-3."""
-    merged = np.asarray(package["merged"], dtype=np.float64)
+    theirs = package[MANY]
+    merged = np.asarray(theirs["merged"], dtype=np.float64)
     ours = consensus_fit(
-        sparse.csr_matrix(package["matrix"]),
-        [*merged.reshape(REPLICATES, K, -1)],
+        sparse.csr_matrix(theirs["matrix"]),
+        [*merged.reshape(REPLICATES, MANY, -1)],
         loss="frobenius",
         density_threshold=THRESHOLD,
         neighbors_share=0.3,
     )
-    density = np.asarray(package["density"], dtype=np.float64)
+    density = np.asarray(theirs["density"], dtype=np.float64)
     np.testing.assert_allclose(ours.arrays["local_density"].astype(np.float64), density, atol=1e-6)
     np.testing.assert_array_equal(ours.arrays["replicate_clusters"] < 0, density >= THRESHOLD)
-    assert 0 < int(str(ours.extras["n_left_out"])) < K * REPLICATES
-    theirs = np.asarray(package["spectra"], dtype=np.float64)
-    theirs /= np.linalg.norm(theirs, axis=1, keepdims=True)
-    np.testing.assert_allclose(ours.loadings.T, theirs, atol=1e-5)
-    stats = pd.Series(package["stats"])
+    assert 0 < int(str(ours.extras["n_left_out"])) < MANY * REPLICATES
+    np.testing.assert_allclose(ours.loadings.T, np.asarray(theirs["spectra"]), atol=1e-5)
+    stats = pd.Series(theirs["stats"])
     assert ours.extras["stability"] == pytest.approx(float(stats["silhouette"]), abs=1e-6)
     assert ours.extras["prediction_error"] == pytest.approx(float(stats["prediction_error"]), rel=1e-3)
 
 
-def test_our_own_replicates_lead_to_the_packages_consensus(package: dict[str, object]) -> None:
+def test_our_own_replicates_lead_to_the_packages_consensus(package: dict[int, dict[str, object]]) -> None:
     """From other starts and another solver, each component still correlates above 0.99 with the package's."""
-    matrix = sparse.csr_matrix(package["matrix"])
-    ours = fit_cnmf(matrix, K, seed=3, replicates=REPLICATES, density_threshold=THRESHOLD)
-    theirs = np.asarray(package["spectra"], dtype=np.float64).T
-    assert match_components(theirs, ours.loadings).min() > 0.99
+    theirs = package[RIGHT]
+    matrix = sparse.csr_matrix(theirs["matrix"])
+    ours = fit_cnmf(matrix, RIGHT, seed=3, replicates=REPLICATES, density_threshold=THRESHOLD)
+    assert match_components(np.asarray(theirs["spectra"]).T, ours.loadings).min() > 0.99
 
 
 def test_a_fit_repeats_whatever_the_workers_and_can_score_other_cells() -> None:
