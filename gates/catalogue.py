@@ -12,8 +12,9 @@ from stagewright.state.spec.faults import nearest
 
 __all__ = ["GATES", "check_thresholds", "gates_for", "known_gates", "threshold"]
 
-PLANS = ("plan0", "plan1a", "plan1b")
-CLASSIFY = ("plan1a", "plan1b")
+PLANS = ("plan0", "plan1a", "plan1b", "plan1c")
+CLASSIFY = ("plan1a", "plan1b", "plan1c")
+OUT_OF_FOLD = ("plan1b", "plan1c")
 
 
 GATES: tuple[GateEntry, ...] = (
@@ -142,19 +143,41 @@ GATES: tuple[GateEntry, ...] = (
         "prediction_coverage",
         "stagewright.gates.prediction_coverage",
         "each scored cell is predicted exactly once in each repeat, with its own label",
-        ("plan1b",),
+        OUT_OF_FOLD,
     ),
     GateEntry(
         "score_agreement",
         "stagewright.gates.score_agreement",
         "the reported AUCs follow from the out-of-fold predictions",
-        ("plan1b",),
+        OUT_OF_FOLD,
+    ),
+    GateEntry(
+        "grouped_folds",
+        "stagewright.gates.grouped_folds",
+        "no group of cells lies on both sides of a fold where the folds are to be grouped",
+        ("plan1b", "plan1c"),
     ),
     GateEntry(
         "supervised_selection",
         "stagewright.gates.supervised_selection",
         "genes were selected without the labels that the classifiers are scored on",
         CLASSIFY,
+    ),
+    GateEntry(
+        "permuted_scores",
+        "stagewright.gates.permuted_scores",
+        "permuted labels are permuted within their strata, and score no better than chance there",
+        ("plan2",),
+        (
+            Bound(
+                "at_most",
+                0.0,
+                0.0,
+                0.5,
+                "permuted AUC within strata above the upper end of its 99 % chance interval",
+                "out of fold, labels without a tie to expression are told apart by chance only; more is a leak",
+            ),
+        ),
     ),
     GateEntry(
         "budget",

@@ -1,5 +1,7 @@
 """Read who the cells are: patient and label of each cell, from obs and nothing else."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from stagewright.gates.places import embedding_file
 from stagewright.gates.protocol import GateContext
 from stagewright.state.spec.data import DataScope
 
-__all__ = ["ClassCounts", "class_counts", "labelled_cells", "obs_in_scope"]
+__all__ = ["ClassCounts", "class_counts", "grouped_cells", "labelled_cells", "obs_in_scope", "strata_of_cells"]
 
 MISSING = ""
 
@@ -41,6 +43,28 @@ def labelled_cells(context: GateContext, tag: str) -> pd.DataFrame | None:
     """
     path = context.run / embedding_file(context.request.checkpoint, tag)
     return _labelled(path, context.request.scope, {}) if path.is_file() else None
+
+
+def grouped_cells(context: GateContext, tag: str, column: str) -> pd.Series | None:
+    """Return an obs column of the cells of one preprocess as text, by cell; None when their file or it is not there."""
+    path = context.run / embedding_file(context.request.checkpoint, tag)
+    if not path.is_file():
+        return None
+    with h5py.File(path, "r") as file:
+        obs = file["obs"]
+        if column not in obs:
+            return None
+        return pd.Series(_text(obs, column), index=_text(obs, str(obs.attrs["_index"])))
+
+
+def strata_of_cells(context: GateContext, tag: str) -> pd.DataFrame | None:
+    """Return the cells as `labelled_cells` does, with the stratum within which Plan 2 permutes each cell's label."""
+    cells = labelled_cells(context, tag)
+    columns = {name: grouped_cells(context, tag, name) for name in context.request.study.permutation_strata}
+    if cells is None or any(column is None for column in columns.values()):
+        return None
+    levels = pd.DataFrame(columns).loc[cells["cell"].to_numpy()]
+    return cells.assign(stratum=levels.groupby([*columns], observed=True, sort=True).ngroup().to_numpy())
 
 
 def obs_in_scope(path: Path, scope: DataScope) -> pd.DataFrame:
@@ -72,7 +96,7 @@ def class_counts(cells: pd.DataFrame) -> dict[str, ClassCounts]:
 
 
 def _labelled(path: Path, scope: DataScope, rules: dict[str, list[tuple[bool, tuple[str, ...]]]]) -> pd.DataFrame:
-    with h5py.File(path, "r") as file:
+    with _opened(path) as file:
         obs = file["obs"]
         cells = _text(obs, str(obs.attrs["_index"]))
         patient, label = _text(obs, scope.patient), _text(obs, scope.label.column)
@@ -83,6 +107,18 @@ def _labelled(path: Path, scope: DataScope, rules: dict[str, list[tuple[bool, tu
             for keep, levels in wanted:
                 kept &= np.isin(values, levels) == keep
     return pd.DataFrame({"cell": cells[kept], "patient": patient[kept], "positive": positive[kept]})
+
+
+@contextmanager
+def _opened(path: Path) -> Generator[h5py.Group]:
+    """Open an h5ad file, or a folder as a zarr store: its groups have the same part of the interface."""
+    if path.is_dir():
+        import zarr  # noqa: PLC0415 - half a second, and only a zarr store needs it
+
+        yield zarr.open_group(path, mode="r")
+        return
+    with h5py.File(path, "r") as file:
+        yield file
 
 
 def _text(obs: h5py.Group, column: str) -> NDArray[np.object_]:

@@ -7,7 +7,7 @@ from functools import partial
 from stagewright.gates.finding import bounded
 from stagewright.gates.left_out import failed_before, failed_here
 from stagewright.gates.protocol import Finding, GateContext
-from stagewright.state.step_units import allowed_failures, step_units
+from stagewright.state.step_units import allowed_failures, embeddings_step, step_units
 
 __all__ = ["failed_units"]
 
@@ -22,7 +22,8 @@ def failed_units(context: GateContext) -> Iterator[Finding]:
 
     Measured are the failed units of this step, each a warning with its error while they are no more than allowed and a
     failure when they are more; failures that are claimed of units which the step does not have, or twice (failures);
-    and the embeddings that Plan 1a could not make and Plan 1b therefore did not score (warnings).
+    and the embeddings that Plan 1a could not make and Plan 1b therefore did not score (warnings), and what Plan 2 for
+    the like reason has not compared.
 
     Notes
     -----
@@ -58,13 +59,14 @@ def failed_units(context: GateContext) -> Iterator[Finding]:
         for unit in failed
     )
     before = failed_before(context)
+    maker = embeddings_step(context.request)
     yield from bounded(
         _finding(
             subject=unit.name,
             severity="warn",
-            measured=f"not scored, as it failed in plan1a: {(unit.error or 'for no stated reason')[:ERROR_CHARS]}",
+            measured=f"not scored, as it failed in {maker}: {(unit.error or 'for no stated reason')[:ERROR_CHARS]}",
             threshold="every embedding of the request",
-            reason=f"{WHY} To pass: plan1a has to be executed again without this failure.",
+            reason=f"{WHY} To pass: that step has to be executed again without this failure.",
         )
         for unit in before
     )

@@ -1,8 +1,17 @@
 """Which units a step need not have done: those that failed, as far as its request allows failures. Light to import."""
 
+from itertools import product
+
 from stagewright.gates.protocol import GateContext
 from stagewright.state.artifacts import UnitRecord, read_outcome
-from stagewright.state.step_units import allowed_failures, embedding_unit, step_units, writes_embeddings
+from stagewright.state.step_units import (
+    allowed_failures,
+    cell_unit,
+    embedding_unit,
+    embeddings_step,
+    fold_units,
+    step_units,
+)
 
 __all__ = ["failed_before", "failed_here", "left_out"]
 
@@ -25,13 +34,18 @@ def failed_here(context: GateContext) -> tuple[UnitRecord, ...]:
 
 
 def failed_before(context: GateContext) -> tuple[UnitRecord, ...]:
-    """Return the embeddings of Plan 1a that Plan 1b cannot score because they failed there."""
+    """Return the units of earlier steps that failed there, so that this step cannot score or compare their results.
+
+    Those are embeddings of the step that made them, and for Plan 2 also the cells of the grids that it runs again.
+    """
     request = context.request
-    sealed = request.upstream.get(f"{request.checkpoint}/plan1a")
-    if request.stage != "plan1b" or writes_embeddings(request) or sealed is None:
+    if request.stage == "plan2":
+        return _failed_under_observed_labels(context)
+    maker = embeddings_step(request)
+    if maker is None:
         return ()
     try:
-        units = read_outcome(context.run, sealed).units
+        units = read_outcome(context.run, request.upstream[maker]).units
     except ValueError:
         return ()  # `artifact_integrity` reports it
     wanted = {
@@ -41,3 +55,23 @@ def failed_before(context: GateContext) -> tuple[UnitRecord, ...]:
         if method in request.study.methods
     }
     return tuple(unit for unit in units if unit.how == "failed" and unit.name in wanted)
+
+
+def _failed_under_observed_labels(context: GateContext) -> tuple[UnitRecord, ...]:
+    request, study = context.request, context.request.study
+    wanted: set[str] = set()
+    for entry in study.preprocess:
+        for stage, method in product(study.mirrored, study.methods):
+            wanted |= {cell_unit(stage, entry.tag, method), *fold_units(study, stage, entry.tag, method)}
+        if not entry.supervised:  # the others are fitted again
+            known = [method for method in study.methods if method in request.k_by_method]
+            wanted |= {embedding_unit(entry.tag, method, request.k_by_method[method]) for method in known}
+    found: list[UnitRecord] = []
+    for stage in study.mirrored:
+        sealed = request.upstream.get(f"{request.checkpoint}/{stage}")
+        try:
+            units = () if sealed is None else read_outcome(context.run, sealed).units
+        except ValueError:
+            continue  # `artifact_integrity` reports it
+        found += [unit for unit in units if unit.how == "failed" and unit.name in wanted]
+    return tuple(found)

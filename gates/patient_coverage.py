@@ -11,11 +11,14 @@ from stagewright.gates.catalogue import threshold
 from stagewright.gates.cohort_obs import ClassCounts, class_counts, labelled_cells, obs_in_scope
 from stagewright.gates.finding import bounded
 from stagewright.gates.left_out import left_out
+from stagewright.gates.model_names import model_names
 from stagewright.gates.places import patient_table
 from stagewright.gates.promises import grid
 from stagewright.gates.protocol import Finding, GateContext
-from stagewright.gates.result_rows import ResultRows, alpha_keys, read_result_rows
+from stagewright.gates.result_rows import PatientRows, ResultRows, alpha_keys, read_result_rows
+from stagewright.state.canonical import data_bytes
 from stagewright.state.records import Verdict
+from stagewright.state.step_request import StepRequest
 
 __all__ = ["patient_coverage"]
 
@@ -52,18 +55,40 @@ def patient_coverage(context: GateContext) -> Iterator[Finding]:
     for tag, method in grid(context.request, left_out(context)):
         rows = read_result_rows(context.run / patient_table(context.request, tag, method))
         if tag in counts and rows is not None:
-            yield from _configuration(context, f"{tag}/{method}", counts[tag], rows)
+            for mode, models in _modes(context.request):
+                yield from _configuration(context, f"{tag}/{method}{mode}", counts[tag], _of(rows, models), models)
+
+
+def _modes(request: StepRequest) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield the parts of a configuration whose patients may differ, each with its models: the modes of Plan 1c."""
+    names = model_names(request)
+    if request.stage != "plan1c":
+        yield "", names
+        return
+    for mode in request.study.modes:
+        yield f"/{mode}", tuple(name for name in names if name.startswith(f"{mode}."))
+
+
+def _of(rows: ResultRows, models: tuple[str, ...]) -> ResultRows:
+    """Return the rows of some models."""
+    found = ResultRows(ks=rows.ks)
+    for patient, mine in rows.rows.items():
+        cells = [(model, alpha) for model, alpha in mine.cells if model in models]
+        if cells:
+            found.rows[patient] = PatientRows(cells, mine.counts)
+    return found
 
 
 def _source_counts(context: GateContext) -> dict[str, ClassCounts] | Finding:
     path = Path(context.request.data.path)
     whole = f"{context.request.data.bytes} bytes, as sealed"
-    if not path.is_file():
+    if not (path.is_file() or path.is_dir()):
         reason = f"{WHY} Without the data file, patients are counted in adata_with_dr.h5ad only. To pass: put it back."
         return _record(str(path), "warn", "no such file", whole, reason)
-    if path.stat().st_size != context.request.data.bytes:
+    found = data_bytes(path)
+    if found != context.request.data.bytes:
         reason = "The data were sealed with the run. To pass: restore the file, or plan a new run on the changed one."
-        return _record(str(path), "fail", f"{path.stat().st_size} bytes", whole, reason)
+        return _record(str(path), "fail", f"{found} bytes", whole, reason)
     return class_counts(obs_in_scope(path, context.request.scope))
 
 
@@ -81,16 +106,18 @@ def _against_source(
 
 
 def _configuration(
-    context: GateContext, name: str, counts: Mapping[str, ClassCounts], rows: ResultRows
+    context: GateContext, name: str, counts: Mapping[str, ClassCounts], rows: ResultRows, models: tuple[str, ...]
 ) -> Iterator[Finding]:
-    tag = name.partition("/")[0]
+    tag, method = name.split("/")[:2]
     reasons: dict[str, str] = {}
     for item in context.outcome.skipped:
-        if item.where in ("", tag, name):
+        if item.where in ("", tag, f"{tag}/{method}", name):
             reasons[item.patient] = item.reason.strip() or reasons.get(item.patient, "")
     faults: list[Finding] = []
     for patient, found in counts.items():
-        faults += _patient(context, f"{name}: patient {patient}", found, rows, patient, reasons.get(patient))
+        faults += _patient(
+            context, f"{name}: patient {patient}", found, rows.rows.get(patient), reasons.get(patient), models
+        )
     faults += [
         _fail(f"{name}: patient {patient}", "a result, but no cells", "patients of adata_with_dr.h5ad")
         for patient in (*rows.rows, *reasons)
@@ -103,20 +130,23 @@ def _configuration(
 
 
 def _patient(
-    context: GateContext, subject: str, found: ClassCounts, rows: ResultRows, patient: str, reason: str | None
+    context: GateContext,
+    subject: str,
+    found: ClassCounts,
+    result: PatientRows | None,
+    reason: str | None,
+    models: tuple[str, ...],
 ) -> Iterator[Finding]:
     has = f"{found.positive} positive and {found.negative} negative cells"
-    result = rows.rows.get(patient)
     if result is not None and not found.both:
         yield _fail(subject, f"a result from {has}", "results only from both classes")
     elif result is not None and reason is not None:
         yield _fail(subject, f"a result, and skipped ({reason or 'no reason'})", "one of the two")
     elif result is not None:
-        study = context.request.study
-        wanted = {(penalty, alpha) for penalty in study.penalties for alpha in alpha_keys(study.alphas)}
+        wanted = {(model, alpha) for model in models for alpha in alpha_keys(context.request.study.alphas)}
         if sorted(result.cells) != sorted(wanted):
             measured = f"{len(result.cells)} rows, {len(wanted - set(result.cells))} missing"
-            yield _fail(subject, measured, f"one row for each of {len(wanted)} penalties and alphas")
+            yield _fail(subject, measured, f"one row for each of {len(wanted)} models and alphas")
         if result.counts != {(found.positive, found.negative)}:
             shown = "; ".join(
                 f"{positive:g} positive and {negative:g} negative" for positive, negative in result.counts
@@ -137,7 +167,7 @@ def _patient(
 
 
 def _k(context: GateContext, name: str, rows: ResultRows) -> Iterator[Finding]:
-    k = context.request.k_by_method.get(name.partition("/")[2])
+    k = context.request.k_by_method.get(name.split("/")[1])
     if rows.rows and rows.ks != {k}:
         shown = ", ".join(f"{value:g}" for value in sorted(rows.ks))
         yield _fail(name, f"K {shown} in the table", f"K {k}, as asked for")

@@ -2,11 +2,31 @@
 
 from pathlib import PurePosixPath
 
-from stagewright.state.layout import analysis, classification_cell, preprocess_folder
+from stagewright.state.layout import (
+    analysis,
+    grid_cell,
+    permuted_cell,
+    permuted_grid_folder,
+    plan1c_folder,
+    preprocess_folder,
+)
 from stagewright.state.spec.goal import Checkpoint
 from stagewright.state.step_request import StepRequest
 
-__all__ = ["cell_table", "coefficients_table", "embedding_file", "oof_table", "patient_table", "plan1b_summary"]
+__all__ = [
+    "cell_table",
+    "coefficients_table",
+    "controls_summary",
+    "embedding_file",
+    "grid_summary",
+    "oof_table",
+    "patient_table",
+    "permuted_oof",
+    "permuted_summary",
+    "plan1b_summary",
+    "plan1c_summary",
+    "strata_table",
+]
 
 
 def embedding_file(checkpoint: Checkpoint, tag: str) -> PurePosixPath:
@@ -22,20 +42,50 @@ def cell_table(checkpoint: Checkpoint) -> PurePosixPath:
 def patient_table(request: StepRequest, tag: str, method: str) -> PurePosixPath:
     """Return where a classification step writes one row for each patient, penalty and alpha."""
     name = "metrics_no_cv.csv" if request.stage == "plan1a" else "metrics.csv"
-    return classification_cell(request.checkpoint, tag, method) / name
+    return grid_cell(request.checkpoint, request.stage, tag, method) / name
 
 
 def coefficients_table(request: StepRequest, tag: str, method: str) -> PurePosixPath:
     """Return where a classification step writes the coefficients of its models."""
     name = "coefs_no_cv.csv" if request.stage == "plan1a" else "coefs.csv"
-    return classification_cell(request.checkpoint, tag, method) / name
+    return grid_cell(request.checkpoint, request.stage, tag, method) / name
 
 
 def oof_table(request: StepRequest, tag: str, method: str) -> PurePosixPath:
-    """Return where Plan 1b writes its out-of-fold predictions."""
-    return classification_cell(request.checkpoint, tag, method) / "oof_predictions.parquet"
+    """Return where Plan 1b and 1c write their out-of-fold predictions."""
+    return grid_cell(request.checkpoint, request.stage, tag, method) / "oof_predictions.parquet"
 
 
 def plan1b_summary(checkpoint: Checkpoint) -> PurePosixPath:
     """Return where Plan 1b writes one row for each preprocess, method and penalty."""
     return analysis(checkpoint) / "classification_grid" / "plan1b_summary.csv"
+
+
+def plan1c_summary(checkpoint: Checkpoint) -> PurePosixPath:
+    """Return where Plan 1c writes one row for each preprocess, method and model."""
+    return plan1c_folder(checkpoint) / "plan1c_summary.csv"
+
+
+def grid_summary(request: StepRequest) -> PurePosixPath:
+    """Return the summary of Plan 1b or 1c."""
+    return (plan1c_summary if request.stage == "plan1c" else plan1b_summary)(request.checkpoint)
+
+
+def controls_summary(checkpoint: Checkpoint) -> PurePosixPath:
+    """Return where Plan 2 writes one row for each mirrored stage, preprocess, method and penalty."""
+    return analysis(checkpoint) / "plan2" / "negative_controls_summary.csv"
+
+
+def strata_table(checkpoint: Checkpoint) -> PurePosixPath:
+    """Return where Plan 2 lists the strata within which it permutes labels."""
+    return analysis(checkpoint) / "plan2" / "strata.csv"
+
+
+def permuted_summary(checkpoint: Checkpoint, number: int, stage: str) -> PurePosixPath:
+    """Return where Plan 2 writes a stage's summary under one permutation of the labels."""
+    return permuted_grid_folder(checkpoint, number, stage) / f"{stage}_summary.csv"
+
+
+def permuted_oof(checkpoint: Checkpoint, number: int, stage: str, tag: str, method: str) -> PurePosixPath:
+    """Return where Plan 2 writes the out-of-fold predictions of Plan 1b or 1c under one permutation of the labels."""
+    return permuted_cell(checkpoint, number, stage, tag, method) / "oof_predictions.parquet"

@@ -10,32 +10,44 @@ from pathlib import PurePosixPath
 from stagewright.gates.places import (
     cell_table,
     coefficients_table,
+    controls_summary,
     embedding_file,
     oof_table,
     patient_table,
+    permuted_summary,
     plan1b_summary,
+    plan1c_summary,
+    strata_table,
 )
 from stagewright.state.artifacts import ArtifactFormat
 from stagewright.state.layout import (
     analysis,
+    grid_cell,
     held_out_file,
     k_curves_file,
     k_folder,
+    permutation_folder,
+    permuted_cell,
+    plan1c_folder,
     preprocess_folder,
     replicate_folder,
 )
+from stagewright.state.plan1c_models import models_of
+from stagewright.state.spec.preprocess import Preprocess
 from stagewright.state.spec.reduction import Method
 from stagewright.state.step_request import StepRequest
 from stagewright.state.step_units import (
     cell_unit,
     embedding_unit,
     fit_unit,
+    fold_units,
     held_out_unit,
+    permuted_unit,
     seeds_of,
     writes_embeddings,
 )
 
-__all__ = ["NOTHING", "Promise", "grid", "promises", "seeds_left"]
+__all__ = ["NOTHING", "Promise", "grid", "permuted_grid", "promises", "seeds_left"]
 
 NOTHING: frozenset[str] = frozenset()
 
@@ -44,7 +56,8 @@ CELLS = "cells"
 SUMMARY = (
     "method,k,n_seeds,replicates,stability_mean,stability_median,stability_p10,stability_chance,"
     "stability_fraction_below_0.3,consensus_silhouette,explained,held_out_r2,held_out_r2_se,held_out_log_likelihood,"
-    "objective,objective_spread,sparsity,orthogonality,effective_rank,converged,chosen,shortlisted,reason"
+    "objective,objective_spread,sparsity,orthogonality,effective_rank,converged,"
+    "chosen,shortlisted,reason"
 )
 METRICS_NO_CV = (
     "patient,penalty,alpha,k,n_cells,n_positive,n_negative,auc,average_precision,balanced_accuracy,recall_positive,"
@@ -58,9 +71,25 @@ COMPONENT_MATCHES = "seed,component,match_median,match_min,consensus_cluster,sil
 OOF = "patient,cell,penalty,repeat,fold,label,decision,probability,alpha"
 PLAN1A_SUMMARY = "preprocess,method,k,penalty,n_patients,n_skipped,alpha"
 PLAN1B_SUMMARY = (
-    "preprocess,method,k,penalty,alpha,n_patients,n_skipped,auc_median,auc_mean,auc_min,auc_max,auc_median_own_alpha,"
+    "preprocess,method,k,penalty,alpha,n_patients,n_skipped,auc_median,auc_median_low,auc_median_high,auc_mean,auc_min,auc_max,auc_median_own_alpha,"
     "average_precision_median,balanced_accuracy_median,best"
 )
+PERMUTED_SUMMARY = "preprocess,method,k,penalty,alpha,n_patients,n_skipped,auc_median,best"
+CONTROLS = (
+    "stage,preprocess,supervised,method,k,penalty,score,n_patients,observed,permutations,permuted_mean,permuted_sd,"
+    "permuted_min,permuted_max,excess,p,z,observed_within_strata,permuted_within_strata,p_within_strata,chance_low,"
+    "chance_high,above_chance"
+)
+STRATA = "stratum,n_cells,n_positive,n_negative,permuted,log10_arrangements,reason"
+POOLED = "mode,downsampling,penalty,alpha,n_cells,auc_mean,average_precision_mean"
+RELIABILITY = "mode,downsampling,penalty,alpha,bin_from,bin_to,n_predictions,weight,mean_probability,share_positive"
+PLAN1C_SUMMARY = (
+    "preprocess,method,k,mode,downsampling,penalty,l1_ratio,alpha,n_patients,n_skipped,auc_median,auc_median_low,"
+    "auc_median_high,auc_mean,auc_min,auc_max,auc_choice_left_out_median,average_precision_median,"
+    "recall_positive_median,calibration_error_median,auc_all_cells,average_precision_no_skill_median,"
+    "accuracy_majority_median,auc_library_size_median,best_of_mode,best"
+)
+BASELINES = "patient,n_cells,n_positive,n_negative,prevalence,majority_accuracy,auc_library_size,auc_detected_genes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +143,12 @@ def promises(request: StepRequest, left_out: Container[str] = NOTHING) -> Iterat
             if writes_embeddings(request):
                 yield from _embeddings(request, left_out)
             yield from _plan1b(request, left_out)
+        case "plan1c":
+            if writes_embeddings(request):
+                yield from _embeddings(request, left_out)
+            yield from _plan1c(request, left_out)
+        case "plan2":
+            yield from _plan2(request, left_out)
         case _:
             return
 
@@ -130,6 +165,7 @@ def grid(request: StepRequest, left_out: Container[str] = NOTHING) -> tuple[tupl
         for entry in request.study.preprocess
         for method in _methods(request, entry.tag, left_out)
         if cell_unit(request.stage, entry.tag, method) not in left_out
+        and not any(unit in left_out for unit in fold_units(request.study, request.stage, entry.tag, method))
     )
 
 
@@ -207,11 +243,85 @@ def _plan1b(request: StepRequest, left_out: Container[str]) -> Iterator[Promise]
         yield Promise(str(oof_table(request, tag, method)), "parquet", columns=tuple(OOF.split(",")))
     rows = len(cells) * len(request.study.penalties)
     yield _table(plan1b_summary(request.checkpoint), PLAN1B_SUMMARY, rows)
+    yield _table(plan1b_summary(request.checkpoint).with_name("baselines.csv"), BASELINES)
 
 
-def _coefficients(request: StepRequest, tag: str, method: Method) -> Promise:
+def permuted_grid(request: StepRequest, left_out: Container[str] = NOTHING) -> tuple[tuple[int, str, str, Method], ...]:
+    """Return what Plan 2 owes: permutation, mirrored stage, preprocess tag and method."""
+    return tuple(
+        (number, stage, entry.tag, method)
+        for number in range(1, request.study.permutations + 1)
+        for stage in request.study.mirrored
+        for entry in request.study.preprocess
+        for method in request.study.methods
+        if not left_out_of_permutation(request, left_out, number, stage, entry, method)
+    )
+
+
+def left_out_of_permutation(
+    request: StepRequest, left_out: Container[str], number: int, stage: str, entry: Preprocess, method: Method
+) -> bool:
+    """Return whether a permuted cell of the grid, or the embedding that it needs, need not have been done."""
+    known = request.k_by_method
+    embedding = embedding_unit(entry.tag, method, known[method]) if method in known else ""
+    needed = permuted_unit(number, embedding) if entry.supervised else embedding
+    own = (*fold_units(request.study, stage, entry.tag, method), cell_unit(stage, entry.tag, method))
+    return needed in left_out or any(permuted_unit(number, unit) in left_out for unit in own)
+
+
+def _plan2(request: StepRequest, left_out: Container[str]) -> Iterator[Promise]:
+    checkpoint = request.checkpoint
+    models = dict.fromkeys(request.study.mirrored, len(request.study.penalties)) | {
+        "plan1c": len(models_of(request.study))
+    }
+    cells = permuted_grid(request, left_out)
+    for number, stage, tag, method in cells:
+        place = permuted_cell(checkpoint, number, stage, tag, method)
+        if stage == "plan1a":
+            yield _table(place / "metrics_no_cv.csv", METRICS_NO_CV)
+        else:
+            yield _table(place / "metrics.csv", METRICS)
+            yield Promise(str(place / "oof_predictions.parquet"), "parquet", columns=tuple(OOF.split(",")))
+    for number in range(1, request.study.permutations + 1):
+        for stage in request.study.mirrored:
+            rows = models[stage] * sum((number, stage) == cell[:2] for cell in cells)
+            columns = PLAN1A_SUMMARY if stage == "plan1a" else PERMUTED_SUMMARY
+            if rows:
+                yield _table(permuted_summary(checkpoint, number, stage), columns, rows)
+        for entry in request.study.preprocess:
+            if entry.supervised:
+                place = permutation_folder(checkpoint, number) / "preprocess_cache" / entry.tag
+                yield Promise(str(place / "gene_log.json"), "json")
+    compared = {
+        (stage, tag, method)
+        for _, stage, tag, method in cells
+        if cell_unit(stage, tag, method) not in left_out
+        and not any(unit in left_out for unit in fold_units(request.study, stage, tag, method))
+    }
+    yield _table(controls_summary(checkpoint), CONTROLS, sum(models[stage] for stage, _, _ in compared))
+    yield _table(strata_table(checkpoint), STRATA)
+
+
+def _plan1c(request: StepRequest, left_out: Container[str]) -> Iterator[Promise]:
+    cells, folder = grid(request, left_out), plan1c_folder(request.checkpoint)
+    for tag, method in cells:
+        yield _table(patient_table(request, tag, method), f"mode,downsampling,{METRICS}")
+        yield _coefficients(request, tag, method, "mode", "downsampling", "chosen")
+        yield Promise(
+            str(oof_table(request, tag, method)), "parquet", columns=("mode", "downsampling", *OOF.split(","))
+        )
+        yield _table(grid_cell(request.checkpoint, request.stage, tag, method) / "pooled_metrics.csv", POOLED)
+        yield _table(grid_cell(request.checkpoint, request.stage, tag, method) / "reliability.csv", RELIABILITY)
+    yield _table(plan1c_summary(request.checkpoint), PLAN1C_SUMMARY, len(cells) * len(models_of(request.study)))
+    yield _table(folder / "baselines.csv", BASELINES)
+    yield _table(folder / "confounding.csv", "role,column,level,n_positive,n_negative")
+    yield Promise(str(folder / "confounding.json"), "json", keys=("columns", "auc_of_depth"))
+    yield Promise(str(folder / "choice.json"), "json", keys=("objective", "order", "best"))
+
+
+def _coefficients(request: StepRequest, tag: str, method: Method, *also: str) -> Promise:
     components = (f"component_{number + 1}" for number in range(_chosen_k(request, method)))
-    columns = ("patient", "penalty", "alpha", "intercept", *components)
+    columns = (*also, "patient", "penalty", "alpha", "intercept", *components)
     return Promise(str(coefficients_table(request, tag, method)), "csv", columns=columns)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from stagewright.gates.model_names import with_model_names
 from stagewright.gates.tables import numbers, read_csv
 
 __all__ = ["PatientRows", "ResultRows", "alpha_key", "alpha_keys", "read_result_rows"]
@@ -54,6 +55,7 @@ def read_result_rows(path: Path) -> ResultRows | None:
     table = read_csv(path, COLUMNS)
     if table is None:
         return None
+    table = with_model_names(table)
     found = ResultRows(ks=set(numbers(table["k"])))
     alphas, positives, negatives = (numbers(table[name]) for name in ("alpha", "n_positive", "n_negative"))
     for patient, penalty, alpha, positive, negative in zip(

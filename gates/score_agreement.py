@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from stagewright.gates.finding import bounded
 from stagewright.gates.left_out import left_out
+from stagewright.gates.model_names import mode_of, model_names, with_model_names
 from stagewright.gates.oof import read_oof
 from stagewright.gates.oof_auc import roc_auc_by_repeat
-from stagewright.gates.places import oof_table, patient_table, plan1b_summary
+from stagewright.gates.places import grid_summary, oof_table, patient_table
 from stagewright.gates.promises import grid
 from stagewright.gates.protocol import Finding, GateContext
 from stagewright.gates.result_rows import alpha_key, alpha_keys
@@ -22,7 +23,6 @@ __all__ = ["score_agreement"]
 
 _finding = partial(Finding, gate="score_agreement")
 TOLERANCE = 1e-6
-BEST = "plan1b.best.auc"
 OVER_PATIENTS: Mapping[str, Callable[[NDArray[np.float64]], np.floating]] = MappingProxyType(
     {"auc_median": np.median, "auc_mean": np.mean, "auc_min": np.min, "auc_max": np.max}
 )
@@ -36,15 +36,15 @@ AGAIN = "To pass: adjust, so that the step is executed again; if it comes back, 
 
 
 def score_agreement(context: GateContext) -> Iterator[Finding]:
-    """Recompute Plan 1b's AUCs from its out-of-fold predictions, and compare what the step reports.
+    """Recompute the AUCs of Plan 1b or 1c from their out-of-fold predictions, and compare what the step reports.
 
     Measured are, of each patient, preprocess, method and penalty, the ROC AUC over the patient's predictions of one
     repeat, averaged over the repeats; it is compared with `auc_mean` in `metrics.csv` at the alpha of the predictions.
-    Its median, mean, minimum and maximum over patients are compared with `plan1b_summary.csv`, whose alpha has to be
-    that of the predictions; the highest median with the metric `plan1b.best.auc` and with the row that is marked
-    `best`; and each median with the metric of its configuration, e.g. ``plan1b.hvg_3000.nmf.l1.auc``, where the
-    outcome has one. Rows whose genes were selected with the labels (`supervised`) stand for the best only when every
-    row is such.
+    Its median, mean, minimum and maximum over patients are compared with the stage's summary, whose alpha has to be
+    that of the predictions; the highest median with the metric `plan1b.best.auc` (`plan1c.best.auc`) and with the row
+    that is marked `best`; and each median with the metric of its configuration, e.g. ``plan1b.hvg_3000.nmf.l1.auc`` or
+    ``plan1c.hvg_3000.nmf.pooled.none.l1.auc``, where the outcome has one. Rows whose genes were selected with
+    the labels (`supervised`) stand for the best only when every row is such.
 
     Notes
     -----
@@ -52,22 +52,27 @@ def score_agreement(context: GateContext) -> Iterator[Finding]:
     5e-7, while a single pair of cells in another order moves the AUC of 500 positive and 500 negative cells by 4e-6.
     """
     request = context.request
-    summary = read_csv(context.run / plan1b_summary(request.checkpoint), SUMMARY_COLUMNS)
+    summary = _named(read_csv(context.run / grid_summary(request), SUMMARY_COLUMNS))
+    names = model_names(request)
     medians: dict[tuple[str, str, str], float] = {}
     cells = grid(request, left_out(context))
     for tag, method in cells:
         table = read_oof(context.run / oof_table(request, tag, method))
-        reported = read_csv(context.run / patient_table(request, tag, method), PATIENT_COLUMNS)
+        reported = _named(read_csv(context.run / patient_table(request, tag, method), PATIENT_COLUMNS))
         if table is None or reported is None:
             continue
         # A repeat without an AUC leaves the mean without one, so that it cannot agree with anything.
         by_patient = roc_auc_by_repeat(table).groupby(["penalty", "patient"], observed=True)
         mean = by_patient.agg(lambda auc: auc.mean(skipna=False))
-        for penalty in request.study.penalties:
+        classes = table.groupby("patient", observed=True)["label"].nunique()
+        both = classes.index[classes > 1]
+        for penalty in names:
             models = table[(table["penalty"] == penalty).to_numpy()]
             if models.empty:
                 continue  # `prediction_coverage` reports it
             auc = mean.xs(penalty, level="penalty")
+            if mode_of(request, penalty) is not None:  # these models predict patients with one class too
+                auc = auc[auc.index.isin(both)]
             key = (tag, method, penalty)
             medians[key] = float(np.median(auc))
             alphas = set(alpha_keys(models["alpha"].unique()))
@@ -78,11 +83,20 @@ def score_agreement(context: GateContext) -> Iterator[Finding]:
             if not faults:
                 measured = f"AUC of {len(auc)} patients and over them, from {len(models)} predictions"
                 yield _pass("/".join(key), measured)
-    if summary is not None and len(medians) == len(cells) * len(request.study.penalties):
+    if summary is not None and len(medians) == len(cells) * len(names):
         faults = [*_supervised(context, summary), *_best(context, summary, medians), *_metrics(context, medians)]
         yield from bounded(faults)
         if not faults:
-            yield _pass(BEST, f"{context.outcome.metrics[BEST]:.6f}, the best of {len(medians)} configurations")
+            best = _best_metric(context)
+            yield _pass(best, f"{context.outcome.metrics[best]:.6f}, the best of {len(medians)} configurations")
+
+
+def _best_metric(context: GateContext) -> str:
+    return f"{context.request.stage}.best.auc"
+
+
+def _named(table: pd.DataFrame | None) -> pd.DataFrame | None:
+    return None if table is None else with_model_names(table)
 
 
 def _alphas(context: GateContext, key: tuple[str, str, str], alphas: set[str]) -> Iterator[Finding]:
@@ -104,11 +118,11 @@ def _row(key: tuple[str, str, str], summary: pd.DataFrame, alphas: set[str], auc
     name = "/".join(key)
     row = summary[(summary[["preprocess", "method", "penalty"]] == key).all(axis=1)]
     if len(row) != 1:
-        yield _fail(name, f"{len(row)} rows in plan1b_summary.csv", "one row")
+        yield _fail(name, f"{len(row)} rows in the summary", "one row")
         return
     if (alpha := set(alpha_keys(numbers(row["alpha"])))) != alphas:
         shown = f"predictions at alpha {', '.join(sorted(alphas))}"
-        yield _fail(f"{name} alpha", ", ".join(alpha), f"{shown}, as plan1b_summary.csv has to say")
+        yield _fail(f"{name} alpha", ", ".join(alpha), f"{shown}, as the summary has to say")
     for column, over_patients in OVER_PATIENTS.items():
         yield from _agree(
             f"{name} {column}", float(numbers(row[column])[0]), float(over_patients(auc.to_numpy(np.float64)))
@@ -121,12 +135,15 @@ def _best(
     rows = zip(*(summary[name] for name in ("preprocess", "method", "penalty")), strict=True)
     keys = list(rows)
     supervised = {key for key, marked in zip(keys, _marked(summary, "supervised"), strict=True) if marked}
+    if context.request.study.scope == "pipeline":
+        supervised = set()  # the label chose genes inside each training fold only
     eligible = [key for key in medians if key not in supervised] or list(medians)
     highest = max(medians[key] for key in eligible)
-    if BEST in context.outcome.metrics:
-        yield from _agree(BEST, context.outcome.metrics[BEST], highest)
+    metric = _best_metric(context)
+    if metric in context.outcome.metrics:
+        yield from _agree(metric, context.outcome.metrics[metric], highest)
     else:
-        yield _fail(BEST, "missing", f"{highest:.6f} from the predictions")
+        yield _fail(metric, "missing", f"{highest:.6f} from the predictions")
     best = [key for key, marked in zip(keys, _marked(summary, "best"), strict=True) if marked]
     if len(best) != 1 or best[0] not in eligible or not abs(medians[best[0]] - highest) <= TOLERANCE:
         shown = ", ".join("/".join(key) for key in best) or "no row"
@@ -146,7 +163,7 @@ def _supervised(context: GateContext, summary: pd.DataFrame) -> Iterator[Finding
 
 def _metrics(context: GateContext, medians: Mapping[tuple[str, str, str], float]) -> Iterator[Finding]:
     for key, median in medians.items():
-        name = ".".join(("plan1b", *key, "auc"))
+        name = ".".join((context.request.stage, *key, "auc"))
         if name in context.outcome.metrics:
             yield from _agree(name, context.outcome.metrics[name], median)
 

@@ -24,7 +24,7 @@ def supervised_selection(context: GateContext) -> Iterator[Finding]:
     """Tell, of each preprocess in scope, whether its scores are biased by genes that were selected with the labels.
 
     Measured on the request alone: the parameters of the preprocess, and whether cross-validation refits the classifier
-    only (`scope: classifier`) or the selection of genes too (`scope: pipeline`).
+    only (`scope: classifier`) or the selection of genes too (`scope: pipeline`, which Plan 1c does not know).
 
     Notes
     -----
@@ -32,7 +32,7 @@ def supervised_selection(context: GateContext) -> Iterator[Finding]:
     cells: `plan1b.best.auc` leaves them out while there are others. Plan 1a cross-validates nothing, and says it too,
     because Plan 1b scores the same genes.
     """
-    refitted = context.request.study.scope == "pipeline"
+    refitted = context.request.study.scope == "pipeline" and context.request.stage != "plan1c"
     for entry in context.request.study.preprocess:
         record = partial(_finding, subject=entry.tag, threshold=THRESHOLD)
         if not entry.supervised:

@@ -12,11 +12,12 @@ from stagewright.state.over_caps import over_caps
 from stagewright.state.policy import Caps
 from stagewright.state.refusals import Refusal
 from stagewright.state.run_state import RunState, next_call, split_step
-from stagewright.state.spec import Adjustments, GoalSpec, effective_study
+from stagewright.state.spec import Adjustments, EffectiveStudy, GoalSpec, effective_study
 from stagewright.state.spec.faults import list_faults
 from stagewright.state.spec.goal import CHECKPOINTS, Checkpoint
 from stagewright.state.spec.preprocess import GeneList
 from stagewright.state.spec.scales import scale_of
+from stagewright.state.step_units import sealed_embeddings
 
 __all__ = ["check_adjustment", "with_reference_kept"]
 
@@ -131,16 +132,35 @@ def _unprepared(state: RunState, present: GoalSpec, wanted: GoalSpec) -> str | N
             f"{', '.join(unswept)} cannot be added at {state.step}: {state.checkpoint}/plan0 chose no K for it. It is "
             f"swept at the next checkpoint if you add it there; here there are {', '.join(state.k_by_method)}."
         )
-    if state.stage == "plan1b" and f"{state.checkpoint}/plan1a" in state.sealed:
+    maker = sealed_embeddings(state.stage, state.checkpoint, state.sealed)
+    if maker is not None:
         known = {entry.tag for entry in before.preprocess}
         added = [entry.tag for entry in after.preprocess if entry.tag not in known]
         added += [method for method in after.methods if method not in before.methods]
         if added:
             return (
-                f"{', '.join(added)} cannot be added at {state.step}: {state.checkpoint}/plan1a sealed no embedding of "
+                f"{', '.join(added)} cannot be added at {state.step}: {maker} sealed no embedding of "
                 "it. Leave out what you like here, or add it at the next checkpoint."
             )
+    if state.stage == "plan2":
+        return _other_than_mirrored(state, before, after)
     return None
+
+
+def _other_than_mirrored(state: RunState, before: EffectiveStudy, after: EffectiveStudy) -> str | None:
+    """Say what would make the permuted labels' grid another than the one that the observed labels went through."""
+    added = [entry.tag for entry in after.preprocess if entry not in before.preprocess]
+    added += [method for method in after.methods if method not in before.methods]
+    added += [penalty for penalty in after.penalties if penalty not in before.penalties]
+    added += [] if after.alphas == before.alphas else ["other alphas"]
+    added += [] if after.seeds[:1] == before.seeds[:1] else ["another first seed"]
+    if not added:
+        return None
+    return (
+        f"{', '.join(added)}: not at {state.step}, which compares permuted labels with the sealed results of "
+        f"{', '.join(before.mirrored)} and so has to run the same grid. Leave out what you like here, or change it at "
+        "the next checkpoint."
+    )
 
 
 def _unsealed_list(state: RunState, wanted: GoalSpec) -> str | None:

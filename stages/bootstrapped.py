@@ -4,9 +4,9 @@ import threading
 from collections.abc import Callable
 
 import pandas as pd
-import scipy.sparse as sp
 
 from stagewright.stages.executors.executor import SharedValue
+from stagewright.stages.preprocess.scale import cells_of
 from stagewright.stages.reduction.sweep import SharedMatrix
 from stagewright.stages.stability.bootstrap import Bootstrap, bootstrap_rows
 
@@ -58,7 +58,7 @@ class Bootstrapped:
         with self._lock:
             if self._matrix is None:
                 rows = bootstrap_rows(self._patients, self._kind, self._number)
-                self._matrix = self._share(SharedMatrix(sp.csr_matrix(self._whole.x[rows])))
+                self._matrix = self._share(SharedMatrix(cells_of(self._whole.x, rows)))
             return self._matrix
 
     def done(self) -> None:

@@ -7,7 +7,8 @@ from typing import Any, cast
 
 from stagewright.stages.protocol import Stage
 from stagewright.stages.reduction.method_faults import method_faults
-from stagewright.state.spec.effective import EffectiveStudy
+from stagewright.state.plan1c_models import planned_models
+from stagewright.state.spec.effective import MIRRORED, EffectiveStudy, mirrored_stages
 from stagewright.state.spec.faults import nearest
 from stagewright.state.spec.goal import GoalSpec
 from stagewright.state.step_units import seeds_of
@@ -25,7 +26,10 @@ class StageEntry:
 
 
 STAGES: Mapping[str, StageEntry] = {
-    "plan0": StageEntry("stagewright.stages.plan0", "sweep K for each method; stability over seeds; choose K"),
+    "plan0": StageEntry(
+        "stagewright.stages.plan0",
+        "sweep K for each method; stability over replicates; prediction of held-out cells; choose K",
+    ),
     "plan1a": StageEntry(
         "stagewright.stages.plan1a",
         "preprocess x method grid at the chosen K; L1 logistic paths per patient without cross-validation",
@@ -36,17 +40,33 @@ STAGES: Mapping[str, StageEntry] = {
         "preprocess x method grid at the chosen K; L1 logistic paths per patient with repeated cross-validation",
         after=("plan0",),
     ),
+    "plan1c": StageEntry(
+        "stagewright.stages.plan1c",
+        "penalties x downsampling on Plan 1's embeddings, pooled over patients and per patient, with confounding",
+        after=("plan0",),
+    ),
+    "plan2": StageEntry(
+        "stagewright.stages.plan2",
+        "negative controls: labels permuted within strata and put through the plan1 stages that stand before it",
+        after=("plan0",),
+    ),
 }
+GRID = ("plan1a", "plan1b", "plan1c")
+"""Stages of one grid of embeddings, which the first of them makes; they follow each other in this order."""
 
 BEST = {
     "plan1a": ("auc_in_sample",),
     "plan1b": ("auc", "auc_choice_left_out", "average_precision"),
+    "plan1c": ("auc", "auc_choice_left_out", "average_precision", "recall_positive"),
 }
+OF_PLAN2 = ("excess", "p", "n_above_chance")
 OF_CONFIGURATION = {"plan1a": "auc_in_sample", "plan1b": "auc"}
 OF_METHOD = ("k", "explained", "stability_median", "held_out_r2")
 
 NON_NEGATIVE = ("nmf", "cnmf")
 """Methods that factorise values without a sign."""
+WITHOUT_TRANSFORM = ("scvi", "harmony")
+"""Methods whose embedding is of the cells that they were fitted on and no others."""
 SHOWN_METRICS = 5
 
 
@@ -64,7 +84,18 @@ def count_units(stage: str, study: EffectiveStudy) -> int:
     cells = len(study.preprocess) * len(study.methods)
     if stage == "plan1a":
         return 2 * cells  # the embedding, then its paths
+    if stage == "plan2":
+        refitted = len(study.methods) * sum(entry.supervised for entry in study.preprocess)
+        folds = cells * _folds(study) if "plan1b" in study.mirrored else 0
+        return study.permutations * (refitted + folds + cells * len(study.mirrored))
+    if stage == "plan1b":
+        return cells * (1 + _folds(study))
     return cells if stage in STAGES else 1
+
+
+def _folds(study: EffectiveStudy) -> int:
+    """Return how often the pipeline of one preprocess and method is fitted again."""
+    return study.folds * study.repeats if study.scope == "pipeline" else 0
 
 
 def metric_names(stage: str, spec: GoalSpec) -> list[str]:
@@ -72,6 +103,11 @@ def metric_names(stage: str, spec: GoalSpec) -> list[str]:
     if stage == "plan0":
         known = [name for name in OF_METHOD if name != "held_out_r2" or spec.reduction.held_out]
         return [f"plan0.{method}.{name}" for method in spec.reduction.methods for name in known]
+    if stage == "plan1c":
+        return _plan1c_metrics(spec)
+    if stage == "plan2":
+        best = "auc_in_sample" if mirrored_stages(spec) == ("plan1a",) else "auc"
+        return [f"plan2.best.{best}", *(f"plan2.{name}" for name in OF_PLAN2)]
     cells = [
         f"{stage}.{entry.tag}.{method}.{penalty}.{OF_CONFIGURATION[stage]}"
         for entry in spec.preprocess
@@ -79,6 +115,17 @@ def metric_names(stage: str, spec: GoalSpec) -> list[str]:
         for penalty in spec.classifier.penalties
     ]
     return [*(f"{stage}.best.{name}" for name in BEST[stage]), f"{stage}.n_patients", *cells]
+
+
+def _plan1c_metrics(spec: GoalSpec) -> list[str]:
+    of_best = [f"plan1c.{which}.{name}" for which in ("best", *spec.classifier.modes) for name in BEST["plan1c"]]
+    cells = [
+        f"plan1c.{entry.tag}.{method}.{model.name}.auc"
+        for entry in spec.preprocess
+        for method in spec.reduction.methods
+        for model in planned_models(spec.classifier)
+    ]
+    return [*of_best, "plan1c.n_patients", *cells]
 
 
 def _metric_faults(spec: GoalSpec) -> list[str]:
@@ -118,6 +165,12 @@ def spec_faults(spec: GoalSpec, commands: Mapping[str, Any]) -> list[str]:
             for earlier in needed
             if earlier not in spec.stages[:index]
         ]
+    if "plan2" in spec.stages and not mirrored_stages(spec):
+        faults.append(f"stages: plan2 runs earlier stages again; put one of {', '.join(MIRRORED)} before it")
+    grid = [stage for stage in spec.stages if stage in GRID]
+    if grid != sorted(grid):
+        order = ", ".join(sorted(grid))
+        faults.append(f"stages: {', '.join(grid)} share embeddings that the first of them makes; order them {order}")
     faults += method_faults(spec)
     if spec.normalisation.method == "pearson_residuals":
         faults += [
@@ -126,8 +179,13 @@ def spec_faults(spec: GoalSpec, commands: Mapping[str, Any]) -> list[str]:
             for method in spec.reduction.methods
             if method in NON_NEGATIVE
         ]
-    if spec.classifier.cv.scope != "classifier":
-        faults.append("classifier.cv.scope: pipeline is not built into this version; available: classifier")
+    if spec.classifier.cv.scope == "pipeline":
+        faults += [
+            f"reduction.methods: {method} cannot score cells that it was not fitted on, which classifier.cv.scope "
+            "pipeline asks for; leave the method out, or take scope classifier"
+            for method in spec.reduction.methods
+            if method in WITHOUT_TRANSFORM
+        ]
     faults += _metric_faults(spec)
     if spec.holdout is not None:
         faults.append("holdout: the sealed hold-out is not built into this version; leave the key out")

@@ -4,10 +4,11 @@ Plan 0's replicate by seed and Plan 1's embedding of the same cells, genes, meth
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import TypeVar
 
 import numpy as np
@@ -18,6 +19,7 @@ from stagewright.stages.cohort.load import Cohort
 from stagewright.stages.executors.executor import SharedValue
 from stagewright.stages.files import save_array
 from stagewright.stages.matrix_inputs import matrix_inputs
+from stagewright.stages.preprocess.scale import unseen_cells
 from stagewright.stages.protocol import StageContext, Unit
 from stagewright.stages.reduction.catalogue import METHODS, FitUnit
 from stagewright.stages.reduction.reduction import ExtraValue, Reduction
@@ -29,12 +31,13 @@ from stagewright.state.artifacts import ArtifactWriter
 from stagewright.state.spec.effective import EffectiveStudy
 from stagewright.state.spec.preprocess import Preprocess
 
-__all__ = ["MatrixFits", "fitted", "settings_of"]
+__all__ = ["MatrixFits", "fit_inputs", "fitted", "settings_of"]
 
 _Result = TypeVar("_Result")
 
 FITTED_WITH = {field.name for field in fields(FitSettings)}
 CORRECTING = ("harmony", "scvi")
+NOTHING: Mapping[str, JsonValue] = MappingProxyType({})
 SCORES, LOADINGS, EXTRAS = "scores.npy", "loadings.npy", "extras.json"
 
 
@@ -51,9 +54,19 @@ class MatrixFits:
         The preprocess that chose the genes.
     shared
         The matrix; what several fits need of it is computed when the first of them has to run.
+    also
+        What the matrix differs by from that of the step's own cells and labels.
     """
 
-    def __init__(self, context: StageContext, cohort: Cohort, entry: Preprocess, shared: SharedMatrix) -> None:
+    def __init__(
+        self,
+        context: StageContext,
+        cohort: Cohort,
+        entry: Preprocess,
+        shared: SharedMatrix,
+        *,
+        also: Mapping[str, JsonValue] = NOTHING,
+    ) -> None:
         request = context.request
         self._context = context
         self._settings = settings_of(request.study)
@@ -63,7 +76,7 @@ class MatrixFits:
         self._shared = shared
         self._executor = context.executor
         self._on_workers = share_matrix(self._executor, shared)
-        self._matrix_inputs = matrix_inputs(request, cohort, entry)
+        self._matrix_inputs = matrix_inputs(request, cohort, entry) | {**also}
 
     @property
     def shared(self) -> SharedMatrix:
@@ -72,7 +85,7 @@ class MatrixFits:
 
     def inputs(self, what: FitUnit) -> dict[str, JsonValue]:
         """Return everything that a fit of the whole matrix depends on."""
-        return self._matrix_inputs | _fit_inputs(what, self._settings)
+        return self._matrix_inputs | fit_inputs(what, self._settings)
 
     def share(self, some: SharedMatrix) -> SharedValue[SharedMatrix]:
         """Return some of the matrix' cells as an argument of calls; `forget` it when the last one is made."""
@@ -138,7 +151,9 @@ def fitted(shared: SharedMatrix, what: FitUnit, settings: FitSettings) -> Reduct
 def _fitted_to_sample(whole: SharedMatrix, settings: FitSettings, sample: SharedMatrix, what: FitUnit) -> Reduction:
     """Fit one unit to a sample of the cells; the scores are those of all cells."""
     reduction = fitted(sample, what, settings)
-    return replace(reduction, scores=transform(reduction, whole.x))
+    # Residuals of a cell go by the genes' shares among the sampled cells, on which the fit stands.
+    cells = unseen_cells(whole.x, None, sample.standardised)
+    return replace(reduction, scores=transform(reduction, cells))
 
 
 def settings_of(study: EffectiveStudy) -> FitSettings:
@@ -172,7 +187,8 @@ def batch_column(study: EffectiveStudy, patient: str) -> str | None:
     return next(iter(columns), None)
 
 
-def _fit_inputs(what: FitUnit, settings: FitSettings) -> dict[str, JsonValue]:
+def fit_inputs(what: FitUnit, settings: FitSettings) -> dict[str, JsonValue]:
+    """Return what a fit depends on beside its matrix."""
     own = {name: value for name, value in asdict(settings).items() if name.startswith(f"{what.method}_")}
     if what.method in settings.registered:
         own["registered"] = {**settings.registered[what.method]}

@@ -1,7 +1,9 @@
 """Select the genes of one preprocess as a unit of work, or take what an earlier selection left in the run's cache."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import PurePosixPath
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +23,26 @@ from stagewright.state.spec.preprocess import GeneList, Preprocess
 
 __all__ = ["gene_sets_of", "genes_of"]
 
+NOTHING: Mapping[str, JsonValue] = MappingProxyType({})
 
-def genes_of(context: StageContext, cohort: Cohort, entry: Preprocess, place: PurePosixPath) -> NDArray[np.bool_]:
+
+def genes_of(
+    context: StageContext,
+    cohort: Cohort,
+    entry: Preprocess,
+    place: PurePosixPath,
+    *,
+    name: str | None = None,
+    also: Mapping[str, JsonValue] = NOTHING,
+) -> NDArray[np.bool_]:
     """Return which genes an entry keeps of a cohort, shape (n_genes,); `gene_log.json` becomes an artifact at `place`.
+
+    Parameters
+    ----------
+    name
+        Of the unit; None for the usual one.
+    also
+        What the cohort differs by from the step's own cells and labels.
 
     Raises
     ------
@@ -31,8 +50,8 @@ def genes_of(context: StageContext, cohort: Cohort, entry: Preprocess, place: Pu
         When no genes can be selected. No step can do without: such a failure is never tolerated.
     """
     # Plan 0 has one preprocess only, which nobody can leave out.
-    unit = Unit(f"{entry.tag}/genes", preprocess=None if context.request.stage == "plan0" else entry.tag)
-    with context.unit(unit, UnitInputs("genes", matrix_inputs(context.request, cohort, entry))) as work:
+    unit = Unit(name or f"{entry.tag}/genes", preprocess=None if context.request.stage == "plan0" else entry.tag)
+    with context.unit(unit, UnitInputs("genes", matrix_inputs(context.request, cohort, entry) | {**also})) as work:
         if not work.reused:
             target_sum = getattr(context.request.study.normalisation, "target_sum", TARGET_SUM)
             sets = gene_sets_of(context, entry)

@@ -8,18 +8,19 @@ from pathlib import PurePosixPath
 
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from stagewright.stages.executors.executor import SharedValue
 from stagewright.stages.fits import MatrixFits, fitted
 from stagewright.stages.largest_k import largest_k_named
+from stagewright.stages.preprocess.scale import cells_of, unseen_cells
 from stagewright.stages.protocol import StageContext, Unit
 from stagewright.stages.reduction.catalogue import FitUnit
 from stagewright.stages.reduction.sweep import FitSettings, SharedMatrix
-from stagewright.stages.stability.held_out import PREDICTS, HeldOutCells, HeldOutFigures, held_out_figures, hold_out
+from stagewright.stages.stability.held_out import PREDICTS, HeldOutFigures, held_out_figures
 from stagewright.stages.stability.held_out_errors import HeldOutErrors
+from stagewright.stages.stability.hold_out import HeldOutCells, hold_out
 from stagewright.stages.unit_cache import UnitInputs
 from stagewright.state.artifacts import ArtifactWriter
 from stagewright.state.layout import held_out_file
@@ -99,7 +100,7 @@ class HeldOutFits:
     def _matrix(self) -> SharedValue[SharedMatrix]:
         with self._lock:
             if self._training is None:
-                cells = sp.csr_matrix(self._fits.shared.x[~self._split.held_out])
+                cells = cells_of(self._fits.shared.x, ~self._split.held_out)
                 self._training = self._fits.share(SharedMatrix(cells))
             return self._training
 
@@ -137,7 +138,7 @@ def _predicted(
 ) -> tuple[HeldOutFigures, bool]:
     """Fit one unit to the training cells and predict the others; return the figures and whether the fit converged."""
     reduction = fitted(training, what, settings)
-    cells = sp.csr_matrix(whole.x[split.held_out])
+    cells = unseen_cells(whole.x, split.held_out, training.standardised)
     figures = held_out_figures(reduction, training.standardised, cells, scale, split)
     return figures, bool(reduction.extras["converged"])
 

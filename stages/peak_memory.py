@@ -1,16 +1,16 @@
 """How much memory a step is expected to need at its peak: arithmetic on sizes, without touching the data.
 
-The terms are those arrays of each stage that grow with the data: the sparse counts and their log-normalised copy, what
-the fits of one matrix share, and what each of the fits side by side holds. Constants are bytes for each stored value;
-they are read off the code of the stages, so the absolute figure is rough: Plan 0 on 14,400 cells x 10,000 genes peaked
-at 0.86 to 1.02 of it over six sweeps, a third to two thirds of which is the interpreter. What error handlers use is its
-ratio between two studies, which the measured peak of the failed attempt then calibrates.
+The terms are those arrays of each stage that grow with the data: the sparse counts where they fit in memory, what the
+fits of one matrix share, and what each of the fits side by side holds. Constants are bytes for each stored value; they
+are read off the code of the stages, so the absolute figure is rough. What error handlers use is its ratio between two
+studies, which the measured peak of the failed attempt then calibrates.
 """
 
 import math
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 
+from stagewright.state.plan1c_models import models_of
 from stagewright.state.spec.effective import EffectiveStudy
 from stagewright.state.spec.preprocess import AllFiltered, DegWeakScreen, GeneList, Hvg, Hybrid, Preprocess, TwoStage
 from stagewright.state.spec.reduction import SEED_INVARIANT, Method
@@ -21,7 +21,13 @@ INTERPRETER = 350 * 2**20
 """Python with anndata, scanpy, numba and scikit-learn loaded."""
 SPARSE = 8
 """One stored value as float32 with its int32 column."""
+COUNTS_MOST = 2 * 2**30
+"""Counts that take more than an eighth of the memory budget, 16 GiB where nothing is said, stay on the disk."""
+PIECE = 2**22
+"""Stored values that are looked at together where genes are measured."""
 DOUBLE, SINGLE = 8, 4
+PREDICTION = 100
+"""One out-of-fold prediction as a row of a table: its numbers, its codes, and the same again while it is written."""
 BLOCK_CELLS = 2048
 DENSE_SHARE = 0.3
 """From this share of the smaller side on, exact PCA takes the Gram matrix."""
@@ -85,21 +91,58 @@ def peak_memory_bytes(
     In bytes; None for a stage whose arrays are not known, such as an operator's command.
     """
     if stage == "plan0":
-        return INTERPRETER + 3 * SPARSE * size.n_nonzero + _sweep(study, size, workers)
-    if stage not in ("plan1a", "plan1b"):
+        return INTERPRETER + _counts([study.reference], size) + _sweep(study, size, workers)
+    if stage not in ("plan1a", "plan1b", "plan1c", "plan2"):
         return None
     ks = [k_by_method[method] for method in study.methods if method in k_by_method]
     scores = size.n_cells * (sum(ks) * SINGLE + max(ks, default=2) * DOUBLE * 3)
-    if stage == "plan1b":
-        scores += size.n_cells * len(study.alphas) * study.repeats * DOUBLE  # every decision is kept
-    if embedded:
-        return INTERPRETER + scores
+    decisions = size.n_cells * len(study.alphas) * study.repeats * DOUBLE  # every decision is kept
+    if stage == "plan1c":
+        scores += _benchmark(study, size)
     chosen: dict[Method, tuple[int, ...]] = {
         method: (k_by_method[method],) for method in study.methods if method in k_by_method
     }
     dense = study.normalisation.method == "pearson_residuals"
-    fits = (_fits(entry, chosen, 1, size, workers, dense=dense) for entry in study.preprocess)
-    return INTERPRETER + 3 * SPARSE * size.n_nonzero + scores + max(fits, default=0)
+    if stage == "plan2":
+        by_label = [entry for entry in study.preprocess if entry.supervised]
+        fits = [_fits(entry, chosen, 1, size, workers, dense=dense) for entry in by_label]
+        refits = _counts(by_label, size) + max(fits) if fits else 0
+        held = workers * (decisions if "plan1b" in study.mirrored else 0)
+        folds = _refolded(study, chosen, size, workers, decisions) if "plan1b" in study.mirrored else 0
+        held += _benchmark(study, size) if "plan1c" in study.mirrored else 0
+        return INTERPRETER + scores + held + max(refits, folds)
+    if stage == "plan1b":
+        scores += decisions + _refolded(study, chosen, size, workers, decisions)
+    if embedded:
+        return INTERPRETER + scores
+    fitted = max((_fits(entry, chosen, 1, size, workers, dense=dense) for entry in study.preprocess), default=0)
+    return INTERPRETER + _counts(study.preprocess, size) + scores + fitted
+
+
+def _refolded(
+    study: EffectiveStudy, ks: Mapping[Method, tuple[int, ...]], size: DataSize, workers: int, decisions: int
+) -> int:
+    """Return what the refits of CV scope `pipeline` hold: the counts, each worker's fold, every method's decisions."""
+    if study.scope != "pipeline":
+        return 0
+    dense = study.normalisation.method == "pearson_residuals"
+    fold = max(_fits(entry, ks, 1, size, 1, dense=dense) for entry in study.preprocess)
+    each = 2 * SPARSE * size.n_nonzero + fold  # its cells of all genes, and what of them is being selected
+    return SPARSE * size.n_nonzero + workers * each + len(study.methods) * len(study.penalties) * decisions
+
+
+def _benchmark(study: EffectiveStudy, size: DataSize) -> int:
+    """Return what Plan 1C holds: every decision of a mode's penalties, and the predictions at the chosen strengths."""
+    models = models_of(study)
+    side_by_side = len(models) // (len(study.modes) * len(study.downsampling))
+    decisions = size.n_cells * len(study.alphas) * study.repeats * DOUBLE * side_by_side
+    return decisions + size.n_cells * study.repeats * len(models) * PREDICTION
+
+
+def _counts(entries: Iterable[Preprocess], size: DataSize) -> int:
+    """Return what the counts hold, and in a label screen their normalised copies, by cells and by genes."""
+    copies = 3 if any(isinstance(entry, DegWeakScreen | TwoStage) for entry in entries) else 1
+    return copies * min(SPARSE * size.n_nonzero, COUNTS_MOST) + 4 * DOUBLE * min(size.n_nonzero, PIECE)
 
 
 def _sweep(study: EffectiveStudy, size: DataSize, workers: int) -> int:
@@ -120,7 +163,7 @@ def _nonzero(entry: Preprocess, genes: int, size: DataSize) -> int:
 
 def _shared(genes: int, nonzero: int, methods: Container[Method], *, dense: bool) -> int:
     """Return what the fits of one matrix share: the matrix, the moments of its genes while they are measured."""
-    shared = SPARSE * nonzero + 2 * DOUBLE * nonzero
+    shared = SPARSE * nonzero + 3 * DOUBLE * min(nonzero, PIECE)
     if dense:  # blocks of residuals, and the Gram matrix of principal components
         shared += 3 * DOUBLE * BLOCK_CELLS * genes + (DOUBLE * genes**2 if "pca" in methods else 0)
     return shared + (SINGLE * genes**2 + 2 * SINGLE * BLOCK_CELLS * genes if "fa" in methods else 0)

@@ -2,24 +2,26 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import PurePosixPath
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import pandas as pd
 from pydantic import JsonValue, TypeAdapter
 
 from stagewright.stages.files import save_csv, save_parquet
 from stagewright.stages.plan1_embeddings import EmbeddedCohort, embedded_cohorts
-from stagewright.stages.plan1_inputs import cell_inputs
+from stagewright.stages.plan1_inputs import GridKind, cell_inputs
 from stagewright.stages.plan1_tables import SummaryRow
 from stagewright.stages.protocol import StageContext, Unit, UnitFailed
+from stagewright.stages.refit.predictions import RefittedPredictions
+from stagewright.stages.unit_cache import UnitInputs
 from stagewright.state.artifacts import ArtifactWriter, Skipped
-from stagewright.state.layout import classification_cell
+from stagewright.state.layout import grid_cell
 from stagewright.state.step_units import cell_unit
 
-__all__ = ["CellResult", "GridResult", "ScoredCell", "over_grid"]
+__all__ = ["CellResult", "GridResult", "Score", "ScoredCell", "over_grid", "unit_of_cell"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +43,28 @@ class ScoredCell:
 
 @dataclass(frozen=True, slots=True)
 class GridResult:
-    """What the whole grid gives, in the order of the grid; each note once."""
+    """What the whole grid gives, in the order of the grid; each note once. `cells` are whose it is, without scores."""
 
     summary: list[SummaryRow]
     skipped: tuple[Skipped, ...]
     notes: tuple[str, ...]
-    n_cells: int
+    cells: EmbeddedCohort
+
+    @property
+    def n_cells(self) -> int:
+        """Number of cells; they are the same in every preprocess."""
+        return len(self.cells.obs)
 
 
 Score: TypeAlias = Callable[[StageContext, EmbeddedCohort, str], ScoredCell]
+HeldOut: TypeAlias = Callable[[EmbeddedCohort], Mapping[str, RefittedPredictions]]
 
 _CELL: TypeAdapter[CellResult] = TypeAdapter(CellResult)
 
 
-def over_grid(context: StageContext, kind: Literal["paths", "cv"], score: Score) -> GridResult:
+def over_grid(
+    context: StageContext, kind: GridKind, score: Callable[..., ScoredCell], held_out: HeldOut | None = None
+) -> GridResult:
     """Score every embedding of the grid, each as one unit of work.
 
     A cell that fails for good, or whose embedding did, is left out where the spec allows that.
@@ -64,7 +74,9 @@ def over_grid(context: StageContext, kind: Literal["paths", "cv"], score: Score)
     kind
         Of the units.
     score
-        Scores one method of one embedded cohort.
+        Scores one method of one embedded cohort; with `held_out` it is also given the method's predictions.
+    held_out
+        Predicts the cells of one cohort by pipelines that were fitted again in each training fold, by method.
 
     Raises
     ------
@@ -74,37 +86,66 @@ def over_grid(context: StageContext, kind: Literal["paths", "cv"], score: Score)
         When no embedding is there to score.
     """
     cells: list[CellResult] = []
-    n_cells = 0
     last: UnitFailed | None = None
+    seen: EmbeddedCohort | None = None
     for cohort in embedded_cohorts(context):
-        n_cells = len(cohort.obs)
-        for method in cohort.scores:
+        seen = replace(cohort, scores={})
+        predicted = None if held_out is None else held_out(cohort)
+        for method in cohort.scores if predicted is None else predicted:
             try:
-                cells.append(_cell(context, kind, score, cohort, method))
+                found = None if predicted is None else predicted[method]
+                cells.append(_cell(context, kind, score, cohort, method, found))
             except UnitFailed as failed:
                 context.tolerate(failed)
                 last = failed
-    if not cells:
+    if not cells or seen is None:
         raise last or ValueError("no embedding is left to score: all of them failed")
     return GridResult(
         summary=[row for cell in cells for row in cell.summary],
         skipped=tuple(item for cell in cells for item in cell.skipped),
         notes=tuple(dict.fromkeys(note for cell in cells for note in cell.notes)),
-        n_cells=n_cells,
+        cells=seen,
     )
 
 
 def _cell(
-    context: StageContext, kind: Literal["paths", "cv"], score: Score, cohort: EmbeddedCohort, method: str
+    context: StageContext,
+    kind: GridKind,
+    score: Callable[..., ScoredCell],
+    cohort: EmbeddedCohort,
+    method: str,
+    predicted: RefittedPredictions | None,
 ) -> CellResult:
     request = context.request
     unit = Unit(cell_unit(request.stage, cohort.tag, method), method=method, preprocess=cohort.tag)
-    with context.unit(unit, cell_inputs(kind, request, cohort, method)) as work:
+    place = grid_cell(request.checkpoint, request.stage, cohort.tag, method)
+    if predicted is None:
+        return unit_of_cell(context, unit, cell_inputs(kind, request, cohort, method), place, score, cohort)
+    inputs = cell_inputs(kind, request, cohort, method, {"predictions": predicted.digest})
+    return unit_of_cell(context, unit, inputs, place, partial(score, predicted=predicted), cohort)
+
+
+def unit_of_cell(
+    context: StageContext, unit: Unit, inputs: UnitInputs, place: PurePosixPath, score: Score, cohort: EmbeddedCohort
+) -> CellResult:
+    """Score one cell of the grid as a unit of work, or take it from the run's cache; its tables go to `place`.
+
+    Parameters
+    ----------
+    unit
+        Names the method among `cohort.scores`.
+
+    Raises
+    ------
+    UnitFailed
+        When it fails.
+    """
+    with context.unit(unit, inputs) as work:
         if not work.reused:
-            scored = score(context, cohort, method)
+            scored = score(context, cohort, str(unit.method))
             work.value = _as_json(scored.result)
             work.write(partial(_save, scored.tables))
-        work.put_into(context.artifacts, classification_cell(request.checkpoint, cohort.tag, method))
+        work.put_into(context.artifacts, place)
         # Read back even when it was made just now: what follows is then the same in both cases.
         return _from_json(work.value)
 

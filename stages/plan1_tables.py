@@ -1,9 +1,8 @@
 """What the tables of Plan 1A and 1B have in common: patients, coefficients, the best configuration, trials."""
 
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TypeAlias
 
 import numpy as np
@@ -13,15 +12,18 @@ from pydantic import JsonValue
 
 from stagewright.stages.classify.path_in_sample import InSamplePath
 from stagewright.stages.plan1_embeddings import EmbeddedCohort
+from stagewright.state.plan1c_models import penalties_of
+from stagewright.state.spec.effective import EffectiveStudy
 
 __all__ = [
-    "L1_RATIO",
     "METRICS",
     "PatientCells",
     "SummaryRow",
     "best_row",
     "coefficients",
     "configurations",
+    "eligible",
+    "l1_ratio_of",
     "patients_of",
     "scores",
     "supervised_notes",
@@ -38,13 +40,17 @@ METRICS = (
     "precision_negative",
     "brier",
     "log_loss",
+    "calibration_error",
 )
 """The metrics beside ROC AUC that the tables of both stages hold."""
 
 SummaryRow: TypeAlias = dict[str, "str | int | float | bool"]
 """One configuration and penalty in a stage's summary table."""
 
-L1_RATIO: Mapping[str, float] = MappingProxyType({"l1": 1.0, "l2": 0.0, "elasticnet": 0.5})
+
+def l1_ratio_of(study: EffectiveStudy, penalty: str) -> float:
+    """Return the share of the L1 part of a penalty in Plan 1A and 1B: of the elastic net, the first that is named."""
+    return penalties_of((penalty,), study.l1_ratios[:1])[penalty]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +63,14 @@ class PatientCells:
         Positions among the cohort's cells, shape (n,).
     positive
         Class of each of them, shape (n,).
+    groups
+        Group of each of them that may lie in one fold only, shape (n,); None where cells are split one by one.
     """
 
     name: str
     rows: NDArray[np.intp]
     positive: NDArray[np.bool_]
+    groups: NDArray[np.object_] | None = None
 
     @property
     def single_class(self) -> str | None:
@@ -79,12 +88,16 @@ class PatientCells:
         return zlib.crc32(self.name.encode())
 
 
-def patients_of(cohort: EmbeddedCohort, column: str) -> list[PatientCells]:
-    """Return the patients in the order of their names."""
+def patients_of(cohort: EmbeddedCohort, column: str, group: str = "none") -> list[PatientCells]:
+    """Return the patients in the order of their names; `group` is the column of groups, or none."""
+    grouped = None if group == "none" else cohort.obs[group].astype(str).to_numpy(dtype=object)
     names = cohort.obs[column].astype(str)
     groups = names.groupby(names, observed=True).indices
     rows_of = {str(name): np.asarray(rows, dtype=np.intp) for name, rows in groups.items()}
-    return [PatientCells(name, rows, cohort.positive[rows]) for name, rows in sorted(rows_of.items())]
+    return [
+        PatientCells(name, rows, cohort.positive[rows], None if grouped is None else grouped[rows])
+        for name, rows in sorted(rows_of.items())
+    ]
 
 
 def coefficients(patient: str, penalty: str, path: InSamplePath) -> pd.DataFrame:
@@ -103,6 +116,11 @@ def best_row(rows: Sequence[SummaryRow], score: str) -> SummaryRow:
 def unsupervised(rows: Sequence[SummaryRow]) -> list[SummaryRow]:
     """Return the rows whose genes were chosen without the label; all of them when there is no such row."""
     return [row for row in rows if not row["supervised"]] or [*rows]
+
+
+def eligible(rows: Sequence[SummaryRow], scope: str) -> list[SummaryRow]:
+    """Return the rows that may be the best: all where the label chose genes inside each training fold only."""
+    return [*rows] if scope == "pipeline" else unsupervised(rows)
 
 
 def supervised_notes(rows: Iterable[SummaryRow]) -> list[str]:

@@ -14,13 +14,13 @@ from stagewright.stages.files import save_csv
 from stagewright.stages.plan1_embeddings import EmbeddedCohort
 from stagewright.stages.plan1_grid import CellResult, ScoredCell, over_grid
 from stagewright.stages.plan1_tables import (
-    L1_RATIO,
     METRICS,
     PatientCells,
     SummaryRow,
     best_row,
     coefficients,
     configurations,
+    l1_ratio_of,
     patients_of,
     scores,
     supervised_notes,
@@ -31,7 +31,7 @@ from stagewright.stages.protocol import StageContext, StageResult
 from stagewright.state.artifacts import Skipped
 from stagewright.state.layout import analysis
 
-__all__ = ["path_of", "run"]
+__all__ = ["path_of", "run", "score_paths"]
 
 
 def run(context: StageContext) -> StageResult:
@@ -43,7 +43,7 @@ def run(context: StageContext) -> StageResult:
         When a gene selection, an embedding or its paths fail; it names the unit.
     """
     request = context.request
-    grid = over_grid(context, "paths", _paths)
+    grid = over_grid(context, "paths", score_paths)
     summary = grid.summary
     table = pd.DataFrame(summary)
     save_csv(context.artifacts, analysis(request.checkpoint) / "classification_grid" / "plan1a_summary.csv", table)
@@ -65,7 +65,7 @@ def run(context: StageContext) -> StageResult:
     )
 
 
-def _paths(context: StageContext, cohort: EmbeddedCohort, method: str) -> ScoredCell:
+def score_paths(context: StageContext, cohort: EmbeddedCohort, method: str) -> ScoredCell:
     """Fit the paths of one embedding, and return their tables and a summary row for each penalty."""
     request, study = context.request, context.request.study
     executor, embedding = context.executor, cohort.scores[method].astype(np.float64)
@@ -81,7 +81,7 @@ def _paths(context: StageContext, cohort: EmbeddedCohort, method: str) -> Scored
     for penalty in study.penalties:
 
         def fit(item: PatientCells, penalty: str = penalty) -> InSamplePath:
-            return executor.call(path_of, shared, item, alphas, L1_RATIO[penalty])
+            return executor.call(path_of, shared, item, alphas, l1_ratio_of(study, penalty))
 
         fits = context.map(fit, kept, rounds=len(study.penalties))
         for item, path in zip(kept, fits, strict=True):

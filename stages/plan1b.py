@@ -1,44 +1,56 @@
 """Plan 1B: the preprocess x method grid at the chosen K, with logistic paths per patient and repeated cross-validation.
 
 Within each patient cells are split into stratified folds, again for each repeat, and the same folds serve every
-configuration. A configuration has one penalty strength for all patients: the one with the highest median over patients
-of the mean AUC over repeats. It is chosen on the scores that it is reported with, which flatters it a little; the
-tables hold every strength, and in `auc_choice_left_out_median` each patient is scored at the strength that the other
-patients choose. A preprocess that chose its genes by the label is scored, and never the best: its scores are flattered
-by the choice, which saw the test folds.
+configuration. With `cv.group` the cells of a group (a sample, a clone) stay in one fold. A configuration has one
+penalty strength for all patients: the one with the highest median over patients of the mean AUC over repeats. It is
+chosen on the scores that it is reported with, which flatters it a little; the tables hold every strength, and in
+`auc_choice_left_out_median` each patient is scored at the strength that the other patients choose. A preprocess that
+chose its genes by the label is scored, and never the best: its scores are flattered by the choice, which saw the test
+folds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
-from stagewright.stages.classify.folds import feasible_folds
+from stagewright.stages.baselines import baseline_columns, baselines, scored_patients
 from stagewright.stages.classify.metrics import probability
-from stagewright.stages.classify.path_cross_validated import CrossValidatedPath, cross_validated_path
+from stagewright.stages.classify.path_cross_validated import (
+    CrossValidatedPath,
+    FoldPrediction,
+    cross_validated_path,
+    measured_path,
+)
+from stagewright.stages.classify.path_in_sample import path_without_cv
+from stagewright.stages.classify.patient_interval import patient_interval
 from stagewright.stages.files import save_csv
 from stagewright.stages.plan1_embeddings import EmbeddedCohort
+from stagewright.stages.plan1_folds import folds_of_patient, split_patients
 from stagewright.stages.plan1_grid import CellResult, ScoredCell, over_grid
 from stagewright.stages.plan1_tables import (
-    L1_RATIO,
     METRICS,
     PatientCells,
     SummaryRow,
     best_row,
     coefficients,
     configurations,
+    eligible,
+    l1_ratio_of,
     patients_of,
     scores,
     supervised_notes,
     trials,
-    unsupervised,
 )
 from stagewright.stages.protocol import StageContext, StageResult
-from stagewright.state.artifacts import Skipped
+from stagewright.stages.refit.cohort_once import CohortOnce
+from stagewright.stages.refit.predictions import RefittedPredictions
+from stagewright.stages.refit.refit_folds import refitted_predictions
 from stagewright.state.layout import analysis
 
-__all__ = ["path_of", "run"]
+__all__ = ["path_of", "run", "score_configuration"]
 
 TIE = 1e-12
 
@@ -61,12 +73,20 @@ def run(context: StageContext) -> StageResult:
         When an embedding or its paths fail; it names the unit.
     """
     request = context.request
-    grid = over_grid(context, "cv", _configuration)
+    pipeline = request.study.scope == "pipeline"
+    held_out = partial(_refitted, context, CohortOnce(context)) if pipeline else None
+    grid = over_grid(context, "cv", score_configuration, held_out)
     summary = grid.summary
-    table = pd.DataFrame(summary)
-    best = best_row(unsupervised(summary), "auc_median")
+    trivial = baselines(grid.cells, request.scope.patient)
+    folder = analysis(request.checkpoint) / "classification_grid"
+    save_csv(context.artifacts, folder / "baselines.csv", trivial)
+    of_row = [scored_patients(trivial, grid.skipped, f"{row['preprocess']}/{row['method']}") for row in summary]
+    table = pd.DataFrame(
+        [row | baseline_columns(trivial, names) for row, names in zip(summary, of_row, strict=True)],
+    )
+    best = best_row(eligible(summary, request.study.scope), "auc_median")
     table["best"] = [row is best for row in summary]
-    save_csv(context.artifacts, analysis(request.checkpoint) / "classification_grid" / "plan1b_summary.csv", table)
+    save_csv(context.artifacts, folder / "plan1b_summary.csv", table)
     named = f"{best['preprocess']}/{best['method']}/k_{best['k']}/{best['penalty']}"
     return StageResult(
         metrics={
@@ -80,7 +100,7 @@ def run(context: StageContext) -> StageResult:
         skipped=grid.skipped,
         notes=(
             f"best configuration: {named}, median AUC over patients {best['auc_median']:.4f}",
-            *supervised_notes(summary),
+            *([] if pipeline else supervised_notes(summary)),
             *grid.notes,
         ),
         trials=trials(summary, "auc_median"),
@@ -88,23 +108,36 @@ def run(context: StageContext) -> StageResult:
     )
 
 
-def _configuration(
+def score_configuration(
     context: StageContext,
     cohort: EmbeddedCohort,
     method: str,
+    predicted: RefittedPredictions | None = None,
 ) -> ScoredCell:
-    """Cross-validate one embedding, and return its tables and a summary row for each penalty."""
+    """Cross-validate one embedding, and return its tables and a summary row for each penalty.
+
+    Parameters
+    ----------
+    predicted
+        Out-of-fold predictions of pipelines that were fitted again in each training fold (scope `pipeline`); the
+        embedding of all cells is then that of the refitted coefficients alone.
+    """
     request, study = context.request, context.request.study
     executor, embedding = context.executor, cohort.scores[method].astype(np.float64)
     shared = executor.share(embedding, np.asarray, a=embedding)
     where = f"{cohort.tag}/{method}"
-    kept, skipped, notes = _split(patients_of(cohort, request.scope.patient), study.folds, where)
+    patients = patients_of(cohort, request.scope.patient, study.group)
+    kept, skipped, notes = split_patients(patients, study, where)
     alphas = np.asarray(study.alphas)
     metrics, coefs, predictions, summary = [], [], [], []
     for penalty in study.penalties:
 
         def score(item: tuple[PatientCells, int], penalty: str = penalty) -> _Scored:
-            return _Scored(*item, executor.call(path_of, shared, *item, alphas, study.repeats, L1_RATIO[penalty]))
+            ratio = l1_ratio_of(study, penalty)
+            if predicted is None:
+                return _Scored(*item, executor.call(path_of, shared, *item, alphas, study.repeats, ratio))
+            found = predicted.by_patient[penalty, item[0].name]
+            return _Scored(*item, executor.call(measured_path_of, shared, *item, alphas, found, ratio))
 
         scored = context.map(score, kept, rounds=len(study.penalties))
         at = _common_alpha(scored)
@@ -132,30 +165,30 @@ def path_of(
         n_folds=n_folds,
         n_repeats=n_repeats,
         seed=patient.seed,
+        groups=patient.groups,
         l1_ratio=l1_ratio,
         keep_all_decisions=True,
     )
 
 
-def _split(
-    patients: Sequence[PatientCells],
-    folds: int,
-    where: str,
-) -> tuple[list[tuple[PatientCells, int]], list[Skipped], list[str]]:
-    """Return the patients that can be cross-validated with their number of folds, and the others with the reason."""
-    kept, skipped, notes = [], [], []
-    for patient in patients:
-        n_positive = int(patient.positive.sum())
-        plan = feasible_folds(n_positive, len(patient.rows) - n_positive, folds)
-        if plan.n_folds == 0:
-            skipped.append(Skipped(patient=patient.name, reason=plan.reason or "no folds", where=where))
-            continue
-        if plan.reason is not None:
-            notes.append(f"{patient.name}: {plan.n_folds} folds instead of {folds} ({plan.reason})")
-        kept.append((patient, plan.n_folds))
-    if not kept:
-        raise ValueError("no patient has enough cells of both classes for two folds; see the plan's warnings")
-    return kept, skipped, notes
+def measured_path_of(
+    embedding: np.ndarray,
+    patient: PatientCells,
+    n_folds: int,
+    alphas: np.ndarray,
+    predicted: Mapping[tuple[int, int], FoldPrediction],
+    l1_ratio: float,
+) -> CrossValidatedPath:
+    """Measure predictions that were made by pipelines fitted again in each training fold."""
+    folds = folds_of_patient(patient, n_folds, 1 + max(repeat for repeat, _ in predicted))
+    refit = path_without_cv(embedding[patient.rows], patient.positive, alphas, l1_ratio=l1_ratio)
+    return measured_path(patient.positive, folds, predicted, refit, keep_all_decisions=True)
+
+
+def _refitted(context: StageContext, cohorts: CohortOnce, cohort: EmbeddedCohort) -> dict[str, RefittedPredictions]:
+    """Fit the pipeline of one preprocess again in every training fold."""
+    entry = next(entry for entry in context.request.study.preprocess if entry.tag == cohort.tag)
+    return refitted_predictions(context, entry, cohort, cohorts.counts)
 
 
 def _common_alpha(scored: Sequence[_Scored]) -> int:
@@ -177,6 +210,9 @@ def _summary_row(
     n_skipped: int,
 ) -> SummaryRow:
     auc = np.array([item.path.auc_by_alpha[at] for item in scored])
+    precision = np.array([item.path.metrics_mean["average_precision"][at] for item in scored])
+    (auc_low, auc_high), (mean_low, mean_high) = patient_interval(auc), patient_interval(auc, "mean")
+    precision_low, precision_high = patient_interval(precision)
     return {
         "preprocess": cohort.tag,
         "supervised": cohort.supervised,
@@ -187,13 +223,23 @@ def _summary_row(
         "n_patients": len(scored),
         "n_skipped": n_skipped,
         "auc_median": float(np.median(auc)),
+        "auc_median_low": float(auc_low),
+        "auc_median_high": float(auc_high),
         "auc_mean": float(auc.mean()),
+        "auc_mean_low": float(mean_low),
+        "auc_mean_high": float(mean_high),
         "auc_min": float(auc.min()),
         "auc_max": float(auc.max()),
         "auc_median_own_alpha": float(np.median([item.path.auc_at_best for item in scored])),
         "auc_choice_left_out_median": _choice_left_out(scored),
-        "average_precision_median": _median_at(scored, "average_precision", at),
+        "average_precision_median": float(np.median(precision)),
+        "average_precision_median_low": float(precision_low),
+        "average_precision_median_high": float(precision_high),
+        "recall_positive_median": _median_at(scored, "recall_positive", at),
+        "recall_negative_median": _median_at(scored, "recall_negative", at),
         "balanced_accuracy_median": _median_at(scored, "balanced_accuracy", at),
+        "brier_median": _median_at(scored, "brier", at),
+        "calibration_error_median": _median_at(scored, "calibration_error", at),
         "worst_gap": max(item.path.worst_gap for item in scored),
     }
 

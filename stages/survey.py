@@ -87,8 +87,6 @@ def _matrix_fault(facts: FileFacts, place: str) -> str | None:
             f"data.counts: {place} is {matrix['n_obs']} cells x {matrix['n_vars']} genes, so there is nothing to "
             "study; write the file before its cells or genes are filtered away"
         )
-    if matrix["n_obs"] != facts["n_obs"]:
-        return f"data.counts: {place} has {matrix['n_obs']} rows and obs {facts['n_obs']}; write the file again"
     if matrix["dtype"].lstrip("u").rstrip("0123456789") not in NUMBERS:
         return f"data.counts: {place} holds {matrix['dtype']}; counts are integers or real numbers"
     return None

@@ -8,10 +8,17 @@ __all__ = [
     "analysis",
     "classification_cell",
     "command_output",
+    "fold_genes_folder",
     "gene_list_file",
+    "grid_cell",
+    "grid_folder",
     "held_out_file",
     "k_curves_file",
     "k_folder",
+    "permutation_folder",
+    "permuted_cell",
+    "permuted_grid_folder",
+    "plan1c_folder",
     "preprocess_folder",
     "replicate_folder",
 ]
@@ -50,6 +57,46 @@ def preprocess_folder(checkpoint: Checkpoint, tag: str) -> PurePosixPath:
 def classification_cell(checkpoint: Checkpoint, tag: str, method: str) -> PurePosixPath:
     """Return the folder of one cell of the classification grid: one preprocess and one method."""
     return analysis(checkpoint) / "classification_grid" / tag / method
+
+
+def fold_genes_folder(
+    checkpoint: Checkpoint, tag: str, repeat: int, fold: int, permutation: int | None = None
+) -> PurePosixPath:
+    """Return where a gene selection on the training cells of one fold is logged, under CV scope `pipeline`."""
+    root = analysis(checkpoint) if permutation is None else permutation_folder(checkpoint, permutation)
+    return root / "preprocess_cache" / tag / "folds" / f"repeat_{repeat}_fold_{fold}"
+
+
+def permutation_folder(checkpoint: Checkpoint, number: int) -> PurePosixPath:
+    """Return Plan 2's folder for one permutation of the labels, which mirrors the folder of a checkpoint's results."""
+    return analysis(checkpoint) / "plan2" / f"permutation_{number}"
+
+
+def permuted_grid_folder(checkpoint: Checkpoint, number: int, stage: str) -> PurePosixPath:
+    """Return the folder of a stage's grid under one permutation of the labels."""
+    return permutation_folder(checkpoint, number) / grid_folder(checkpoint, stage).name
+
+
+def permuted_cell(checkpoint: Checkpoint, number: int, stage: str, tag: str, method: str) -> PurePosixPath:
+    """Return the folder of one cell of a stage's grid under one permutation of the labels."""
+    return permuted_grid_folder(checkpoint, number, stage) / tag / method
+
+
+def plan1c_folder(checkpoint: Checkpoint) -> PurePosixPath:
+    """Return the folder of Plan 1C, with its summary."""
+    return analysis(checkpoint) / "plan1c"
+
+
+def grid_folder(checkpoint: Checkpoint, stage: str) -> PurePosixPath:
+    """Return the folder where a stage of Plan 1 writes its summary and the cells of its grid."""
+    return plan1c_folder(checkpoint) if stage == "plan1c" else analysis(checkpoint) / "classification_grid"
+
+
+def grid_cell(checkpoint: Checkpoint, stage: str, tag: str, method: str) -> PurePosixPath:
+    """Return the folder where a stage writes what it found on one embedding: one preprocess and one method."""
+    if stage == "plan1c":
+        return plan1c_folder(checkpoint) / tag / method
+    return classification_cell(checkpoint, tag, method)
 
 
 def gene_list_file(sha256: str) -> PurePosixPath:

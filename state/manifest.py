@@ -7,12 +7,13 @@ follows the ledger and decides nothing.
 import os
 import platform
 import sys
+from collections.abc import Mapping
 from importlib import metadata
 
 import yaml
 from pydantic import BaseModel, JsonValue
 
-from stagewright.state.artifacts import Artifact
+from stagewright.state.artifacts import Outcome
 from stagewright.state.run_state import RunState
 from stagewright.state.spec.goal import GoalSpec
 from stagewright.state.threads import PINNED_THREADS
@@ -85,6 +86,7 @@ def new_manifest(
         },
         "params": _params(state, spec),
         "artifacts": {},
+        "executors": {},
         "environment": {
             "python": sys.version.split()[0],
             "platform": platform.platform(),
@@ -102,19 +104,30 @@ def updated_manifest(
     spec: GoalSpec,
     *,
     finished_at: str | None,
-    artifacts: dict[str, tuple[Artifact, ...]],
+    outcomes: Mapping[str, Outcome],
 ) -> dict[str, JsonValue]:
-    """Return a manifest brought up to the present state; what was recorded at planning stays."""
+    """Return a manifest brought up to the present state; what was recorded at planning stays.
+
+    Parameters
+    ----------
+    outcomes
+        Of the sealed steps: what each wrote, and what it ran on, where it had anything to run.
+    """
     run = manifest.get("run")
     listed: dict[str, JsonValue] = {
-        step: [{"path": item.path, "bytes": item.bytes, "sha256": item.sha256} for item in items]
-        for step, items in artifacts.items()
+        step: [{"path": item.path, "bytes": item.bytes, "sha256": item.sha256} for item in outcome.artifacts]
+        for step, outcome in outcomes.items()
     }
     ended: dict[str, JsonValue] = {"status": state.status, "finished_at_utc": finished_at}
     return manifest | {
         "run": (run if isinstance(run, dict) else {}) | ended,
         "params": _params(state, spec),
         "artifacts": listed,
+        "executors": {
+            step: outcome.executor.model_dump(mode="json", exclude_none=True)
+            for step, outcome in outcomes.items()
+            if outcome.executor is not None
+        },
     }
 
 

@@ -1,7 +1,7 @@
 """Which units of work a step consists of, from its request alone. Stages name their units so; gates count them so."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from stagewright.state.spec.effective import EffectiveStudy
 from stagewright.state.step_request import StepRequest
@@ -10,9 +10,14 @@ __all__ = [
     "allowed_failures",
     "cell_unit",
     "embedding_unit",
+    "embeddings_step",
     "fit_unit",
+    "fold_unit",
+    "fold_units",
     "gene_selections",
     "held_out_unit",
+    "permuted_unit",
+    "sealed_embeddings",
     "seeds_of",
     "step_units",
     "writes_embeddings",
@@ -20,8 +25,13 @@ __all__ = [
 
 ROUNDING = 1e-9
 """A share times a count may miss a whole number by rounding: 0.1 * 30 is 3.0000000000000004."""
-WHOLE = ("plan0", "plan1a", "plan1b")
+WHOLE = ("plan0", "plan1a", "plan1b", "plan1c", "plan2")
 """Stages that may lose a unit and still have a result."""
+
+CELL = {"plan1a": "paths", "plan1b": "cv", "plan1c": "benchmark"}
+"""What a stage does with each embedding of the grid."""
+READERS = {"plan1b": ("plan1a",), "plan1c": ("plan1a", "plan1b"), "plan2": ("plan1a", "plan1b", "plan1c")}
+"""Stages that may have made the embeddings that a stage reads. They keep one order, so the first of them made them."""
 
 
 def fit_unit(method: str, k: int, seed: int) -> str:
@@ -40,8 +50,25 @@ def embedding_unit(tag: str, method: str, k: int) -> str:
 
 
 def cell_unit(stage: str, tag: str, method: str) -> str:
-    """Return the name of one cell of the classification grid, e.g. ``hvg_3000/fa/paths``."""
-    return f"{tag}/{method}/{'paths' if stage == 'plan1a' else 'cv'}"
+    """Return the name of one cell of a stage's grid, e.g. ``hvg_3000/fa/paths``."""
+    return f"{tag}/{method}/{CELL[stage]}"
+
+
+def fold_unit(tag: str, method: str, repeat: int, fold: int) -> str:
+    """Return the name of one pipeline fitted without one fold, e.g. ``hvg_3000/fa/repeat_0/fold_4``."""
+    return f"{tag}/{method}/repeat_{repeat}/fold_{fold}"
+
+
+def fold_units(study: EffectiveStudy, stage: str, tag: str, method: str) -> tuple[str, ...]:
+    """Return the pipelines that one cell of a stage's grid needs fitted again; none but under CV scope `pipeline`."""
+    if stage != "plan1b" or study.scope != "pipeline":
+        return ()
+    return tuple(fold_unit(tag, method, repeat, fold) for repeat in range(study.repeats) for fold in range(study.folds))
+
+
+def permuted_unit(number: int, unit: str) -> str:
+    """Return the name of a unit under one permutation of the labels, e.g. ``permutation_1/hvg_3000/fa/cv``."""
+    return f"permutation_{number}/{unit}"
 
 
 def seeds_of(study: EffectiveStudy, method: str) -> tuple[int, ...]:
@@ -51,9 +78,17 @@ def seeds_of(study: EffectiveStudy, method: str) -> tuple[int, ...]:
 
 def writes_embeddings(request: StepRequest) -> bool:
     """Return whether the step writes `adata_with_dr.h5ad` itself and does not read an earlier step's."""
-    return request.stage == "plan1a" or (
-        request.stage == "plan1b" and f"{request.checkpoint}/plan1a" not in request.upstream
-    )
+    return request.stage in CELL and embeddings_step(request) is None
+
+
+def embeddings_step(request: StepRequest) -> str | None:
+    """Return the earlier step whose embeddings a step of the grid reads; None where it makes them itself."""
+    return sealed_embeddings(request.stage, request.checkpoint, request.upstream)
+
+
+def sealed_embeddings(stage: str, checkpoint: str, sealed: Container[str]) -> str | None:
+    """Return the sealed step that made the embeddings which a stage of the grid reads, e.g. ``A/plan1a``."""
+    return next((step for maker in READERS.get(stage, ()) if (step := f"{checkpoint}/{maker}") in sealed), None)
 
 
 def step_units(request: StepRequest) -> tuple[str, ...]:
@@ -68,7 +103,13 @@ def gene_selections(request: StepRequest) -> int:
     """Return how many selections of genes a step makes beside its units: none of them may fail."""
     if request.stage == "plan0":
         return 1
-    return len(request.study.preprocess) if request.stage in WHOLE and writes_embeddings(request) else 0
+    study = request.study
+    in_folds = len(study.preprocess) * study.repeats * study.folds if study.scope == "pipeline" else 0
+    if request.stage == "plan2":
+        refitted = sum(entry.supervised for entry in study.preprocess)
+        return study.permutations * (refitted + (in_folds if "plan1b" in study.mirrored else 0))
+    own = len(study.preprocess) if request.stage in WHOLE and writes_embeddings(request) else 0
+    return own + (in_folds if request.stage == "plan1b" else 0)
 
 
 def allowed_failures(request: StepRequest) -> int:
@@ -85,11 +126,29 @@ def _names(request: StepRequest) -> Iterator[str]:
             yield from (fit_unit(method, k, seed) for k in ks for seed in seeds_of(study, method))
             if study.held_out is not None:
                 yield from (held_out_unit(method, k) for k in ks)
-    elif request.stage in ("plan1a", "plan1b"):
+    elif request.stage in CELL:
         for tag in (entry.tag for entry in study.preprocess):
             if writes_embeddings(request):
                 known = [method for method in study.methods if method in request.k_by_method]
                 yield from (embedding_unit(tag, method, request.k_by_method[method]) for method in known)
-            yield from (cell_unit(request.stage, tag, method) for method in study.methods)
+            for method in study.methods:
+                yield from fold_units(study, request.stage, tag, method)
+                yield cell_unit(request.stage, tag, method)
+    elif request.stage == "plan2":
+        for number in range(1, study.permutations + 1):
+            yield from (permuted_unit(number, name) for name in _mirrored(request))
     else:
         yield request.stage
+
+
+def _mirrored(request: StepRequest) -> Iterator[str]:
+    """Yield the units of Plan 1 that depend on the label, so that they are done again for each permutation of it."""
+    study = request.study
+    for entry in study.preprocess:
+        if entry.supervised:
+            known = [method for method in study.methods if method in request.k_by_method]
+            yield from (embedding_unit(entry.tag, method, request.k_by_method[method]) for method in known)
+        for stage in study.mirrored:
+            for method in study.methods:
+                yield from fold_units(study, stage, entry.tag, method)
+                yield cell_unit(stage, entry.tag, method)

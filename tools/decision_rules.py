@@ -91,4 +91,4 @@ def _prepares_embeddings(state: RunState, decision: Decision) -> bool:
     """Return whether the step that a decision opens fits the embeddings of its checkpoint."""
     before = [split_step(step) for step in state.steps[: state.position + (decision == "continue")]]
     here = {stage for checkpoint, stage in before if checkpoint == state.checkpoint}
-    return "plan0" in here and not here & {"plan1a", "plan1b"}
+    return "plan0" in here and not here & {"plan1a", "plan1b", "plan1c"}

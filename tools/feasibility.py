@@ -5,9 +5,10 @@ from stagewright.state.spec import Adjustments, GoalSpec, effective_study
 from stagewright.state.spec.goal import CHECKPOINTS
 from stagewright.state.survey import PatientCells, Survey
 
-__all__ = ["check_feasible", "cohort_warnings", "rank_warnings", "supervised_warnings"]
+__all__ = ["check_feasible", "cohort_warnings", "control_warnings", "rank_warnings", "supervised_warnings"]
 
 SHOWN = 6
+USUAL_P = 0.05
 MIN_BATCH_CELLS = 3
 """As in the selection of highly variable genes: a variance of fewer cells says nothing."""
 
@@ -40,26 +41,46 @@ def check_feasible(spec: GoalSpec, found: Survey) -> None:
             f"no patient has cells of both classes ({_shown(found.patients)}), so nothing can be compared within a "
             "patient. Change data.label, data.filters or data.timepoint.",
         )
-    cv = spec.classifier.cv
-    if cv.group == spec.data.patient and len(both) < cv.folds:
-        raise Refusal(
-            "invalid_data",
-            f"classifier.cv: {cv.folds} folds grouped by {cv.group} need as many patients with both classes, and there "
-            f"are {len(both)}; the largest feasible number of folds is {len(both)}",
-        )
-    if cv.group != "none":
-        raise Refusal(
-            "unavailable",
-            f"classifier.cv.group: got {cv.group!r}; plan1a and plan1b split the cells of one patient, so the only "
-            "grouping in this version is none",
-        )
+    _check_grouping(spec, both)
     _check_batches(spec, found)
+    cv = spec.classifier.cv
     most = max(min(item.positive, item.negative) for item in both)
-    if "plan1b" in spec.stages and most < cv.folds:
+    if _folds_within_patients(spec) and cv.group == "none" and most < cv.folds:
         feasible = f"the largest feasible number of folds is {most}" if most > 1 else "cross-validation is not feasible"
         raise Refusal(
             "invalid_data",
             f"classifier.cv.folds: no patient has {cv.folds} cells of each class; {feasible} ({_shown(tuple(both))})",
+        )
+
+
+def _folds_within_patients(spec: GoalSpec) -> bool:
+    """Return whether a stage splits the cells of one patient into folds."""
+    return "plan1b" in spec.stages or ("plan1c" in spec.stages and "per_patient" in spec.classifier.modes)
+
+
+def _check_grouping(spec: GoalSpec, both: list[PatientCells]) -> None:
+    """Refuse folds of whole patients that the patients cannot fill, and groups that a stage cannot keep together."""
+    classifier, patient = spec.classifier, spec.data.patient
+    cv = classifier.cv
+    modes = classifier.modes if "plan1c" in spec.stages else ()
+    by_patient = cv.group == patient or "grouped" in modes
+    if by_patient and len(both) < cv.folds:
+        raise Refusal(
+            "invalid_data",
+            f"classifier.cv: {cv.folds} folds grouped by {patient} need as many patients with both classes, and there "
+            f"are {len(both)}; the largest feasible number of folds is {len(both)}",
+        )
+    if cv.group == patient and "plan1b" in spec.stages:
+        raise Refusal(
+            "invalid_spec",
+            f"classifier.cv.group: got {cv.group!r}, the patient column; plan1b splits the cells of one patient, whose "
+            "patient is one group. Group by a column that varies within a patient (a sample, a clone); Plan 1C groups "
+            "by patient beside it with classifier.modes: [grouped]",
+        )
+    if cv.group == patient and {"pooled", "grouped"} <= set(modes):
+        raise Refusal(
+            "invalid_argument",
+            f"classifier.modes: with cv.group {patient}, pooled has grouped folds already; leave out pooled or grouped",
         )
 
 
@@ -93,7 +114,7 @@ def cohort_warnings(spec: GoalSpec, found: Survey, *, shown: int | None = None) 
     if single:
         have = "1 patient has" if len(single) == 1 else f"{len(single)} patients have"
         warnings.append(f"{have} a single class, so no classifier: {_few(single, shown)}")
-    if few and "plan1b" in spec.stages:
+    if few and _folds_within_patients(spec):
         warnings.append(f"fewer than {folds} cells of one class, so fewer folds or none: {_few(few, shown)}")
     return warnings
 
@@ -122,15 +143,31 @@ def rank_warnings(spec: GoalSpec, found: Survey) -> list[str]:
 
 
 def supervised_warnings(spec: GoalSpec) -> list[str]:
-    """Return a warning for each preprocess that chooses genes by the label while only the classifier is refitted."""
-    if spec.classifier.cv.scope == "pipeline":
+    """Return what labels in the choice of genes do: a warning for each preprocess, unless it is refitted in each fold.
+
+    Plan 0 chooses K on all cells whatever the scope of cross-validation, so its reference is warned of in any case.
+    """
+    warnings = []
+    reference = spec.reference_preprocess
+    if reference.supervised and "plan0" in spec.stages:
+        warnings.append(f"{reference.tag} chooses genes by the labels, and Plan 0 chooses K on them as its reference")
+    if spec.classifier.cv.scope != "pipeline" or "plan1c" in spec.stages:
+        warnings += [
+            f"{entry.tag} chooses genes by the labels of all cells, test folds included: its cross-validated scores "
+            "are optimistic, and it is not counted among the best configurations"
+            for entry in spec.preprocess
+            if entry.supervised
+        ]
+    return warnings
+
+
+def control_warnings(spec: GoalSpec) -> list[str]:
+    """Return a warning where Plan 2 has too few permutations for the p value that most readers look for."""
+    n = spec.negative_controls.permutations
+    if "plan2" not in spec.stages or 1 / (1 + n) <= USUAL_P:
         return []
-    return [
-        f"{entry.tag} chooses genes by the labels of all cells, test folds included: its cross-validated scores are "
-        "optimistic, and it is not counted among the best configurations"
-        for entry in spec.preprocess
-        if entry.supervised
-    ]
+    few = f"negative_controls: with {n} permutations no p value is below {1 / (1 + n):.2g}"
+    return [f"{few}; {round(1 / USUAL_P) - 1} are needed for {USUAL_P:g}"]
 
 
 def _few(names: list[str], shown: int | None) -> str:

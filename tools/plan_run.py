@@ -22,7 +22,13 @@ from stagewright.state.spec.faults import list_faults
 from stagewright.state.spec.goal import CHECKPOINTS
 from stagewright.state.survey import Survey, SurveyRequest
 from stagewright.tools.children import ChildFailed, ask_child
-from stagewright.tools.feasibility import check_feasible, cohort_warnings, rank_warnings, supervised_warnings
+from stagewright.tools.feasibility import (
+    check_feasible,
+    cohort_warnings,
+    control_warnings,
+    rank_warnings,
+    supervised_warnings,
+)
 from stagewright.tools.gene_lists import DeclaredList, declared_lists, genes_missing
 from stagewright.tools.gene_selection import check_gene_selection
 from stagewright.tools.new_run import NewRun, earlier_runs, make_or_find
@@ -158,7 +164,7 @@ def _planned(
         for checkpoint in CHECKPOINTS
         for stage in spec.stages
     }
-    supervised = [*supervised_warnings(spec), *rank_warnings(spec, found)]
+    supervised = [*supervised_warnings(spec), *control_warnings(spec), *rank_warnings(spec, found)]
     warnings = [*found.warnings, *supervised, *cohort_warnings(spec, found)]
     both = sum(1 for item in found.patients if item.positive and item.negative)
     facts = PlanReply(

@@ -4,7 +4,7 @@ from contextlib import suppress
 
 from pydantic import JsonValue
 
-from stagewright.state.artifacts import Artifact, read_outcome
+from stagewright.state.artifacts import Outcome, read_outcome
 from stagewright.state.manifest import manifest_text, read_manifest, updated_manifest
 from stagewright.state.run_directory import RunDirectory
 from stagewright.state.run_state import RunState
@@ -16,14 +16,14 @@ __all__ = ["refresh_manifest"]
 
 def refresh_manifest(run: RunDirectory, state: RunState, now: str) -> None:
     """Write the manifest anew. It follows the ledger, so a disk that does not take it does not undo the step."""
-    artifacts: dict[str, tuple[Artifact, ...]] = {}
+    outcomes: dict[str, Outcome] = {}
     for step, sealed in state.sealed.items():
         with suppress(ValueError):  # a changed outcome.json is a finding of the gates and of `verify`
-            artifacts[step] = read_outcome(run.path, sealed.artifacts).artifacts
+            outcomes[step] = read_outcome(run.path, sealed.artifacts)
     with suppress(OSError):
         before = read_manifest(run.manifest.read_text(encoding="utf-8")) if run.manifest.is_file() else {}
         finished = (_finished_before(before) or now) if state.finished else None
-        document = updated_manifest(before, state, declared_spec(run), finished_at=finished, artifacts=artifacts)
+        document = updated_manifest(before, state, declared_spec(run), finished_at=finished, outcomes=outcomes)
         write_atomically(run.manifest, manifest_text(document))
 
 

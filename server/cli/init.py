@@ -19,7 +19,7 @@ __all__ = ["init"]
 
 
 def init(
-    data: Annotated[Path, typer.Argument(metavar="DATA.h5ad", help="The data file to look into.")],
+    data: Annotated[Path, typer.Argument(metavar="DATA.h5ad", help="The data file (or .zarr store) to look into.")],
     *,
     out: Annotated[Path, typer.Option("--out", help="Where to write the spec.")] = Path("spec.yaml"),
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
@@ -29,9 +29,9 @@ def init(
 ) -> None:
     """Look into a data file and write a commented goal spec with guesses for a person to correct."""
     with open_session(root, policy, as_json=as_json) as session:
-        if not data.is_file():
+        if not (data.is_file() or data.is_dir()):
             what = "is no file" if data.exists() else "does not exist"
-            raise Refusal("invalid_data", f"the data file {data} {what}; name the .h5ad file to look into")
+            raise Refusal("invalid_data", f"the data file {data} {what}; name an .h5ad file or .zarr store")
         if out.exists() and not force:
             raise Refusal("invalid_argument", f"{out} is there already; name another with --out, or give --force")
         facts, guesses = wait_for(session, suggest_spec(data.resolve()))

@@ -10,6 +10,7 @@ __all__ = [
     "feasible_folds",
     "feasible_grouped_folds",
     "grouped_folds",
+    "repeatable_grouped_folds",
     "repeated_grouped_folds",
     "repeated_stratified_folds",
     "stratified_folds",
@@ -106,6 +107,32 @@ def stratified_folds(y: ArrayLike, n_folds: int, seed: int | np.random.SeedSeque
 def repeated_stratified_folds(y: ArrayLike, n_folds: int, n_repeats: int, seed: int) -> _Folds:
     """Draw `stratified_folds` several times; shape (n_repeats, n). A repeat does not depend on how many follow it."""
     return np.stack([stratified_folds(y, n_folds, child) for child in _children(seed, n_repeats)])
+
+
+def repeatable_grouped_folds(y: ArrayLike, groups: ArrayLike, wanted: int, n_repeats: int, seed: int) -> FoldPlan:
+    """Choose the most folds, up to `wanted`, that every repeat's greedy assignment of whole groups can make.
+
+    Enough groups are not always enough: the assignment may leave a fold empty, or a class in one fold only.
+
+    Parameters
+    ----------
+    y, groups
+        As in `grouped_folds`.
+    wanted, n_repeats, seed
+        As they will be drawn by `repeated_grouped_folds`.
+    """
+    plan = feasible_grouped_folds(y, groups, wanted)
+    for n_folds in range(plan.n_folds, _FEWEST_FOLDS - 1, -1):
+        try:
+            folds = repeated_grouped_folds(y, groups, n_folds, n_repeats, seed)
+        except ValueError:
+            continue
+        if all(np.unique(row).size == n_folds for row in folds):
+            fewer = (
+                plan.reason if n_folds == plan.n_folds else f"whole groups allow {n_folds} folds instead of {wanted}"
+            )
+            return FoldPlan(n_folds, fewer)
+    return FoldPlan(0, plan.reason or "whole groups leave a fold without cells or with one class to train on")
 
 
 def grouped_folds(y: ArrayLike, groups: ArrayLike, n_folds: int, seed: int | np.random.SeedSequence) -> _Folds:

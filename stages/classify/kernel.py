@@ -1,4 +1,4 @@
-"""Compiled kernel of the penalised logistic path; the only file that imports numba.
+"""Compiled kernel of the penalised logistic path.
 
 Proximal Newton: at each point the weighted logistic loss is replaced by its second-order model on a working set of
 features, the model plus the penalty is minimised exactly, and a backtracking search on the true objective takes the

@@ -1,5 +1,6 @@
 """Penalised logistic regression over a path of penalties."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -174,8 +175,8 @@ def _chain(alphas: NDArray[np.float64], strongest: float) -> tuple[NDArray[np.fl
     for place in order:
         alpha = float(alphas[place])
         if before > alpha:
-            passing = int(np.ceil(np.log(before / alpha) / np.log(_LARGEST_RATIO)))
-            chain.extend(np.geomspace(before, alpha, passing + 1)[1:-1].tolist())
+            passing = math.ceil(math.log(before / alpha) / math.log(_LARGEST_RATIO))
+            chain.extend(before * (alpha / before) ** (step / passing) for step in range(1, passing))
             before = alpha
         wanted[place] = len(chain)
         chain.append(alpha)

@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
+from stagewright.stages.classify.metrics_kernel import OUTPUTS, losses_kernel, ranking_kernel
+
 __all__ = ["BinaryMetrics", "binary_metrics", "probability", "roc_auc"]
 
 _Floats = NDArray[np.float64]
@@ -18,7 +20,8 @@ class BinaryMetrics:
     A cell is called positive when its decision value is above 0; a tie at 0 is negative, so the model without features
     under balanced weights calls every cell negative. What is undefined is NaN: `roc_auc`, `average_precision` and
     `balanced_accuracy` when a class is absent, the recall of an absent class, and the precision of a class that no cell
-    is called (scikit-learn's default there is 0). Except for the two losses, higher is better and values lie in [0, 1].
+    is called (scikit-learn's default there is 0). Except for the losses and the calibration error, higher is better and
+    values lie in [0, 1].
 
     Attributes
     ----------
@@ -36,6 +39,10 @@ class BinaryMetrics:
         Mean squared distance of the probability from the label, in [0, 1]; lower is better. Not class-weighted.
     log_loss
         Mean negative log likelihood in nats, not clipped; lower is better. Not class-weighted.
+    calibration_error
+        Expected calibration error: the mean over ten bins of equal width, by their weight, of the distance between mean
+        probability and share of positive cells (Naeini, Cooper and Hauskrecht 2015, AAAI). Each class has half of the
+        weight, as in the models; NaN when a class is absent; lower is better.
     n_positive, n_negative
         Cells of each class (supports).
     """
@@ -49,6 +56,7 @@ class BinaryMetrics:
     balanced_accuracy: _Floats
     brier: _Floats
     log_loss: _Floats
+    calibration_error: _Floats
     n_positive: int
     n_negative: int
 
@@ -73,7 +81,7 @@ def probability(decision: _Floats) -> _Floats:
 def roc_auc(decision: ArrayLike, y: ArrayLike) -> _Floats:
     """Area under the ROC curve by column; NaN when a class is absent. Arguments as in `binary_metrics`."""
     columns, labels, shape = _columns(decision, y)
-    return _ranking(columns, labels, with_precision=False)[0].reshape(shape)
+    return _ranking(*_by_class(columns, labels))[:, 0].reshape(shape)
 
 
 def binary_metrics(decision: ArrayLike, y: ArrayLike) -> BinaryMetrics:
@@ -97,29 +105,24 @@ def binary_metrics(decision: ArrayLike, y: ArrayLike) -> BinaryMetrics:
         For other shapes, labels that are not bool, or values that are not finite.
     """
     columns, labels, shape = _columns(decision, y)
-    n_positive = int(labels.sum())
-    n_negative = labels.size - n_positive
-    auc, average_precision = _ranking(columns, labels, with_precision=True)
-
-    called = columns > 0.0
-    true_positive = called[:, labels].sum(axis=1)
-    false_positive = called.sum(axis=1) - true_positive
-    true_negative = n_negative - false_positive
+    positives, negatives = _by_class(columns, labels)
+    n_positive, n_negative = positives.shape[1], negatives.shape[1]
+    ranked, sums = _ranking(positives, negatives), np.empty((columns.shape[0], OUTPUTS))
+    losses_kernel(positives, negatives, sums)
+    true_positive, false_positive, brier, loss, calibration = sums.T
     recall_positive = _share(true_positive, np.full_like(true_positive, n_positive))
-    recall_negative = _share(true_negative, np.full_like(true_positive, n_negative))
-
-    away = np.where(labels, -columns, columns)
-    wrong = probability(away)
+    recall_negative = _share(n_negative - false_positive, np.full_like(true_positive, n_negative))
     metrics = {
-        "roc_auc": auc,
-        "average_precision": average_precision,
+        "roc_auc": ranked[:, 0],
+        "average_precision": ranked[:, 1],
         "recall_positive": recall_positive,
         "recall_negative": recall_negative,
         "precision_positive": _share(true_positive, true_positive + false_positive),
-        "precision_negative": _share(true_negative, labels.size - true_positive - false_positive),
+        "precision_negative": _share(n_negative - false_positive, labels.size - true_positive - false_positive),
         "balanced_accuracy": 0.5 * (recall_positive + recall_negative),
-        "brier": (wrong * wrong).mean(axis=1),
-        "log_loss": np.logaddexp(0.0, away).mean(axis=1),
+        "brier": brier / labels.size,
+        "log_loss": loss / labels.size,
+        "calibration_error": calibration,
     }
     shaped = {name: value.reshape(shape) for name, value in metrics.items()}
     return BinaryMetrics(**shaped, n_positive=n_positive, n_negative=n_negative)
@@ -138,29 +141,20 @@ def _columns(decision: ArrayLike, y: ArrayLike) -> tuple[_Floats, NDArray[np.boo
     return np.ascontiguousarray(values.reshape(labels.size, -1).T), labels, values.shape[1:]
 
 
-def _ranking(columns: _Floats, labels: NDArray[np.bool_], *, with_precision: bool) -> tuple[_Floats, _Floats]:
-    """ROC AUC and average precision of each row of `columns`.
-
-    With both classes sorted, the negatives below, tied with and above each positive are two searches, which costs less
-    than ranking all cells. Recall steps at positives only, so average precision is a mean over the positives.
-    """
-    auc, average = np.full(columns.shape[0], np.nan), np.full(columns.shape[0], np.nan)
-    n_positive = int(labels.sum())
-    n_negative = labels.size - n_positive
-    if n_positive == 0 or n_negative == 0:
-        return auc, average
-    positives, negatives = np.sort(columns[:, labels], axis=1), np.sort(columns[:, ~labels], axis=1)
-    for m, (positive, negative) in enumerate(zip(positives, negatives, strict=True)):
-        below = np.searchsorted(negative, positive, side="left")
-        not_above = np.searchsorted(negative, positive, side="right")
-        auc[m] = (below.sum() + not_above.sum()) / (2.0 * n_positive * n_negative)
-        if with_precision:
-            true_positive = n_positive - np.searchsorted(positive, positive, side="left")
-            average[m] = (true_positive / (true_positive + n_negative - below)).mean()
-    return auc, average
+def _by_class(columns: _Floats, labels: NDArray[np.bool_]) -> tuple[_Floats, _Floats]:
+    """Return the values of the positive and of the negative cells, each row ascending."""
+    return np.sort(columns[:, labels], axis=1), np.sort(columns[:, ~labels], axis=1)
 
 
-def _share(part: NDArray[np.int64], whole: NDArray[np.int64]) -> _Floats:
+def _ranking(positives: _Floats, negatives: _Floats) -> _Floats:
+    """Return ROC AUC and average precision of each row, shape (m, 2); NaN where a class is absent."""
+    ranked = np.full((positives.shape[0], 2), np.nan)
+    if positives.shape[1] and negatives.shape[1]:
+        ranking_kernel(positives, negatives, ranked)
+    return ranked
+
+
+def _share(part: _Floats, whole: _Floats) -> _Floats:
     share = np.full(part.shape, np.nan)
     np.divide(part, whole, out=share, where=whole > 0)
     return share

@@ -1,5 +1,6 @@
 """Path of penalties measured by repeated cross-validation."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,7 @@ from stagewright.stages.classify.path_in_sample import InSamplePath, path_withou
 from stagewright.stages.classify.standardise import fit_standardisation
 from stagewright.stages.classify.threads import map_nogil
 
-__all__ = ["CrossValidatedPath", "cross_validated_path"]
+__all__ = ["CrossValidatedPath", "FoldPrediction", "cross_validated_path", "measured_path", "predict_fold"]
 
 _Floats = NDArray[np.float64]
 _TIE = 1e-12  # areas are ratios of counts: what differs by less differs by rounding only
@@ -88,6 +89,23 @@ class CrossValidatedPath:
     refit: InSamplePath
 
 
+@dataclass(frozen=True, slots=True)
+class FoldPrediction:
+    """The cells of one fold, predicted by models that did not see them.
+
+    Attributes
+    ----------
+    decision
+        Logits, shape (n_test, m).
+    gaps, converged
+        Of each fit, shape (m,), as in `LogisticPath`.
+    """
+
+    decision: _Floats
+    gaps: _Floats
+    converged: NDArray[np.bool_]
+
+
 def cross_validated_path(  # noqa: PLR0913 - what defines the estimate is named in the call
     x: ArrayLike,
     y: ArrayLike,
@@ -148,31 +166,84 @@ def cross_validated_path(  # noqa: PLR0913 - what defines the estimate is named 
     else:
         folds = repeated_grouped_folds(labels, groups, n_folds, n_repeats, seed)
 
+    def predict(place: tuple[int, int]) -> FoldPrediction:
+        test = folds[place[0]] == place[1]
+        return predict_fold(
+            features, labels, test, penalties, l1_ratio=l1_ratio, balanced=balanced, tol=tol, max_iter=max_iter
+        )
+
+    places = list(np.ndindex(n_repeats, n_folds))
+    predictions = dict(zip(places, map_nogil(predict, places, n_workers), strict=True))
+    return measured_path(labels, folds, predictions, refit, n_workers=n_workers, keep_all_decisions=keep_all_decisions)
+
+
+def predict_fold(
+    features: _Floats,
+    labels: NDArray[np.bool_],
+    test: NDArray[np.bool_],
+    alphas: _Floats,
+    *,
+    l1_ratio: float = 1.0,
+    balanced: bool = True,
+    tol: float = 1e-10,
+    max_iter: int = 200,
+) -> FoldPrediction:
+    """Fit the path on the cells that are not left out, standardised by themselves, and predict those that are.
+
+    Parameters
+    ----------
+    features, labels
+        Of all cells, shapes (n, p) and (n,).
+    test
+        Which cells are left out, shape (n,).
+    alphas, l1_ratio, balanced, tol, max_iter
+        As in `fit_logistic_path`.
+    """
+    standardisation = fit_standardisation(features[~test])
+    path = fit_logistic_path(
+        standardisation.apply(features[~test]),
+        labels[~test],
+        alphas,
+        l1_ratio=l1_ratio,
+        balanced=balanced,
+        tol=tol,
+        max_iter=max_iter,
+    )
+    return FoldPrediction(path.decision(standardisation.apply(features[test])), path.gaps, path.converged)
+
+
+def measured_path(
+    labels: NDArray[np.bool_],
+    folds: NDArray[np.int64],
+    predictions: Mapping[tuple[int, int], FoldPrediction],
+    refit: InSamplePath,
+    *,
+    n_workers: int = 1,
+    keep_all_decisions: bool = False,
+) -> CrossValidatedPath:
+    """Pool the predictions of all folds and measure them.
+
+    Parameters
+    ----------
+    labels, folds
+        Of the cells, shapes (n,) and (n_repeats, n).
+    predictions
+        By repeat and fold, of the fold's cells in their order.
+    refit
+        The models of all cells, whose alphas are those of the predictions.
+    n_workers, keep_all_decisions
+        As in `cross_validated_path`.
+    """
+    penalties, n_repeats, n_folds = refit.path.alphas, len(folds), int(folds.max()) + 1
     decisions = np.empty((n_repeats, labels.size, penalties.size))
     gaps = np.empty((n_repeats, n_folds, penalties.size))
     converged = np.empty(gaps.shape, dtype=bool)
     auc_by_fold = np.empty_like(gaps)
-
-    def fit_fold(place: tuple[int, int]) -> None:
+    for place, predicted in predictions.items():
         test = folds[place[0]] == place[1]
-        standardisation = fit_standardisation(features[~test])
-        path = fit_logistic_path(
-            standardisation.apply(features[~test]),
-            labels[~test],
-            penalties,
-            l1_ratio=l1_ratio,
-            balanced=balanced,
-            tol=tol,
-            max_iter=max_iter,
-        )
-        predicted = path.decision(standardisation.apply(features[test]))
-        decisions[place[0], test] = predicted
-        gaps[place] = path.gaps
-        converged[place] = path.converged
-        auc_by_fold[place] = roc_auc(predicted, labels[test])
-
-    # Each task writes to its own cells, so the order in which the threads finish does not matter.
-    map_nogil(fit_fold, list(np.ndindex(n_repeats, n_folds)), n_workers)
+        decisions[place[0], test] = predicted.decision
+        gaps[place], converged[place] = predicted.gaps, predicted.converged
+        auc_by_fold[place] = roc_auc(predicted.decision, labels[test])
     by_repeat = map_nogil(lambda decision: binary_metrics(decision, labels), list(decisions), n_workers)
     stacked = {name: np.stack([getattr(one, name) for one in by_repeat]) for name in BinaryMetrics.names()}
     metrics = BinaryMetrics(**stacked, n_positive=by_repeat[0].n_positive, n_negative=by_repeat[0].n_negative)

@@ -18,8 +18,9 @@ from stagewright.stages.cohort.counts_source import block_bounds, cell_totals, g
 from stagewright.stages.cohort.open_data import open_data
 from stagewright.stages.cohort.store import Store
 from stagewright.stages.cohort.stored_rows import StoredRows
+from stagewright.stages.cohort.unreadable import CohortUnreadable
 
-__all__ = ["CountSums", "ScratchCounts", "StoredCounts", "matrix_in", "write_scratch"]
+__all__ = ["CountSums", "ScratchCounts", "StoredCounts", "matrix_in", "stamp_of", "write_scratch"]
 
 
 T = TypeVar("T", bound=np.generic)
@@ -70,14 +71,27 @@ class StoredCounts(_Summed):
         The file, and the matrix as `data.counts` names it.
     rows
         Row numbers in rising order, shape (n_cells,).
+    stamp
+        Size and time of the file when it was compared with its seal, from `stamp_of`.
     """
 
     path: Path
     location: str
     rows: NDArray[np.int64]
+    stamp: tuple[int, int]
 
     def blocks(self) -> Iterator[sparse.csr_matrix]:
-        """Yield the cells in order, in CSR float32 blocks; opens the file for one pass."""
+        """Yield the cells in order, in CSR float32 blocks; opens the file for one pass.
+
+        Raises
+        ------
+        CohortUnreadable
+            The file was changed since it was compared with its seal.
+        """
+        if stamp_of(self.path) != self.stamp:
+            raise CohortUnreadable(
+                f"{self.path}: was changed while the step was reading it; put back the file that was sealed at planning"
+            )
         with open_data(self.path) as file:
             checks = CountChecks()  # they passed once; what is wanted here is the conversion
             for block in StoredRows(matrix_in(file, self.location), self.rows, self.shape[1]).blocks():
@@ -113,6 +127,12 @@ class ScratchCounts(_Summed):
             values = _read(self.data, start, stop, np.float32)
             columns = _read(self.indices, start, stop, np.int32)
             yield sparse.csr_matrix((values, columns, indptr), shape=(last - first, self.shape[1]))
+
+
+def stamp_of(path: Path) -> tuple[int, int]:
+    """Return what tells cheaply whether a file was written to: its size and time; of a folder those of the folder."""
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns
 
 
 def matrix_in(file: Store, location: str) -> Store:

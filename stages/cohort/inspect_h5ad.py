@@ -43,11 +43,13 @@ def inspect_h5ad(path: str | Path, *, max_levels: int = MAX_LEVELS) -> FileFacts
         raw_var_names = read_names(file, "raw/var") if in_raw else pd.Index([])
         # Columns with a slash in their name are groups of groups, which anndata no longer writes.
         columns = [describe_column(read_obs_column(file, name), max_levels) for name in obs_columns(file)]
-    if matrices[0]["n_obs"] != len(obs_names) or matrices[0]["n_vars"] != len(var_names):
-        raise CohortUnreadable(
-            f"{path}: X is {matrices[0]['n_obs']} x {matrices[0]['n_vars']} but obs has {len(obs_names)} rows "
-            f"and var {len(var_names)}; write the file again"
-        )
+    for matrix in matrices:
+        n_vars = len(raw_var_names) if matrix["location"] == "raw" else len(var_names)
+        if (matrix["n_obs"], matrix["n_vars"]) != (len(obs_names), n_vars):
+            raise CohortUnreadable(
+                f"{path}: {matrix['location']} is {matrix['n_obs']} x {matrix['n_vars']} but obs has {len(obs_names)} "
+                f"rows and var {n_vars}; write the file again"
+            )
     return {
         "path": str(place),
         "size_bytes": data_bytes(place),
@@ -98,8 +100,8 @@ def _kind(column: pd.Series) -> ColumnKind:
 
 
 def list_matrices(file: Store) -> list[MatrixFacts]:
-    """Describe X, the layers and raw."""
-    found = [_matrix(file["X"], "X")]
+    """Describe X, the layers and raw, those that are there."""
+    found = [_matrix(file["X"], "X")] if "X" in file else []  # anndata leaves out an X that is None
     layers = file.get("layers")
     if layers is not None and not is_array(layers):
         found += [_matrix(layers[name], f"layers/{name}") for name in sorted(layers)]

@@ -11,7 +11,7 @@ from scipy import sparse
 
 from stagewright.stages.cohort.count_checks import CountChecks
 from stagewright.stages.cohort.counts_source import BLOCK_VALUES, CountsSource, MemoryCounts, index_dtype
-from stagewright.stages.cohort.disk_counts import CountSums, StoredCounts, matrix_in, write_scratch
+from stagewright.stages.cohort.disk_counts import CountSums, StoredCounts, matrix_in, stamp_of, write_scratch
 from stagewright.stages.cohort.guess_counts import guess_counts
 from stagewright.stages.cohort.inspect_h5ad import list_matrices
 from stagewright.stages.cohort.store import Store, is_array
@@ -61,6 +61,7 @@ def read_counts(file: Store, wanted: CountsWanted) -> CountsSource:
     CohortUnreadable
         The matrix is damaged.
     """
+    stamp = stamp_of(wanted.path)
     element = matrix_in(file, wanted.location)
     shape = (len(wanted.rows), len(wanted.genes))
     checks = CountChecks()
@@ -87,7 +88,7 @@ def read_counts(file: Store, wanted: CountsWanted) -> CountsSource:
             for block in blocks:
                 sums.add(block)
             totals = np.concatenate([*sums.totals, np.zeros(0)])
-            source = StoredCounts(shape, totals, sums.cells_per_gene, wanted.path, wanted.location, wanted.rows)
+            source = StoredCounts(shape, totals, sums.cells_per_gene, wanted.path, wanted.location, wanted.rows, stamp)
     if checks.first is not None:
         checks.report(wanted.location, wanted.cells.to_numpy(), wanted.genes.to_numpy(), _hint(file, wanted.location))
     return source

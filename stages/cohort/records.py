@@ -48,7 +48,7 @@ class FileFacts(TypedDict):
     n_obs: int
     n_vars: int
     matrices: list[MatrixFacts]
-    """X first, then layers by name, then raw."""
+    """X first where there is one, then layers by name, then raw."""
     obs_columns: list[ColumnFacts]
     obs_names_unique: bool
     var_names_unique: bool

@@ -33,9 +33,11 @@ def check_members(store: Store, path: str) -> None:
     Raises
     ------
     CohortUnreadable
-        X, obs or var is not there; says what the file may be instead.
+        obs or var is not there, or no matrix; says what the file may be instead.
     """
-    missing = [name for name in ("X", "obs", "var") if name not in store]
+    missing = [name for name in ("obs", "var") if name not in store]
+    if "X" not in store and not ("layers" in store and len(store["layers"])):
+        missing.insert(0, "X")
     if not missing:
         return
     lacking = " and no ".join(missing)

@@ -1,5 +1,6 @@
 """The worker's side of a call on a cluster."""
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,16 @@ from stagewright.stages.executors.worker_facts import different, host_facts, mus
 __all__ = ["RemoteCall", "introduce", "run"]
 
 _Result = TypeVar("_Result")
+
+
+@dataclass(slots=True)
+class _Limited:
+    """How many modules were loaded when this worker's libraries were last held to one thread."""
+
+    n_modules: int = 0
+
+
+_LIMITED = _Limited()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +53,18 @@ def run(call: RemoteCall[_Result]) -> _Result:
     unlike = different(call.wanted, must_be_equal())
     if unlike:
         raise ClusterUnfit(f"the worker on {host_facts()[0]} has other software: {unlike}")
-    # For good, not for the call: another thread of this worker may be in the middle of a sum when this one ends.
-    threadpool_limits(limits=1)
+    _hold_to_one_thread()
     return call.function(*map(resolved, call.arguments))
+
+
+def _hold_to_one_thread() -> None:
+    """Hold every library that is loaded by now to one thread; asking takes milliseconds, so only when some may be new.
+
+    For good, not for the call: another thread of this worker may be in the middle of a sum when this one ends.
+    """
+    if _LIMITED.n_modules != len(sys.modules):
+        threadpool_limits(limits=1)
+        _LIMITED.n_modules = len(sys.modules)
 
 
 def introduce(sign: Path) -> tuple[Mapping[str, str], tuple[str, str], bool]:

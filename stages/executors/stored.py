@@ -51,7 +51,9 @@ def store(key: str, build: Callable[..., _Value], parts: Mapping[str, Any], fold
     paths = {}
     for name, array in arrays.items():
         paths[name] = folder / f"{name}.npy"
-        np.save(paths[name], np.ascontiguousarray(array), allow_pickle=False)
+        # In its own order: a product of the same numbers in another order may round otherwise.
+        whole = array if array.flags.forc else np.ascontiguousarray(array)
+        np.save(paths[name], whole, allow_pickle=False)
     return Stored(key, build, paths, {name: part for name, part in parts.items() if name not in arrays})
 
 

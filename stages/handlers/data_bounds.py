@@ -42,7 +42,7 @@ def fits_data(case: FailedCase, wanted: GoalSpec, chosen: Mapping[str, int]) -> 
 
 def _folds_fit(case: FailedCase, wanted: GoalSpec) -> bool:
     """Return whether every fold of a patient would have cells of both classes, where the number of cells changes."""
-    folds = wanted.classifier.cv.folds if "plan1b" in wanted.stages else 1
+    folds = wanted.classifier.cv.folds if {"plan1b", "plan1c"} & set(wanted.stages) else 1
     numbers = [(scale_of(case.spec, name), scale_of(wanted, name)) for name in CHECKPOINTS]
     changed = [new.cells_per_patient for old, new in numbers if old.cells_per_patient != new.cells_per_patient]
     return all(cells is None or cells // MINORITY_SHARE >= folds for cells in changed)

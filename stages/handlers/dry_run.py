@@ -79,5 +79,5 @@ def _time_is_left(case: FailedCase, proposal: Proposal, wanted: GoalSpec) -> boo
 def _chooses_k(case: FailedCase) -> bool:
     """Return whether the present step is the one that fits this checkpoint's embeddings."""
     here = [step for step in case.state.steps[: case.state.position] if step[0] == case.state.checkpoint]
-    fits = {f"{case.state.checkpoint}/{stage}" for stage in ("plan1a", "plan1b")}
+    fits = {f"{case.state.checkpoint}/{stage}" for stage in ("plan1a", "plan1b", "plan1c")}
     return f"{case.state.checkpoint}/plan0" in here and not fits & set(here)

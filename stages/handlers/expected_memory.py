@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from stagewright.stages.handlers.case import MEMORY_KINDS, FailedCase
 from stagewright.stages.peak_memory import DataSize, peak_memory_bytes
 from stagewright.state.spec import Adjustments, EffectiveStudy, GoalSpec, effective_study
+from stagewright.state.step_units import sealed_embeddings
 
 __all__ = ["expected_cells", "expected_memory"]
 
@@ -47,7 +48,7 @@ def expected_memory(
     before = DataSize(failure.n_cells, failure.n_genes, stored)
     after = DataSize(cells, failure.n_genes, round(stored * cells / max(1, failure.n_cells)))
     stage, k_by_method = case.state.stage, case.state.k_by_method
-    embedded = stage == "plan1b" and f"{case.state.checkpoint}/plan1a" in case.state.sealed
+    embedded = sealed_embeddings(stage, case.state.checkpoint, case.state.sealed) is not None
     old = peak_memory_bytes(stage, case.study, k_by_method, before, workers=case.workers, embedded=embedded)
     new = peak_memory_bytes(
         stage, _study(case, wanted), {**k_by_method, **(chosen or {})}, after, workers=workers, embedded=embedded

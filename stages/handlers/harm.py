@@ -84,7 +84,7 @@ def _genes(stage: str, old: EffectiveStudy, new: EffectiveStudy) -> float:
     """Return the share of the genes that the units of a stage still see."""
     if stage == "plan0":
         return _kept_genes(old.reference, new.reference)
-    if stage not in ("plan1a", "plan1b"):
+    if stage not in ("plan1a", "plan1b", "plan1c", "plan2"):
         return 1.0
     same = {entry.tag for entry in old.preprocess} & {entry.tag for entry in new.preprocess}
     left = [entry for entry in old.preprocess if entry.tag not in same]

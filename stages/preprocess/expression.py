@@ -15,8 +15,8 @@ __all__ = ["expression_by_genes", "selected_counts", "selected_expression"]
 Scale = Callable[[sparse.csr_matrix, NDArray[np.float64]], sparse.csr_matrix]
 """Of counts of some genes and the library sizes of the cells."""
 
-GENES_TOGETHER = 2**26
-"""Stored values of the genes whose expression is held at a time where genes are looked at one by one: 512 MiB."""
+GENES_TOGETHER = 2**27
+"""Stored values of the genes whose expression is held at a time where genes are looked at one by one: 1 GiB."""
 
 
 def selected_expression(

@@ -104,6 +104,18 @@ class PearsonResidualView:
         shift = self.mean @ scaled
         return np.vstack([block @ scaled - shift for block in self.residuals(BLOCK_CELLS)])
 
+    def of_cells(self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> "PearsonResidualView":
+        """Return the view that these cells alone would give: shares, clip, mean and sd are measured on them anew.
+
+        Parameters
+        ----------
+        rows
+            A mask of shape (n_cells,), or row numbers, of which some may come several times (a bootstrap sample).
+        """
+        counts, totals = sparse.csr_matrix(self.counts[rows]), self.totals[rows]
+        by_gene = np.bincount(counts.indices, weights=counts.data.astype(np.float64), minlength=counts.shape[1])
+        return _measured(counts, totals, by_gene / totals.sum(), self.theta, float(np.sqrt(len(totals))))
+
     def of_other_cells(self, counts: sparse.csr_matrix, totals: Float64Array) -> "PearsonResidualView":
         """Return the view of other cells with the shares, clip, mean and sd of these.
 
@@ -161,17 +173,25 @@ def pearson_residuals(
         raise ValueError(f"All {counts.shape[1]} genes are zero in all {n_cells} cells; check `data.counts`.")
     shares = by_gene / totals.sum()
     chosen = selected_counts(source, np.ones(counts.shape[1], dtype=np.bool_) if genes is None else genes)
+    return _measured(chosen, totals, shares if genes is None else shares[genes], float(theta), bound)
+
+
+def _measured(
+    counts: sparse.csr_matrix, totals: Float64Array, shares: Float64Array, theta: float, clip: float
+) -> PearsonResidualView:
+    """Return the view of some genes with the mean and sd of their residuals."""
+    n_cells, n_genes = counts.shape
     unscaled = PearsonResidualView(
-        counts=_canonical(chosen),
+        counts=_canonical(counts),
         totals=totals,
-        shares=shares if genes is None else shares[genes],
-        theta=float(theta),
-        clip=bound,
-        mean=np.zeros(chosen.shape[1]),
-        sd=np.ones(chosen.shape[1]),
-        inverse_sd=np.ones(chosen.shape[1]),
+        shares=shares,
+        theta=theta,
+        clip=clip,
+        mean=np.zeros(n_genes),
+        sd=np.ones(n_genes),
+        inverse_sd=np.ones(n_genes),
     )
-    sums, squares = np.zeros(chosen.shape[1]), np.zeros(chosen.shape[1])
+    sums, squares = np.zeros(n_genes), np.zeros(n_genes)
     for block in unscaled.residuals(BLOCK_CELLS):
         add_moments(block, sums, squares)
     # Residuals are centred but for the clip, so that sums of squares lose nothing.
@@ -179,7 +199,7 @@ def pearson_residuals(
     sd = np.sqrt(np.maximum(squares / n_cells - mean**2, 0.0))
     sd[sd <= CONSTANT] = 0.0
     if not sd.any():
-        raise ValueError(f"None of the {chosen.shape[1]} genes varies over the {n_cells} cells; nothing is left.")
+        raise ValueError(f"None of the {n_genes} genes varies over the {n_cells} cells; nothing is left.")
     inverse_sd = np.divide(1.0, sd, out=np.zeros_like(sd), where=sd > 0)
     return replace(unscaled, mean=mean, sd=sd, inverse_sd=inverse_sd)
 

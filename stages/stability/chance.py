@@ -5,7 +5,7 @@ from itertools import combinations, cycle, islice
 
 import numpy as np
 
-from stagewright.stages.stability.matching import Loadings, Measure, match_components
+from stagewright.stages.stability.matching import Loadings, Measure, assign, unit_columns
 
 __all__ = ["chance_level"]
 
@@ -34,9 +34,12 @@ def chance_level(loadings: Sequence[Loadings], *, measure: Measure = "correlatio
     pairs = [*combinations(range(len(loadings)), 2)]
     if not pairs:
         return None
+    k = loadings[0].shape[1]
+    # A permutation changes neither mean nor length: the components are brought to unit length once for all draws.
+    unit = unit_columns(loadings, measure=measure).T.reshape(len(loadings), k, -1)
     rng = np.random.default_rng(SEED)
     medians = [
-        float(np.median(match_components(loadings[i], rng.permuted(loadings[j], axis=0), measure=measure)))
+        float(np.median(assign(np.abs(unit[i] @ rng.permuted(unit[j], axis=1).T))))
         for i, j in islice(cycle(pairs), N_DRAWS)
     ]
     return max(medians)

@@ -131,7 +131,9 @@ def _by_held_out(ordered: Sequence[KRow], unstable: Mapping[int, str], worthwhil
         row.k for row in ordered if row.k not in unstable and row.k not in overfitted and row.k <= largest
     )
     enough = (
-        f"K = {suffices.k} is where held-out R2 ({_r2(suffices)}) stops rising by more than a standard error and "
+        f"K = {suffices.k} is the largest K tried, and held-out R2 ({_r2(suffices)}) rises up to it"
+        if suffices is ordered[-1]
+        else f"K = {suffices.k} is where held-out R2 ({_r2(suffices)}) stops rising by more than a standard error and "
         f"{worthwhile_gain:.0%} of the average component"
     )
     below = [k for k in shortlist if k <= suffices.k]

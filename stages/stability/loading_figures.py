@@ -5,6 +5,7 @@ import numpy.typing as npt
 
 __all__ = ["effective_rank", "orthogonality", "sparsity"]
 
+BLOCK_CELLS = 65_536
 Floats = npt.NDArray[np.floating]
 
 
@@ -72,8 +73,10 @@ def effective_rank(scores: Floats) -> float:
     In [0, 1]: 1 when no axis correlates with another, 0 when all are one. NaN with one axis, or when none varies.
     """
     n_cells, k = scores.shape
-    centred = np.asarray(scores, dtype=np.float64) - np.mean(scores, axis=0, dtype=np.float64)
-    products = centred.T @ centred / n_cells
+    mean, products = np.mean(scores, axis=0, dtype=np.float64), np.zeros((k, k))
+    for start in range(0, n_cells, BLOCK_CELLS):
+        centred = scores[start : start + BLOCK_CELLS] - mean
+        products += centred.T @ centred / n_cells
     deviations = np.sqrt(np.diag(products))
     varying = deviations > 1e-6 * np.abs(scores).max(axis=0, initial=0.0)
     if k == 1 or not varying.any():

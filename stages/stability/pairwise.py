@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
-from stagewright.stages.stability.matching import Loadings, Measure, assign, similarity_blocks
+from stagewright.stages.stability.matching import Loadings, Measure, partners, similarity_blocks
 
 LOW_SIMILARITY = 0.3
 """Below this a component counts as not found again."""
@@ -121,9 +121,13 @@ def pairwise_stability(loadings: Sequence[Loadings], *, measure: Measure = "corr
             by_component=np.empty((n_fits, 0, k)),
         )
     blocks = similarity_blocks(loadings, measure=measure)
-    matched = np.array([assign(blocks[i, j]) for i, j in pairs])
+    matched, by_component = np.empty((len(pairs), k)), np.empty((n_fits, n_fits - 1, k))
+    for pair, (i, j) in enumerate(pairs):
+        columns = partners(blocks[i, j])
+        matched[pair] = blocks[i, j][np.arange(k), columns]
+        by_component[i, j - 1] = matched[pair]
+        by_component[j, i, columns] = matched[pair]  # the same pairing, seen from the other fit
     highest = np.array([blocks[i, j].max(axis=1) for i, j in pairs])
-    by_component = np.array([[assign(blocks[i, j]) for j in range(n_fits) if j != i] for i in range(n_fits)])
     return PairwiseStability(
         applicable=True,
         reason="",

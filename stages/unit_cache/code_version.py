@@ -14,7 +14,7 @@ from typing import Literal
 
 __all__ = ["Kind", "code_version"]
 
-Kind = Literal["genes", "fit", "held_out", "paths", "cv", "command"]
+Kind = Literal["genes", "fit", "held_out", "paths", "cv", "refit", "benchmark", "command"]
 ROOMS = Path(__file__).parents[2]
 NUMERICS = ("numpy", "scipy", "scikit-learn", "numba")
 GENES = (*NUMERICS, "scanpy", "scikit-misc", "anndata")
@@ -62,6 +62,7 @@ CODE: Mapping[Kind, _Code] = MappingProxyType(
                 "stages/stability/factor_model.py",
                 "stages/stability/held_out.py",
                 "stages/stability/held_out_errors.py",
+                "stages/stability/hold_out.py",
             ),
             GENES,
         ),
@@ -79,8 +80,39 @@ CODE: Mapping[Kind, _Code] = MappingProxyType(
             (
                 "stages/classify",
                 "stages/plan1b.py",
+                "stages/plan1_folds.py",
+                "stages/refit",
                 "stages/plan1_tables.py",
                 "stages/plan1_grid.py",
+                "stages/files.py",
+            ),
+            (*NUMERICS, "pandas", "pyarrow"),
+        ),
+        "refit": _Code(
+            (
+                "stages/cohort",
+                "stages/preprocess",
+                "stages/reduction",
+                "stages/classify",
+                "stages/refit",
+                "stages/plan1_folds.py",
+                "stages/plan1_tables.py",
+                "stages/files.py",
+            ),
+            GENES,
+        ),
+        "benchmark": _Code(
+            (
+                "stages/classify",
+                "stages/plan1c.py",
+                "stages/plan1c_draws.py",
+                "stages/plan1c_parts.py",
+                "stages/plan1c_scores.py",
+                "stages/plan1c_tables.py",
+                "stages/plan1_tables.py",
+                "stages/plan1_grid.py",
+                "stages/preprocess/downsample.py",
+                "state/plan1c_models.py",
                 "stages/files.py",
             ),
             (*NUMERICS, "pandas", "pyarrow"),

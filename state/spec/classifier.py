@@ -5,9 +5,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from stagewright.state.spec.downsampling import Downsampling, NoDownsampling
 from stagewright.state.spec.strict import Name, Strict, check_distinct
 
-__all__ = ["Alphas", "Classifier", "CrossValidation", "Logspace"]
+__all__ = ["Alphas", "Classifier", "CrossValidation", "L1Ratio", "Logspace", "Mode"]
 
 
 class Logspace(Strict):
@@ -39,6 +40,13 @@ Alphas = Annotated[
 ]
 
 
+L1Ratio = Annotated[float, Field(gt=0, lt=1)]
+"""Share of the L1 part in an elastic net; its ends are the penalties l1 and l2."""
+
+Mode = Literal["pooled", "grouped", "per_patient"]
+"""How Plan 1C trains: on the cells of all patients, on those of other patients, or on those of one patient."""
+
+
 class CrossValidation(Strict):
     """Repeated stratified cross-validation within each patient.
 
@@ -53,17 +61,44 @@ class CrossValidation(Strict):
 
 
 class Classifier(Strict):
-    """Logistic regression with balanced weights and a free intercept, over a path of penalty strengths alpha = 1/C."""
+    """Logistic regression with balanced weights and a free intercept, over a path of penalty strengths alpha = 1/C.
+
+    `l1_ratios` are the elastic nets of Plan 1C (Plan 1A and 1B take the first); `modes` and `downsampling` say how it
+    trains.
+    """
 
     penalties: Annotated[tuple[Literal["l1", "l2", "elasticnet"], ...], Field(min_length=1)] = ("l1",)
+    l1_ratios: Annotated[tuple[L1Ratio, ...], Field(min_length=1, max_length=20)] = (0.5,)
     alphas: Alphas = Logspace(logspace=(-4, 5, 20))
     cv: CrossValidation = CrossValidation()
+    modes: Annotated[tuple[Mode, ...], Field(min_length=1)] = ("pooled", "per_patient")
+    downsampling: Annotated[tuple[Downsampling, ...], Field(min_length=1, max_length=20)] = (
+        NoDownsampling(method="none"),
+    )
 
     @field_validator("penalties")
     @classmethod
     def _penalties_once(cls, penalties: tuple[str, ...]) -> tuple[str, ...]:
         check_distinct(penalties, "penalty")
         return penalties
+
+    @field_validator("l1_ratios")
+    @classmethod
+    def _l1_ratios_once(cls, ratios: tuple[float, ...]) -> tuple[float, ...]:
+        check_distinct(tuple(f"{ratio:g}" for ratio in ratios), "l1_ratio")
+        return ratios
+
+    @field_validator("modes")
+    @classmethod
+    def _modes_once(cls, modes: tuple[Mode, ...]) -> tuple[Mode, ...]:
+        check_distinct(modes, "mode")
+        return modes
+
+    @field_validator("downsampling")
+    @classmethod
+    def _downsampling_once(cls, entries: tuple[Downsampling, ...]) -> tuple[Downsampling, ...]:
+        check_distinct(tuple(entry.tag for entry in entries), "downsampling")
+        return entries
 
     @model_validator(mode="after")
     def _alphas_apart(self) -> Self:

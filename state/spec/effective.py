@@ -3,14 +3,20 @@
 from pydantic import Field, JsonValue
 
 from stagewright.state.spec.adjustments import Adjustments
+from stagewright.state.spec.classifier import Mode
+from stagewright.state.spec.downsampling import Downsampling, NoDownsampling
 from stagewright.state.spec.goal import Checkpoint, GoalSpec
+from stagewright.state.spec.negative_controls import strata_columns
 from stagewright.state.spec.normalisation import Log1p, Normalisation
 from stagewright.state.spec.preprocess import Preprocess
 from stagewright.state.spec.reduction import SEED_INVARIANT, HeldOut, Method, Replicates
 from stagewright.state.spec.scales import scale_of
 from stagewright.state.spec.strict import Strict
 
-__all__ = ["EffectiveStudy", "effective_study"]
+__all__ = ["MIRRORED", "EffectiveStudy", "effective_study", "mirrored_stages"]
+
+MIRRORED = ("plan1a", "plan1b", "plan1c")
+"""Stages that Plan 2 can run again with permuted labels."""
 
 
 class EffectiveStudy(Strict):
@@ -28,6 +34,10 @@ class EffectiveStudy(Strict):
         Penalty strengths, ascending.
     cells_per_patient
         At most this many cells of each patient; None is all.
+    mirrored
+        The stages that Plan 2 runs again with permuted labels: those of Plan 1 that stand before it.
+    permutations, permutation_strata, permutation_seed
+        How Plan 2 permutes the labels, and within the combinations of which obs columns.
     replicates
         What differs between Plan 0's replicates.
     held_out
@@ -51,6 +61,13 @@ class EffectiveStudy(Strict):
     scope: str
     cells_per_patient: int | None
     workers: int | None
+    mirrored: tuple[str, ...] = ()
+    permutations: int = 0
+    permutation_strata: tuple[str, ...] = ()
+    permutation_seed: int = 0
+    l1_ratios: tuple[float, ...] = (0.5,)
+    modes: tuple[Mode, ...] = ("pooled", "per_patient")
+    downsampling: tuple[Downsampling, ...] = (NoDownsampling(method="none"),)
     normalisation: Normalisation = Log1p(method="log1p")
     replicates: Replicates = "seed"
     held_out: HeldOut | None = None
@@ -83,7 +100,20 @@ def effective_study(spec: GoalSpec, adjustments: Adjustments, checkpoint: Checkp
         scope=classifier.cv.scope,
         cells_per_patient=scale.cells_per_patient,
         workers=adjusted.budget.workers,
+        mirrored=mirrored_stages(adjusted),
+        permutations=adjusted.negative_controls.permutations,
+        permutation_strata=strata_columns(adjusted.negative_controls, adjusted.data),
+        permutation_seed=adjusted.negative_controls.seed,
+        l1_ratios=classifier.l1_ratios,
+        modes=classifier.modes,
+        downsampling=classifier.downsampling,
         normalisation=adjusted.normalisation,
         replicates=reduction.replicates,
         held_out=reduction.held_out or None,
     )
+
+
+def mirrored_stages(spec: GoalSpec) -> tuple[str, ...]:
+    """Return the stages of Plan 1 that stand before Plan 2, or none where there is no Plan 2."""
+    before = spec.stages[: spec.stages.index("plan2")] if "plan2" in spec.stages else ()
+    return tuple(stage for stage in before if stage in MIRRORED)

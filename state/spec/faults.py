@@ -28,6 +28,9 @@ PLAIN = {
 }
 """Words for what the validation library says in its own."""
 
+PLAIN_METHODS = {"log1p", "library_size", "none", "pearson_residuals", "random"}
+"""Methods whose names could be keys elsewhere."""
+
 
 def describe_faults(error: ValidationError, model: type[BaseModel]) -> list[str]:
     """Return one line for each fault, such as ``budget.runtime: got 6; write a duration with its unit ...``.
@@ -98,7 +101,12 @@ def _is_union_tag(part: int | str) -> bool:
 
 
 def _own_path(location: tuple[int | str, ...]) -> list[int | str]:
-    return [part for part in location if not _is_union_tag(part)]
+    own: list[int | str] = []
+    for part in location:
+        chosen = part in PLAIN_METHODS and bool(own) and (own[-1] == "normalisation" or isinstance(own[-1], int))
+        if not chosen and not _is_union_tag(part):
+            own.append(part)
+    return own
 
 
 def _is_wrong_shape(kind: str) -> bool:

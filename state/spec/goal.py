@@ -6,6 +6,7 @@ from pydantic import Field, JsonValue, field_serializer, field_validator, model_
 
 from stagewright.state.spec.classifier import Classifier
 from stagewright.state.spec.data import DataScope
+from stagewright.state.spec.negative_controls import NegativeControls, strata_columns
 from stagewright.state.spec.normalisation import Log1p, Normalisation
 from stagewright.state.spec.preprocess import Hvg, Preprocess, check_tags
 from stagewright.state.spec.reduction import Reduction
@@ -141,6 +142,7 @@ class GoalSpec(Strict):
     normalisation: Normalisation = Log1p(method="log1p")
     reduction: Reduction = Reduction()
     classifier: Classifier = Classifier()
+    negative_controls: NegativeControls = NegativeControls()
     stop: StopCriteria = StopCriteria()
     budget: Budget = Budget()
     checkpoints: dict[Checkpoint, Scale] = Field(default_factory=dict)
@@ -184,6 +186,21 @@ class GoalSpec(Strict):
                     f"the batch column {batch!r} of {method} is not among the columns that the study loads; name it "
                     f"under data.columns, e.g. columns: {{batch: {batch}}}",
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _group_column_is_named(self) -> Self:
+        group = self.classifier.cv.group
+        if group != "none" and group not in self.data.obs_columns:
+            raise ValueError(
+                f"classifier.cv.group: the column {group!r} is not among the columns that the study loads; "
+                f"name it under data.columns, e.g. columns: {{group: {group}}}",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _strata_are_named(self) -> Self:
+        strata_columns(self.negative_controls, self.data)
         return self
 
     @property

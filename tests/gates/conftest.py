@@ -472,12 +472,23 @@ def _plan1b(writer: ArtifactWriter, request: StepRequest, cells: pd.DataFrame) -
         _write_csv(writer, cell / "metrics.csv", header.split(","), rows)
         for name, over_patients in OVER_PATIENTS.items():
             summary.loc[(summary["method"] == method).to_numpy(), name] = over_patients(list(auc.values()))
-    for name in ("auc_median_own_alpha", "average_precision_median", "balanced_accuracy_median"):
+    intervals = ("auc_median_low", "auc_median_high")
+    for name in ("auc_median_own_alpha", "average_precision_median", "balanced_accuracy_median", *intervals):
         summary[name] = 0.7
     summary["best"] = summary["auc_median"] == summary["auc_median"].max()
+    _write_baselines(writer, analysis("B") / "classification_grid" / "baselines.csv")
     place = analysis("B") / "classification_grid" / "plan1b_summary.csv"
     _write_csv(writer, place, summary.columns, [*summary.itertuples(index=False, name=None)])
     return _classified(request, len(obs)).model_copy(update={"metrics": _metrics(summary)})
+
+
+def _write_baselines(writer: ArtifactWriter, path: PurePosixPath) -> None:
+    header = "patient,n_cells,n_positive,n_negative,prevalence,majority_accuracy,auc_library_size,auc_detected_genes"
+    rows = [
+        (patient, sum(counts), *counts, counts[0] / sum(counts), max(counts) / sum(counts), 0.5, 0.5)
+        for patient, counts in CELLS_OF.items()
+    ]
+    _write_csv(writer, path, header.split(","), rows)
 
 
 def _auc(predicted: pd.DataFrame) -> dict[str, float]:

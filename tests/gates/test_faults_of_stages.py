@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import h5py
 import numpy as np
@@ -163,6 +164,42 @@ def _fewer_seeds(summary: dict[str, object]) -> None:
     summary["n_seeds"] = 2
 
 
+def _other_kind(summary: dict[str, object]) -> None:
+    summary["replicates"] = "bootstrap_cells"
+
+
+def _held_out(where: str, change: Callable[[dict[str, Any]], object]) -> Callable[[GateContext], None]:
+    def spoil(step: GateContext) -> None:
+        path = step.run / STABILITY / where / "held_out.json"
+        record = json.loads(path.read_text(encoding="utf-8"))
+        change(record)
+        path.write_text(json.dumps(record), encoding="utf-8")
+
+    return spoil
+
+
+def _other_totals(record: dict[str, Any]) -> None:
+    for group in record["groups"]:
+        group["total"] *= 1.1
+        group["squared_error"] *= 1.1  # so that R2 and its standard error stay as they are
+
+
+def _raise_r2(record: dict[str, Any]) -> None:
+    record["r2"] += 0.01
+
+
+def _no_group(record: dict[str, Any]) -> None:
+    record["groups"] = []
+
+
+def _lose_group(record: dict[str, Any]) -> None:
+    del record["groups"][0]
+
+
+def _better_r2(table: pd.DataFrame) -> pd.DataFrame:
+    return table.assign(held_out_r2=table["held_out_r2"].astype(float).where(table["method"] != "pca", 0.9).astype(str))
+
+
 def _summary(change: Callable[[pd.DataFrame], pd.DataFrame]) -> Callable[[GateContext], None]:
     return lambda step: _csv(step, "B/analysis/plan0/k_selection_summary.csv", change)
 
@@ -254,6 +291,15 @@ CASES: dict[str, tuple[str, str, Callable[[GateContext], object]]] = {
     "pair missing": ("plan0", "replicate_summary", lambda step: _stability(step, _lose_pair)),
     "fewer seeds than promised": ("plan0", "replicate_summary", lambda step: _stability(step, _fewer_seeds)),
     "edited stability in the table": ("plan0", "replicate_summary", _summary(_lower_median)),
+    "replicates of another kind": ("plan0", "replicate_summary", lambda step: _stability(step, _other_kind)),
+    "held-out file never written": ("plan0", "promised_files", _unlink(f"{STABILITY}/pca/k_3/held_out.json")),
+    "no component matches": ("plan0", "promised_files", _unlink(f"{STABILITY}/nmf/k_3/component_matches.csv")),
+    "edited held-out R2": ("plan0", "held_out", _held_out("nmf/k_3", _raise_r2)),
+    "other cells held out for one K": ("plan0", "held_out", _held_out("nmf/k_5", _other_totals)),
+    "a patient without held-out cells": ("plan0", "held_out", _held_out("pca/k_3", _lose_group)),
+    "another share held out": ("plan0", "held_out", _held_out("pca/k_5", lambda record: record.update(fraction=0.1))),
+    "held-out errors without a group": ("plan0", "held_out", _held_out("pca/k_5", _no_group)),
+    "edited held-out R2 in the table": ("plan0", "held_out", _summary(_better_r2)),
     "row of another K": ("plan0", "replicate_summary", _summary(_swap_rows)),
     "no K chosen": ("plan0", "replicate_summary", _summary(_choose_none)),
     "another K handed on": ("plan0", "replicate_summary", _summary(_choose_other)),

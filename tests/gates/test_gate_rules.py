@@ -171,6 +171,21 @@ def test_instability_warns_unless_the_spec_sets_the_floor(
     assert [(finding.subject, finding.severity) for finding in found] == [("nmf/k_3", severity)]
 
 
+def test_replicates_are_of_the_declared_kind(step_of: StepOf, reseal: Reseal) -> None:
+    """Where the request says bootstrap, fits by seed are found out: by their kind, and by what they were fitted to.
+
+    PCA then owes as many replicates as there are seeds, and a stability.
+    """
+    step = step_of("plan0")
+    study = step.request.study.model_copy(update={"replicates": "bootstrap_cells"})
+    found = _bad(reseal(replace(step, request=step.request.model_copy(update={"study": study}))))
+    told = {finding.subject: finding.measured for finding in found if finding.gate == "replicate_summary"}
+    assert told["nmf/k_3 in pairwise_stability_summary.json"] == "seed replicates"
+    assert told["nmf/k_3 replicate 2"] == "fitted to all cells"
+    assert told["pca/k_5"] == "1 seeds, 0 pairs"
+    assert any("pca/k_5/replicates/seed_3" in one.subject for one in found if one.gate == "promised_files")
+
+
 def test_instability_never_fails_a_smoke_run(step_of: StepOf) -> None:
     """At checkpoint A a floor that the spec sets warns: a hundred cells of a patient make components unsteady."""
     request = step_of("plan0").request.model_copy(update={"gates": {"stability_floor": {"at_least": 0.5}}})

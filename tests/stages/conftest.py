@@ -133,6 +133,18 @@ def built_in(tmp_path_factory: pytest.TempPathFactory) -> SealedData:
     return SealedData(path=str(path), bytes=path.stat().st_size, sha256=digest_file(path))
 
 
+@pytest.fixture(scope="session")
+def study_at(built_in: SealedData) -> Callable[[Path], SmallStudy]:
+    """Return a function that makes a study in a folder, for fixtures that outlive one test."""
+
+    def made(folder: Path) -> SmallStudy:
+        run = folder / "run"
+        run.mkdir(parents=True)
+        return SmallStudy(run, built_in)
+
+    return made
+
+
 @pytest.fixture
 def new_study(tmp_path: Path, built_in: SealedData) -> Callable[[str], SmallStudy]:
     """Return a function that makes a study in an empty run directory of some name."""
@@ -144,6 +156,14 @@ def new_study(tmp_path: Path, built_in: SealedData) -> Callable[[str], SmallStud
         return SmallStudy(run, built_in)
 
     return made
+
+
+@pytest.fixture(scope="module")
+def kept_study(tmp_path_factory: pytest.TempPathFactory, built_in: SealedData) -> SmallStudy:
+    """Return a study in an empty run directory that the tests of one file share."""
+    run = tmp_path_factory.mktemp("kept") / "run"
+    run.mkdir()
+    return SmallStudy(run, built_in)
 
 
 @pytest.fixture

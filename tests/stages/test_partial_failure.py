@@ -194,7 +194,7 @@ def test_plan1b_alone_leaves_out_what_it_cannot_embed(study: Study, how: How) ->
 @pytest.mark.parametrize(("stage", "last"), [("plan1a", "paths"), ("plan1b", "cv")])
 def test_a_cell_that_fails_is_left_out(study: Study, monkeypatch: pytest.MonkeyPatch, stage: str, last: str) -> None:
     """The other cells of the grid stay, and the summary has a row for each of them; all cells cannot be lost."""
-    module, name = (plan1a, "_paths") if stage == "plan1a" else (plan1b, "_configuration")
+    module, name = (plan1a, "score_paths") if stage == "plan1a" else (plan1b, "score_configuration")
     real = getattr(module, name)
     lost = ["pca"]
 

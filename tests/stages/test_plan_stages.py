@@ -160,7 +160,8 @@ def test_the_file_holds_an_embedding_for_each_method(done: tuple[Study, list[Sta
         f"X_{method}": k for method, k in results[0].k_by_method.items()
     }
     assert set(data.varm) == {f"{method}_loadings" for method in METHODS}
-    assert set(data.obs) == {"patient", "CN.label", "timepoint_type"}
+    depth = {"stagewright_library_size", "stagewright_detected_genes"}
+    assert set(data.obs) == {"patient", "CN.label", "timepoint_type", *depth}
     assert json.loads(data.uns["stagewright"])["step"] == "C/plan1a"
 
 
@@ -247,5 +248,5 @@ def test_changed_embeddings_are_not_used(tmp_path: Path, cohort: Path) -> None:
         for step, listing in outcomes.items()
     }
     (study.run / "attempts/0003_C_plan1b").rename(tmp_path / "aside")
-    with pytest.raises(ValueError, match="was changed after Plan 1A sealed it"):
+    with pytest.raises(ValueError, match="was changed after C/plan1a sealed it"):
         study.execute(plan1b.run, "plan1b", workers=1, k_by_method=results[0].k_by_method, upstream=upstream)

@@ -6,6 +6,7 @@ from typing import Any
 import anndata as ad
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 from anndata.io import read_elem
 from pydantic import TypeAdapter
@@ -16,6 +17,7 @@ from stagewright.state.canonical import digest_file
 from stagewright.state.layout import gene_list_file
 from stagewright.state.spec.normalisation import Normalisation
 from stagewright.state.spec.preprocess import Preprocess
+from stagewright.state.spec.reduction import HeldOut
 
 ENTRIES: list[dict[str, Any]] = [
     {"method": "deg_weak_screen", "min_genes": 40},
@@ -104,3 +106,18 @@ def test_each_scale_runs_and_is_recorded(study: Any, method: str) -> None:  # no
     assert 0.1 < match < 0.99999
     whole = method in ("none", "pearson_residuals")
     assert bool(np.all(data.X.data == np.rint(data.X.data))) is whole
+
+
+@pytest.mark.parametrize("replicates", ["seed", "bootstrap_cells"])
+def test_plan0_chooses_k_on_residuals(study: Any, replicates: str) -> None:  # noqa: ANN401 - conftest's
+    """Replicates, bootstrap samples and the prediction of held-out cells all go by blocks of residuals."""
+    request = study.request("C/plan0")
+    changes = {
+        "normalisation": SCALE.validate_python({"method": "pearson_residuals"}),
+        "replicates": replicates,
+        "held_out": HeldOut(),
+    }
+    outcome = study.work(request.model_copy(update={"study": request.study.model_copy(update=changes)}))
+    assert set(outcome.k_by_method) == {"pca", "fa"}
+    table = pd.read_csv(study.run / "C/analysis/plan0/k_selection_summary.csv")
+    assert table["held_out_r2"].between(0, 1).all()

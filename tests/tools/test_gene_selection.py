@@ -7,6 +7,7 @@ from stagewright.state.refusals import Refusal
 from stagewright.state.spec import parse_spec
 from stagewright.state.survey import PatientCells, Survey
 from stagewright.tools import gene_selection
+from stagewright.tools.feasibility import supervised_warnings
 from stagewright.tools.gene_selection import check_gene_selection
 
 DATA = {"path": "x.h5ad", "patient": "patient", "label": {"column": "l", "positive": "a", "negative": "b"}}
@@ -41,3 +42,11 @@ def test_the_bounds_are_those_of_the_selections() -> None:
     """Planning may not import the numerical code, so the two are compared here."""
     assert gene_selection.MIN_CLASS_CELLS == wilcoxon.MIN_CLASS_CELLS
     assert gene_selection.MIN_BATCH_CELLS == hvg.MIN_BATCH_CELLS
+
+
+def test_labels_in_the_reference_are_warned_of() -> None:
+    """K is then chosen on genes that the labels chose; a reference without labels is no matter."""
+    spec = {"objective": "x", "data": DATA, "preprocess": [{"method": "hvg"}], "stages": ["plan0"]}
+    assert supervised_warnings(parse_spec(spec)) == []
+    (warning,) = supervised_warnings(parse_spec(spec | {"reference": {"method": "two_stage"}}))
+    assert warning.startswith("two_stage_0p01_3000 chooses genes by the labels, and Plan 0 chooses K on them")

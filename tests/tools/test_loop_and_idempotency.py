@@ -1,6 +1,8 @@
 """The loop through the tools: each step once, each decision once, whatever is asked twice."""
 
 import json
+import re
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -172,6 +174,22 @@ def test_executing_twice_attaches(call: Call, plan: Plan, workspace: Workspace) 
     (workspace.root / "go").touch()
     assert call("execute_stage", run_id=run_id)["status"] == "executed"
     assert (workspace.root / "ran.txt").read_text().split() == ["A/waits"]
+
+
+def test_reading_a_running_step_shows_its_units(call: Call, plan: Plan, workspace: Workspace) -> None:
+    """The unit at work and for how long; what is left is not guessed while no unit says how long one takes."""
+    run_id = plan("waits")
+    shown = call("execute_stage", run_id=run_id, wait_s=0)
+    deadline = time.monotonic() + 30
+    while shown.get("unit") is None and time.monotonic() < deadline:
+        shown = call("execute_stage", run_id=run_id, wait_s=0.2)
+    progress = call("read_state", run_id=run_id)["items"][0]["progress"]
+    assert (progress["done"], progress["total"], progress["unit"]) == (0, 1, "waits")
+    assert re.fullmatch(r"waits \(\d+s\)", progress["at_work"][0])
+    assert progress["left_s"] is None
+    assert "0 of 1 units done, at work: waits (" in shown["summary"]
+    (workspace.root / "go").touch()
+    assert call("execute_stage", run_id=run_id)["status"] == "executed"
 
 
 def test_an_adjustment_opens_the_step_again_and_is_recorded(

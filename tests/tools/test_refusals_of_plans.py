@@ -68,13 +68,12 @@ def test_labels_that_nothing_can_be_learnt_from(
     ("cv", "code", "says"),
     [
         ({"folds": 5, "group": "patient"}, "invalid_data", "there are 4; the largest feasible number of folds is 4"),
-        ({"folds": 4, "group": "patient"}, "unavailable", "the only grouping in this version is none"),
+        ({"folds": 4, "group": "patient"}, "invalid_spec", "Group by a column that varies within a patient"),
         (
             {"folds": 16},
             "invalid_data",
             "no patient has 16 cells of each class; the largest feasible number of folds is 15",
         ),
-        ({"scope": "pipeline"}, "unavailable", "available: classifier"),
     ],
     ids=str,
 )
@@ -142,6 +141,21 @@ def test_a_data_root_of_the_operator_is_allowed(
     within = Workspace(root=workspace.root, policy=parse_policy(text, workspace.root))
     data = {"path": str(small_cohort), "patient": "patient", "label": LABEL}
     assert call("plan_run", within=within, spec=declare("ok", data=data), dry_run=True)["n_cells"] == 120
+
+
+def test_an_executor_whose_package_is_missing_is_said_at_planning(
+    refused: Callable[..., Refusal],
+    declare: Declare,
+    workspace: Workspace,
+    policy_text: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Before any time is spent, naming the extra."""
+    text = policy_text + '\n[executor]\nkind = "dask"\nscheduler = "tcp://head:8786"\n'
+    within = Workspace(root=workspace.root, policy=parse_policy(text, workspace.root))
+    monkeypatch.setattr("stagewright.state.executor.find_spec", lambda _: None)
+    refusal = refused("unavailable", "plan_run", within=within, spec=declare("ok"))
+    assert "pip install 'stagewright[dask]'" in refusal.message
 
 
 @pytest.mark.parametrize(

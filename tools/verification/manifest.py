@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from pydantic import JsonValue
 
-from stagewright.state.artifacts import Artifact
+from stagewright.state.artifacts import Artifact, Outcome
 from stagewright.state.chain import Problem
 from stagewright.state.events import Approved, Decided, RunPlanned, StepValidated
 from stagewright.state.manifest import read_manifest, updated_manifest
@@ -98,26 +98,28 @@ def manifest_problems(
 def _differences(
     document: dict[str, JsonValue], state: RunState, spec: GoalSpec | None, by_attempt: dict[int, ReadOutcome]
 ) -> Iterator[str]:
-    artifacts: dict[str, tuple[Artifact, ...]] = {}
+    outcomes: dict[str, Outcome] = {}
     untold: set[str] = set()
     for step, sealed in state.sealed.items():
         read = by_attempt.get(sealed.attempt)
         if read is None or read.outcome is None:
             untold.add(step)
         else:
-            artifacts[step] = read.outcome.artifacts
+            outcomes[step] = read.outcome
     yield from _known_at_planning(document, state)
     if spec is None:  # that spec.yaml was changed is said already; what does not come from it is still compared
         yield from _unlike(_part(document, "run").get("status"), state.status, "run.status")
     else:
-        built = updated_manifest(document, state, spec, finished_at=None, artifacts=artifacts)
+        built = updated_manifest(document, state, spec, finished_at=None, outcomes=outcomes)
         run = _part(built, "run") | {"finished_at_utc": _part(document, "run").get("finished_at_utc")}
         yield from _unlike(document.get("run"), run, "run")
         yield from _unlike(document.get("params"), json.loads(json.dumps(built["params"])), "params")
+        told = {step: value for step, value in _part(document, "executors").items() if step not in untold}
+        yield from _unlike(told, json.loads(json.dumps(built["executors"])), "executors")
     present = _part(document, "artifacts")
-    for step in dict.fromkeys([*artifacts, *present]):
+    for step in dict.fromkeys([*outcomes, *present]):
         if step not in untold:
-            yield from _unlike_lists(present.get(step), artifacts.get(step, ()), step)
+            yield from _unlike_lists(present.get(step), outcomes[step].artifacts if step in outcomes else (), step)
 
 
 def _known_at_planning(document: dict[str, JsonValue], state: RunState) -> Iterator[str]:

@@ -9,6 +9,19 @@ from sklearn import metrics as oracle
 from stagewright.stages.classify.metrics import BinaryMetrics, binary_metrics, probability, roc_auc
 
 
+def _calibration_error(chance: np.ndarray, y: np.ndarray) -> float:
+    """Go bin by bin over ten bins of equal width, both classes with half of the weight."""
+    weight = np.where(y, 0.5 / y.sum(), 0.5 / (~y).sum())
+    error = 0.0
+    for number in range(10):
+        inside = (chance >= number / 10) & ((chance < (number + 1) / 10) | (number == 9))
+        if inside.any():
+            mine = weight[inside]
+            distance = np.average(chance[inside], weights=mine) - np.average(y[inside], weights=mine)
+            error += mine.sum() * abs(distance)
+    return float(error)
+
+
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("ties", [False, True])
 def test_all_columns_agree_with_scikit_learn(seed: int, *, ties: bool) -> None:
@@ -34,6 +47,7 @@ def test_all_columns_agree_with_scikit_learn(seed: int, *, ties: bool) -> None:
             "balanced_accuracy": oracle.balanced_accuracy_score(y, called),
             "brier": oracle.brier_score_loss(y, chance),
             "log_loss": oracle.log_loss(y, chance),
+            "calibration_error": _calibration_error(chance, y),
         }
         assert set(expected) == set(BinaryMetrics.names())
         for name, value in expected.items():

@@ -10,6 +10,7 @@ from stagewright.stages.classify.folds import (
     feasible_folds,
     feasible_grouped_folds,
     grouped_folds,
+    repeatable_grouped_folds,
     repeated_grouped_folds,
     repeated_stratified_folds,
     stratified_folds,
@@ -120,3 +121,18 @@ def test_grouped_folds_follow_the_groups_of_the_smaller_class() -> None:
     with pytest.raises(ValueError, match="2 positive groups allow 2 folds instead of 3"):
         grouped_folds(y, groups, 3, 0)
     assert feasible_grouped_folds(groups == 0, groups, 5).n_folds == 0
+
+
+def test_whole_groups_that_the_folds_cannot_hold_give_fewer_folds() -> None:
+    """Each fold of each repeat has cells; two groups of a class allow two folds, one group of a class none."""
+    groups = np.repeat(np.arange(8), 10)
+    y = np.isin(groups, [0, 1, 2, 3])
+    assert repeatable_grouped_folds(y, groups, 4, 5, seed=1) == FoldPlan(4, None)
+    few = repeatable_grouped_folds(np.isin(groups, [0, 1]), groups, 5, 5, seed=1)
+    assert few.n_folds == 2
+    assert few.reason == "2 positive groups allow 2 folds instead of 5"
+    folds = repeated_grouped_folds(np.isin(groups, [0, 1]), groups, few.n_folds, 5, seed=1)
+    assert all(np.unique(row).size == 2 for row in folds)
+    none = repeatable_grouped_folds(groups == 0, groups, 5, 5, seed=1)
+    assert none.n_folds == 0
+    assert none.reason is not None

@@ -263,6 +263,19 @@ def test_data_that_are_taken_as_they_are(
     assert not cohort.notes or cohort.notes[0].startswith("3 of 120 cells have no count of any gene")
 
 
+def test_a_file_without_x(workspace: Workspace, call: Call, declare: Declare, data: anndata.AnnData) -> None:
+    """Counts may lie in a layer alone; who asks for X is told where they are."""
+    data.layers["counts"] = data.X.copy()
+    data.X = None
+    data.write_h5ad(workspace.root / "cohort.h5ad")
+    with pytest.raises(Refusal, match=r"data\.counts: the file has no X; it has layers/counts"):
+        call("plan_run", spec=declare("plan0"))
+    spec = declare("plan0")
+    spec["data"]["counts"] = "layers/counts"
+    assert call("plan_run", spec=spec, dry_run=True)["n_cells"] == 120
+    assert _load(workspace.root / "cohort.h5ad", spec).counts.shape == (120, 60)
+
+
 def test_a_zarr_store(workspace: Workspace, call: Call, declare: Declare, data: anndata.AnnData) -> None:
     """It is planned, sealed by every file in it, found again after a move, and refused when a part was changed."""
     with warnings.catch_warnings():

@@ -115,7 +115,7 @@ def break_file(path: Path, how: str) -> Path:
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     if how == "no X":
         with h5py.File(path, "r+") as file:
-            del file["X"]
+            del file["X"], file["layers"], file["raw"]
     return path
 
 

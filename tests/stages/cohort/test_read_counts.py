@@ -10,10 +10,11 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from stagewright.stages.cohort import counts_source, read_counts, stored_columns
+from stagewright.stages.cohort import counts_source, read_counts, stored_columns, stored_rows
 from stagewright.stages.cohort.counts_source import MemoryCounts
 from stagewright.stages.cohort.open_data import open_data
 from stagewright.stages.cohort.read_counts import CountsWanted
+from stagewright.stages.cohort.stored_rows import StoredRows
 from stagewright.stages.cohort.unreadable import CohortUnreadable
 
 N_CELLS, N_GENES = 90, 23
@@ -118,3 +119,27 @@ def test_positions_outside_the_matrix(tmp_path: Path, counts: sparse.csr_matrix,
     names = pd.Index([f"c{row}" for row in ROWS]), pd.Index([f"g{number}" for number in range(N_GENES)])
     with open_data(path) as file, pytest.raises(CohortUnreadable, match="damaged"):
         read_counts.read_counts(file, CountsWanted(path, "X", ROWS, *names, IN_MEMORY))
+
+
+class _Watched:
+    """A stored array that remembers what was read of it."""
+
+    def __init__(self, values: np.ndarray) -> None:
+        self.values, self.dtype, self.shape, self.chunks = values, values.dtype, values.shape, (16,)
+        self.read: list[tuple[int, int]] = []
+
+    def __getitem__(self, part: slice) -> np.ndarray:
+        self.read.append((part.start, part.stop))
+        return self.values[part]
+
+
+def test_only_what_lies_near_the_rows_is_read(counts: sparse.csr_matrix, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows far apart are read one by one, neighbours in one piece, of which the gaps are left out again."""
+    monkeypatch.setattr(stored_rows, "NEAR_VALUES", 16)
+    rows = np.array([0, 1, 3, 60, 89])
+    element = {"data": _Watched(counts.data), "indices": _Watched(counts.indices), "indptr": counts.indptr}
+    blocks = [*StoredRows(element, rows, N_GENES).blocks()]
+    np.testing.assert_array_equal(sparse.vstack(blocks).toarray(), counts[rows].toarray())
+    starts = counts.indptr
+    assert element["data"].read == [(starts[0], starts[4]), (starts[60], starts[61]), (starts[89], starts[90])]
+    assert element["indices"].read == element["data"].read

@@ -19,6 +19,7 @@ from stagewright.stages.executors.catalogue import open_executor
 from stagewright.stages.executors.executor import Executor
 from stagewright.stages.executors.failures import ClusterUnfit, SchedulerUnreachable, WorkerLost
 from stagewright.stages.executors.remote_call import introduce
+from stagewright.stages.executors.try_out import try_out
 from stagewright.state.executor import ExecutorChoice
 
 DRIVER = """
@@ -74,6 +75,12 @@ def test_a_worker_that_ends_in_a_call_is_said_so(executor: Executor) -> None:
     with pytest.raises(WorkerLost, match="ended in the middle of a call"):
         executor.call(os._exit, 1)
     assert executor.call(operator.add, 1, 2) == 3
+
+
+def test_a_cluster_can_be_tried_out(choice: ExecutorChoice) -> None:
+    """By a call whose argument its workers have to find; what it runs on is said."""
+    found = try_out(choice)
+    assert (found.kind, found.workers, len(found.hosts)) == ("dask", 2, 1)
 
 
 def test_nobody_at_the_address(tmp_path: Path) -> None:

@@ -3,9 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
-from stagewright.state.artifacts import Outcome
+import pytest
 
-STEPS = ("C/plan0", "C/plan1a", "C/plan1b")
+from stagewright.state.artifacts import Outcome
+from stagewright.state.spec.normalisation import PearsonResiduals
+from stagewright.state.spec.reduction import HeldOut
+
+STEPS = ("C/plan0", "C/plan1a", "C/plan1b", "C/plan1c")
 
 
 def artifacts_of(study: Any, digests: Callable[[Outcome], dict[str, str]], **on: object) -> dict[str, str]:  # noqa: ANN401 - the study of conftest.py
@@ -24,8 +28,33 @@ def artifacts_of(study: Any, digests: Callable[[Outcome], dict[str, str]], **on:
 def test_every_executor_gives_the_same_bytes(
     new_study: Callable[[str], Any], digests: Callable[[Outcome], dict[str, str]], cluster: dict[str, Any]
 ) -> None:
-    """Plan 0, 1A and 1B on one thread, on two, and on a Dask cluster of two workers write the same artifacts."""
+    """Plan 0, 1A, 1B and 1C on one thread, on two, and on a Dask cluster of two workers write the same artifacts."""
     alone = artifacts_of(new_study("one"), digests, workers=1)
     assert len(alone) > 20
     assert artifacts_of(new_study("two"), digests, workers=2) == alone
     assert artifacts_of(new_study("dask"), digests, executor=cluster) == alone
+
+
+@pytest.mark.parametrize(
+    ("steps", "changes"),
+    [
+        (STEPS[:1], {"replicates": "bootstrap_cells", "held_out": HeldOut()}),
+        (STEPS[:1], {"normalisation": PearsonResiduals(method="pearson_residuals")}),
+        (STEPS[:3], {"scope": "pipeline"}),
+    ],
+    ids=["samples", "residuals", "refits"],
+)
+def test_special_studies_are_the_same_too(
+    new_study: Callable[[str], Any],
+    digests: Callable[[Outcome], dict[str, str]],
+    cluster: dict[str, Any],
+    steps: tuple[str, ...],
+    changes: dict[str, object],
+) -> None:
+    """Bootstrap samples and held-out cells; a matrix that is a view of residuals; pipelines refitted in every fold."""
+    small = {"methods": ("pca", "fa"), "ks": {"pca": (3,), "fa": (3,)}}
+    changed = new_study("any").request("C/plan0").study.model_copy(update=small | changes)
+    local, remote = new_study("local"), new_study("dask")
+    for step in steps:
+        alone = digests(local.execute(step, study=changed))
+        assert digests(remote.execute(step, study=changed, executor=cluster)) == alone

@@ -7,7 +7,10 @@ import scanpy
 from scipy import sparse
 
 from stagewright.stages.preprocess.normalise import CountsUnusable
-from stagewright.stages.preprocess.pearson_residuals import pearson_residuals
+from stagewright.stages.preprocess.pearson_residuals import PearsonResidualView, pearson_residuals
+from stagewright.stages.preprocess.scale import unseen_cells
+from stagewright.stages.reduction.correlation import correlation
+from stagewright.stages.reduction.pca import fit_pca
 
 
 def _counts(n_cells: int = 700, n_genes: int = 60) -> sparse.csr_matrix:
@@ -58,6 +61,22 @@ def test_the_view_is_standardised_whatever_the_blocks() -> None:
     np.testing.assert_allclose(view.project(weights), z @ weights, rtol=1e-6, atol=1e-5)
 
 
+def test_reductions_look_at_the_blocks() -> None:
+    """Components and correlations are those of scanpy's residuals, standardised by numpy and decomposed there."""
+    counts = _counts()
+    view = pearson_residuals(counts)
+    theirs = _theirs(counts)
+    varying = theirs.std(axis=0) > 0
+    z = np.where(varying, (theirs - theirs.mean(axis=0)) / np.where(varying, theirs.std(axis=0), 1), 0)
+    variances = np.linalg.svd(z, compute_uv=False)[:4] ** 2 / 700
+    found = fit_pca(view, [4], seed=0)[4]
+    np.testing.assert_allclose(found.arrays["variances"].astype(np.float64), variances, rtol=1e-4)
+    assert found.extras["explained"] == pytest.approx(variances.sum() / varying.sum(), rel=1e-4)
+    expected = z.T @ z / 700
+    np.fill_diagonal(expected, 1)
+    np.testing.assert_allclose(correlation(view), expected, atol=1e-5)
+
+
 def test_other_cells_are_seen_with_what_was_fitted() -> None:
     """The view of some of the cells, by the shares and moments of all, is that part of the whole view."""
     counts = _counts()
@@ -66,6 +85,26 @@ def test_other_cells_are_seen_with_what_was_fitted() -> None:
     other = view.of_other_cells(counts[some], np.asarray(counts[some].sum(axis=1)).ravel())
     whole = np.vstack(list(view.dense_blocks(700)))
     np.testing.assert_array_equal(np.vstack(list(other.dense_blocks(64))), whole[some])
+
+
+def test_a_view_is_cut_to_cells_anew_or_as_they_were_seen() -> None:
+    """Refitted cells are those of a view of these cells alone; seen as for a fit they are what the fit's view says."""
+    counts = _counts()
+    genes = np.arange(60) % 2 == 0
+    whole = pearson_residuals(counts, genes)
+    rows = np.random.default_rng(2).integers(0, 700, 500)
+    anew = whole.of_cells(rows)
+    alone = pearson_residuals(counts[rows], genes)
+    assert anew.clip == alone.clip == np.sqrt(500)
+    np.testing.assert_allclose(np.vstack([*anew.dense_blocks(99)]), np.vstack([*alone.dense_blocks(500)]), atol=1e-6)
+    mask = np.arange(700) % 3 == 0
+    seen = unseen_cells(whole, mask, anew)
+    assert isinstance(seen, PearsonResidualView)
+    totals = np.asarray(counts[mask].sum(axis=1)).ravel()
+    other = anew.of_other_cells(counts[mask][:, genes], totals)
+    np.testing.assert_array_equal(np.vstack([*seen.dense_blocks(64)]), np.vstack([*other.dense_blocks(64)]))
+    np.testing.assert_array_equal(seen.sd, anew.sd)
+    assert unseen_cells(whole, None, anew).shape == (700, 30)
 
 
 def test_what_cannot_be_residuals_is_refused() -> None:

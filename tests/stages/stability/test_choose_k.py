@@ -85,6 +85,7 @@ def test_what_is_within_a_standard_error_is_no_gain() -> None:
     """20 predicts more than 10, but no more than patients differ by chance."""
     figures = {10: 0.10, 20: 0.13}
     assert _held_out(figures).k == 20
+    assert "the largest K tried, and held-out R2 (0.1300) rises up to it" in _held_out(figures).reason
     choice = _held_out(figures, spread=0.1)
     assert (choice.k, choice.shortlist) == (10, (10,))
     assert "as well as any" in choice.reasons[20]

@@ -1,0 +1,1 @@
+"""CV scope `pipeline`: gene selection, scale and reduction fitted again on the training cells of each fold."""
