@@ -23,6 +23,7 @@ from stagewright.stages.preprocess.scale import unseen_cells
 from stagewright.stages.protocol import StageContext, Unit
 from stagewright.stages.reduction.catalogue import METHODS, FitUnit
 from stagewright.stages.reduction.reduction import ExtraValue, Reduction
+from stagewright.stages.reduction.registered import package_of
 from stagewright.stages.reduction.sweep import FitSettings, SharedMatrix, sweep
 from stagewright.stages.reduction.transform import transform
 from stagewright.stages.share_matrix import share_matrix
@@ -192,6 +193,8 @@ def fit_inputs(what: FitUnit, settings: FitSettings) -> dict[str, JsonValue]:
     own = {name: value for name, value in asdict(settings).items() if name.startswith(f"{what.method}_")}
     if what.method in settings.registered:
         own["registered"] = {**settings.registered[what.method]}
+    if what.method not in METHODS or what.method in CORRECTING:
+        own["package"] = package_of(what.method)
     inputs: dict[str, JsonValue] = {"method": what.method, "k": what.k, "seed": what.seed}
     return inputs | {"rotation": settings.rotation.get(what.method, "none"), "settings": own}
 

@@ -10,14 +10,17 @@ the entry point's name. The server asks for names only: nothing numerical is imp
 """
 
 from collections.abc import Mapping
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
+from types import MappingProxyType
 from typing import Protocol, cast, runtime_checkable
 
 from pydantic import JsonValue
 
-__all__ = ["GROUP", "MethodUnusable", "RegisteredMethod", "load_registered", "registered_names"]
+__all__ = ["GROUP", "MethodUnusable", "RegisteredMethod", "load_registered", "package_of", "registered_names"]
 
 GROUP = "stagewright.reductions"
+EXTRAS = MappingProxyType({"harmony": "harmonypy", "scvi": "scvi-tools"})
+"""Packages of our own extras that do the fitting."""
 
 
 class MethodUnusable(ImportError):  # noqa: N818 - names the state of the method, as Refusal names the reply
@@ -68,6 +71,22 @@ class RegisteredMethod(Protocol):
 def registered_names() -> list[str]:
     """Return the names of the registered methods, without loading any."""
     return sorted({point.name for point in entry_points(group=GROUP)})
+
+
+def package_of(name: str) -> str:
+    """Return the package that does the fits of a method that is not ours alone, with its version, e.g. ``ica 1.2``.
+
+    A result that it gave is used again for the same version only: whoever changes a method under one version deletes
+    the run's `unit_cache`.
+    """
+    if name in EXTRAS:
+        try:
+            return f"{EXTRAS[name]} {version(EXTRAS[name])}"
+        except PackageNotFoundError:
+            return f"{EXTRAS[name]} is not installed"
+    points = [*entry_points(group=GROUP, name=name)]
+    known = [point.dist for point in points if point.dist is not None]
+    return ", ".join(sorted(f"{dist.name} {dist.version}" for dist in known)) or "unknown"
 
 
 def load_registered(name: str) -> RegisteredMethod:
