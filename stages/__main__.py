@@ -27,6 +27,9 @@ def main(arguments: list[str] | None = None) -> int:
     cohort = children.add_parser("cohort", help="write the built-in cohort")
     cohort.add_argument("path", type=Path)
     cohort.add_argument("--seed", type=int, default=0)
+    executor = children.add_parser("executor", help="try the operator's executor out")
+    executor.add_argument("request", type=Path)
+    executor.add_argument("answer", type=Path)
     warm = children.add_parser("warm", help="compile the numerical kernels")
     warm.add_argument("request", type=Path, nargs="?")
     warm.add_argument("answer", type=Path, nargs="?")
@@ -69,6 +72,15 @@ def _cohort(asked: argparse.Namespace) -> int:
     return 0
 
 
+def _executor(asked: argparse.Namespace) -> int:
+    from stagewright.stages.executors.try_out import try_out
+    from stagewright.state.executor import ExecutorChoice
+
+    choice = ExecutorChoice.model_validate_json(asked.request.read_bytes())
+    asked.answer.write_text(try_out(choice).model_dump_json(), encoding="utf-8")
+    return 0
+
+
 def _warm(asked: argparse.Namespace) -> int:
     from stagewright.stages.warm_kernels import warm_kernels
 
@@ -84,6 +96,7 @@ CHILDREN = {
     "survey": _survey,
     "suggest": _suggest,
     "cohort": _cohort,
+    "executor": _executor,
     "warm": _warm,
 }
 

@@ -18,8 +18,9 @@ from stagewright.stages.preprocess.scale import cells_of, unseen_cells
 from stagewright.stages.protocol import StageContext, Unit
 from stagewright.stages.reduction.catalogue import FitUnit
 from stagewright.stages.reduction.sweep import FitSettings, SharedMatrix
-from stagewright.stages.stability.held_out import PREDICTS, HeldOutCells, HeldOutFigures, held_out_figures, hold_out
+from stagewright.stages.stability.held_out import PREDICTS, HeldOutFigures, held_out_figures
 from stagewright.stages.stability.held_out_errors import HeldOutErrors
+from stagewright.stages.stability.hold_out import HeldOutCells, hold_out
 from stagewright.stages.unit_cache import UnitInputs
 from stagewright.state.artifacts import ArtifactWriter
 from stagewright.state.layout import held_out_file

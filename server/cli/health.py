@@ -5,6 +5,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
@@ -12,9 +13,9 @@ import psutil
 
 from stagewright import __version__
 from stagewright.server.cli.check import Check
+from stagewright.server.cli.executor_health import check_executor
 from stagewright.server.cli.lock_health import check_locks
 from stagewright.server.config import find_policy, load_policy
-from stagewright.state.executor import DASK_EXTRA, missing_package
 from stagewright.state.kernel_report import KernelReport, WarmRequest
 from stagewright.state.refusals import Refusal
 from stagewright.state.units import format_bytes, format_seconds
@@ -38,6 +39,7 @@ def examine(root: Path, policy: Path | None) -> Iterator[Check]:
     yield _writable(root)
     yield from check_locks(root)
     yield _policy(root, policy)
+    yield from _executor(root, policy)
     yield _kernels()
 
 
@@ -127,10 +129,12 @@ def _policy(root: Path, given: Path | None) -> Check:
         f"retries {caps.retries}, runs {caps.runs}; commands: {', '.join(policy.commands) or 'none'}; "
         f"data roots: {', '.join(map(str, policy.data_roots)) or 'only the root'}; executor: {policy.executor.said}"
     )
-    missing = missing_package(policy.executor)
-    if missing is not None:
-        return Check("policy", "fail", f"{path}: {missing}", f"pip install '{DASK_EXTRA}'")
     return Check("policy", "ok", f"{path if path is not None else 'no file, defaults'}: {said}")
+
+
+def _executor(root: Path, given: Path | None) -> Iterator[Check]:
+    with suppress(Refusal):  # a wrong policy is a finding already
+        yield from check_executor(load_policy(root, given).executor, root)
 
 
 def _kernels() -> Check:

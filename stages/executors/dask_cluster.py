@@ -69,7 +69,7 @@ class DaskExecutor:
         self._futures: set[Future] = set()
         self._lock = threading.Lock()
         self._without_workers_since: float | None = None
-        self._client = self._connected()
+        self._client: Any = self._connected()  # its methods are awaitable or not, by how it was made
         try:
             self._wait_for_workers()
             self._hosts = self._checked_hosts()

@@ -19,6 +19,7 @@ from scipy import sparse
 
 from stagewright.stages.classify.path_cross_validated import predict_fold
 from stagewright.stages.cohort.load import Cohort
+from stagewright.stages.executors.executor import SharedValue
 from stagewright.stages.files import save_array
 from stagewright.stages.fits import fit_inputs, fitted, settings_of
 from stagewright.stages.gene_unit import genes_of
@@ -31,10 +32,11 @@ from stagewright.stages.preprocess.pearson_residuals import PearsonResidualView
 from stagewright.stages.preprocess.scale import to_scale
 from stagewright.stages.protocol import StageContext, Unit, UnitFailed
 from stagewright.stages.reduction.catalogue import FitUnit
-from stagewright.stages.reduction.sweep import SharedMatrix
+from stagewright.stages.reduction.sweep import FitSettings, SharedMatrix
 from stagewright.stages.reduction.transform import transform
 from stagewright.stages.refit.predictions import FoldArrays, RefittedPredictions, gathered
 from stagewright.stages.refit.some_cells import some_cells
+from stagewright.stages.share_matrix import share_matrix
 from stagewright.stages.unit_cache import UnitInputs
 from stagewright.state.artifacts import ArtifactWriter
 from stagewright.state.layout import fold_genes_folder
@@ -86,7 +88,10 @@ def refitted_predictions(
 
     def refit(place: Place) -> dict[str, FoldArrays]:
         fold = _Fold(work, place, folds[place[0]] == place[1])
-        return {method: arrays for method in embedded.scores if (arrays := fold.predict(method)) is not None}
+        try:
+            return {method: arrays for method in embedded.scores if (arrays := fold.predict(method)) is not None}
+        finally:
+            fold.forget()
 
     done = dict(zip(places, context.map(refit, places), strict=True))
     tested = {place: _tested(kept, folds[place[0]] == place[1]) for place in places}
@@ -171,8 +176,16 @@ class _Fold:
         return to_scale(self._training.source, self._genes, self._context.request.study.normalisation)
 
     @cached_property
-    def _shared(self) -> SharedMatrix:
-        return SharedMatrix(self._expression)
+    def _matrices(self) -> tuple[SharedValue[SharedMatrix], SharedValue[SharedMatrix]]:
+        """The cells that are trained on and those left out, as arguments of calls."""
+        executor = self._context.executor
+        trained, left_out = SharedMatrix(self._expression), SharedMatrix(self._left_out)
+        return share_matrix(executor, trained), share_matrix(executor, left_out)
+
+    def forget(self) -> None:
+        """Remove what was stored of the fold's cells for other processes."""
+        for matrix in self.__dict__.get("_matrices", ()):
+            matrix.forget()
 
     @cached_property
     def _left_out(self) -> sparse.csr_matrix | PearsonResidualView:
@@ -184,28 +197,58 @@ class _Fold:
         return to_scale(counts, self._genes, self._context.request.study.normalisation)
 
     def _predicted(self, what: FitUnit) -> FoldArrays:
-        study, labels = self._context.request.study, self._embedded.positive
-        tested = [patient for patient, _ in self._kept if self._test[patient.rows].any()]
-        shape = (len(study.penalties), len(tested), len(study.alphas))
-        decision = np.empty((shape[0], int(self._test.sum()), shape[2]))
-        gaps, converged = np.zeros(shape), np.ones(shape, dtype=np.bool_)
-        if not tested:
-            return FoldArrays(decision, gaps, converged)
-        reduction = fitted(self._shared, what, settings_of(study))
-        features = np.empty((len(labels), what.k))
-        # Training cells too, so that all cells of a classifier are scored the same way.
-        features[~self._test] = transform(reduction, self._expression)
-        features[self._test] = transform(reduction, self._left_out)
-        alphas, start = np.asarray(study.alphas), 0
-        for number, patient in enumerate(tested):
-            rows, test = patient.rows, self._test[patient.rows]
-            here = slice(start, start + int(test.sum()))
-            start = here.stop
-            for at, penalty in enumerate(study.penalties):
-                found = predict_fold(features[rows], labels[rows], test, alphas, l1_ratio=l1_ratio_of(study, penalty))
-                decision[at, here] = found.decision
-                gaps[at, number], converged[at, number] = found.gaps, found.converged
+        study = self._context.request.study
+        cells = _Cells(
+            self._test,
+            self._embedded.positive,
+            tuple(patient.rows for patient, _ in self._kept if self._test[patient.rows].any()),
+        )
+        ratios = [l1_ratio_of(study, penalty) for penalty in study.penalties]
+        alphas = np.asarray(study.alphas)
+        return self._context.executor.call(
+            _fold_arrays, *self._matrices, what, settings_of(study), cells, alphas, ratios
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Cells:
+    """Whether a cell is left out and its class, shape (n_cells,), and the rows of each patient with cells left out."""
+
+    test: NDArray[np.bool_]
+    positive: NDArray[np.bool_]
+    patients: tuple[NDArray[np.intp], ...]
+
+
+def _fold_arrays(
+    training: SharedMatrix,
+    left_out: SharedMatrix,
+    what: FitUnit,
+    settings: FitSettings,
+    cells: _Cells,
+    alphas: NDArray[np.float64],
+    l1_ratios: Sequence[float],
+) -> FoldArrays:
+    """Fit one reduction to the cells that are trained on, and predict each patient's cells that are left out."""
+    shape = (len(l1_ratios), len(cells.patients), alphas.size)
+    decision = np.empty((shape[0], int(cells.test.sum()), shape[2]))
+    gaps, converged = np.zeros(shape), np.ones(shape, dtype=np.bool_)
+    if not cells.patients:
         return FoldArrays(decision, gaps, converged)
+    reduction = fitted(training, what, settings)
+    features = np.empty((cells.test.size, what.k))
+    # Training cells too, so that all cells of a classifier are scored the same way.
+    features[~cells.test] = transform(reduction, training.x)
+    features[cells.test] = transform(reduction, left_out.x)
+    start = 0
+    for number, rows in enumerate(cells.patients):
+        test, labels = cells.test[rows], cells.positive[rows]
+        here = slice(start, start + int(test.sum()))
+        start = here.stop
+        for at, l1_ratio in enumerate(l1_ratios):
+            found = predict_fold(features[rows], labels, test, alphas, l1_ratio=l1_ratio)
+            decision[at, here] = found.decision
+            gaps[at, number], converged[at, number] = found.gaps, found.converged
+    return FoldArrays(decision, gaps, converged)
 
 
 def _save(arrays: FoldArrays, writer: ArtifactWriter) -> None:

@@ -18,6 +18,9 @@ LOWEST_NOISE = 0.005
 class Likelihood:
     """The likelihood of a factor model, ready for many cells.
 
+    That of a cell z is minus half of `constant` + |z / deviations|^2 - |(z / deviations) @ whitened|^2, because
+    Sigma^-1 = psi^-1 - psi^-1 L M^-1 L' psi^-1 (Woodbury).
+
     Attributes
     ----------
     whitened
@@ -32,14 +35,6 @@ class Likelihood:
     deviations: Float64Array
     constant: float
 
-    def of(self, z: Float64Array) -> Float64Array:
-        """Return the log-likelihood of each cell, z of shape (n_cells, n_genes), in nats, shape (n_cells,)."""
-        scaled = z / self.deviations
-        # Sigma^-1 = psi^-1 - psi^-1 L M^-1 L' psi^-1 (Woodbury).
-        distance = np.square(scaled).sum(axis=1) - np.square(scaled @ self.whitened).sum(axis=1)
-        result: Float64Array = -(self.constant + distance) / 2
-        return result
-
 
 @dataclass(frozen=True, slots=True)
 class FactorModel:
@@ -48,7 +43,7 @@ class FactorModel:
     loadings: Float64Array
     noise: Float64Array
 
-    def restricted(self, genes: npt.NDArray[np.bool_]) -> "FactorModel":
+    def restricted(self, genes: npt.NDArray[np.bool_] | npt.NDArray[np.intp] | slice) -> "FactorModel":
         """Return the model of some of the genes: their marginal distribution."""
         return FactorModel(self.loadings[genes], self.noise[genes])
 

@@ -5,56 +5,30 @@ that are predicted take part in estimating the scores, so that a component which
 components come from the training cells and all genes. Whatever the method, the errors are measured on one scale.
 """
 
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from scipy import sparse
 
 from stagewright.stages.reduction.nonnegative_scores import Loss, nonnegative_scores
-from stagewright.stages.reduction.reduction import Reduction
+from stagewright.stages.reduction.reduction import Float32Array, Reduction
 from stagewright.stages.reduction.standardise import Float64Array
 from stagewright.stages.reduction.view import View
 from stagewright.stages.stability.factor_model import FactorModel, factor_model
 from stagewright.stages.stability.held_out_errors import HeldOutErrors
+from stagewright.stages.stability.hold_out import HeldOutCells
 
-__all__ = ["PREDICTS", "HeldOutCells", "HeldOutFigures", "held_out_figures", "hold_out"]
+__all__ = ["PREDICTS", "HeldOutFigures", "held_out_figures"]
 
 BLOCK_CELLS = 1024
-FEWEST_PATIENTS = 3
-N_BLOCKS = 10
 NON_NEGATIVE = ("nmf", "cnmf")
 PREDICTS = ("pca", "fa", *NON_NEGATIVE)
 """Methods with a linear model of the genes."""
 
-_Predict = Callable[[sparse.csr_matrix | None, Float64Array], Float64Array]
-"""From cells and their standardised values to the other half of their genes, as deviations from the training means."""
-
-
-@dataclass(frozen=True, slots=True)
-class HeldOutCells:
-    """A split of cells and genes.
-
-    Attributes
-    ----------
-    held_out
-        Whether a cell is held out, shape (n_cells,).
-    groups
-        Group of each held-out cell, shape (n_held_out,): its patient or, with fewer than three patients, one of ten
-        random blocks of cells.
-    grouped_by
-        "patient" or "block".
-    first_half
-        Whether a gene is of the first half, shape (n_genes,).
-    """
-
-    held_out: npt.NDArray[np.bool_]
-    groups: npt.NDArray[np.object_]
-    grouped_by: str
-    first_half: npt.NDArray[np.bool_]
+_Predict = Callable[[sparse.csr_matrix | None, Float32Array], Float32Array]
+"""From cells, and their deviations from the training means, to the other half of these, on the errors' scale."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,26 +50,6 @@ class HeldOutFigures:
     n_cells: tuple[int, ...]
     errors: HeldOutErrors
     log_likelihood: float | None
-
-
-def hold_out(patients: pd.Series, n_genes: int, *, fraction: float, seed: int) -> HeldOutCells:
-    """Draw the share of each patient's cells that is held out, and the half of the genes that predicts first.
-
-    A patient's draw depends on the seed and on its own name and number of cells alone.
-    """
-    held_out = np.zeros(len(patients), dtype=np.bool_)
-    for patient, found in patients.groupby(patients, observed=True).indices.items():
-        rows = np.asarray(found, dtype=np.intp)
-        rng = np.random.default_rng([seed, zlib.crc32(str(patient).encode())])
-        held_out[rng.permutation(rows)[: int(fraction * rows.size + 0.5)]] = True
-    rng = np.random.default_rng([seed, n_genes])
-    first_half = np.zeros(n_genes, dtype=np.bool_)
-    first_half[rng.permutation(n_genes)[: n_genes // 2]] = True
-    groups = patients.to_numpy(dtype=object)[held_out]
-    if len(set(groups)) >= FEWEST_PATIENTS:
-        return HeldOutCells(held_out, groups, "patient", first_half)
-    blocks = rng.permutation(groups.size) % N_BLOCKS
-    return HeldOutCells(held_out, np.array([f"block_{one}" for one in blocks], dtype=object), "block", first_half)
 
 
 def held_out_figures(
@@ -127,71 +81,113 @@ def held_out_figures(
     ValueError
         The method has no linear model, or the sums over the held-out cells are of no use.
     """
-    halves = (split.first_half, ~split.first_half)
-    varying = training.inverse_sd > 0
+    genes = _Genes.in_halves(training, scale, split.first_half)
     model = None if reduction.method in NON_NEGATIVE else factor_model(reduction, training.n_varying)
-    likelihood = None if model is None else model.restricted(varying).likelihood()
     predictors = [
-        _non_negative(reduction, training, known) if model is None else _linear(model, training, known)
-        for known in halves
+        _non_negative(reduction, genes, known, unknown)
+        if model is None
+        else _linear(model.restricted(genes.order), genes, known, unknown)
+        for known, unknown in genes.turns
     ]
+    log_likelihood_of = None if model is None else _log_likelihood(model.restricted(genes.order), genes)
+    scales = genes.scale.astype(np.float32)
     errors, totals, log_likelihood = [], [], 0.0
-    for block, deviations in _blocks(cells, training):
-        z = deviations * training.inverse_sd
-        predicted = np.zeros_like(deviations)
-        for known, predict in zip(halves, predictors, strict=True):
-            predicted[:, ~known] = predict(block, z)
-        errors.append(np.square((deviations - predicted) * scale).sum(axis=1))
-        totals.append(np.square(deviations * scale).sum(axis=1))
-        if likelihood is not None:
-            log_likelihood += float(likelihood.of(z[:, varying]).sum())
+    for block, deviations in _blocks(cells, genes):
+        if log_likelihood_of is not None:
+            log_likelihood += float(log_likelihood_of(deviations).sum())
+        left = deviations * scales
+        totals.append(np.einsum("ij,ij->i", left, left).astype(np.float64))
+        for (_, unknown), predict in zip(genes.turns, predictors, strict=True):
+            left[:, unknown] -= predict(block, deviations)
+        errors.append(np.einsum("ij,ij->i", left, left).astype(np.float64))
     names, group, counts = np.unique(split.groups.astype(str), return_inverse=True, return_counts=True)
     sums = [np.bincount(group, weights=np.concatenate(part), minlength=names.size) for part in (errors, totals)]
     return HeldOutFigures(
         names=tuple(map(str, names)),
         n_cells=tuple(map(int, counts)),
         errors=HeldOutErrors(*(tuple(map(float, part)) for part in sums)),
-        log_likelihood=None if likelihood is None else log_likelihood / cells.shape[0],
+        log_likelihood=None if log_likelihood_of is None else log_likelihood / cells.shape[0],
     )
 
 
-def _blocks(cells: sparse.csr_matrix | View, training: View) -> Iterator[tuple[sparse.csr_matrix | None, Float64Array]]:
+@dataclass(frozen=True, slots=True)
+class _Genes:
+    """The genes with the first half in front, so that both halves are slices; arrays of shape (n_genes,)."""
+
+    order: npt.NDArray[np.intp]
+    turns: tuple[tuple[slice, slice], tuple[slice, slice]]
+    mean: Float64Array
+    sd: Float64Array
+    inverse_sd: Float64Array
+    scale: Float64Array
+
+    @classmethod
+    def in_halves(cls, training: View, scale: Float64Array, first_half: npt.NDArray[np.bool_]) -> "_Genes":
+        order = np.argsort(~first_half, kind="stable")
+        first, second = slice(int(first_half.sum())), slice(int(first_half.sum()), None)
+        arrays = (array[order] for array in (training.mean, training.sd, training.inverse_sd, scale))
+        return cls(order, ((first, second), (second, first)), *arrays)
+
+
+def _blocks(cells: sparse.csr_matrix | View, genes: _Genes) -> Iterator[tuple[sparse.csr_matrix | None, Float32Array]]:
     """Yield blocks of the cells, sparse where they are, with their deviations from the training cells' means."""
     if not sparse.issparse(cells):
+        sd = genes.sd.astype(np.float32)
         for z in cells.dense_blocks(BLOCK_CELLS):
-            yield None, z.astype(np.float64) * training.sd
+            yield None, z[:, genes.order] * sd
         return
     matrix: sparse.csr_matrix = cells
+    mean = genes.mean.astype(np.float32)
     for start in range(0, matrix.shape[0], BLOCK_CELLS):
-        block = sparse.csr_matrix(matrix[start : start + BLOCK_CELLS])
-        yield block, block.toarray().astype(np.float64) - training.mean
+        block = sparse.csr_matrix(matrix[start : start + BLOCK_CELLS][:, genes.order], dtype=np.float32)
+        yield block, block.toarray() - mean
 
 
-def _linear(model: FactorModel, training: View, known: npt.NDArray[np.bool_]) -> _Predict:
-    weights, loadings = model.restricted(known).posterior_weights(), model.loadings[~known]
-    sd = training.sd[~known]
+def _linear(model: FactorModel, genes: _Genes, known: slice, unknown: slice) -> _Predict:
+    weights = genes.inverse_sd[known, None] * model.restricted(known).posterior_weights()
+    loadings = (genes.sd * genes.scale)[unknown, None] * model.loadings[unknown]
+    inwards: Float32Array = weights.astype(np.float32)
+    outwards: Float32Array = loadings.T.astype(np.float32)
 
-    def predict(_: sparse.csr_matrix | None, z: Float64Array) -> Float64Array:
-        predicted: Float64Array = (z[:, known] @ weights) @ loadings.T * sd
-        return predicted
+    def predict(_: sparse.csr_matrix | None, deviations: Float32Array) -> Float32Array:
+        return np.asarray((deviations[:, known] @ inwards) @ outwards, dtype=np.float32)
 
     return predict
 
 
-def _non_negative(reduction: Reduction, training: View, known: npt.NDArray[np.bool_]) -> _Predict:
-    loss: Loss = "kullback-leibler" if reduction.extras["loss"] == "kullback-leibler" else "frobenius"
-    ones = np.ones_like(training.sd)
-    scale, sd = (training.inverse_sd, training.sd[~known]) if reduction.extras["scaled"] else (ones, ones[~known])
-    loadings, mean = reduction.loadings[~known].astype(np.float64), training.mean[~known]
-    varying = training.inverse_sd[~known] > 0
-    columns = np.flatnonzero(known)
+def _log_likelihood(model: FactorModel, genes: _Genes) -> Callable[[Float32Array], Float64Array]:
+    varying = genes.inverse_sd > 0
+    likelihood = model.restricted(varying).likelihood()
+    scale, whitened = np.zeros_like(genes.sd), np.zeros(model.loadings.shape)
+    scale[varying] = genes.inverse_sd[varying] / likelihood.deviations
+    whitened[varying] = likelihood.whitened * scale[varying, None]
+    scale32, whitened32 = scale.astype(np.float32), whitened.astype(np.float32)
 
-    def predict(cells: sparse.csr_matrix | None, _: Float64Array) -> Float64Array:
+    def of(deviations: Float32Array) -> Float64Array:
+        scaled, within = deviations * scale32, deviations @ whitened32
+        distance = np.einsum("ij,ij->i", scaled, scaled).astype(np.float64) - np.square(within).sum(axis=1)
+        result: Float64Array = -(likelihood.constant + distance) / 2
+        return result
+
+    return of
+
+
+def _non_negative(reduction: Reduction, genes: _Genes, known: slice, unknown: slice) -> _Predict:
+    loss: Loss = "kullback-leibler" if reduction.extras["loss"] == "kullback-leibler" else "frobenius"
+    ones = np.ones_like(genes.sd)
+    inverse_sd, sd = (genes.inverse_sd, genes.sd) if reduction.extras["scaled"] else (ones, ones)
+    loadings = reduction.loadings[genes.order]
+    # A gene that is constant among the training cells has no loadings; what is known of it is its mean.
+    scale = np.where(genes.inverse_sd > 0, genes.scale, 0.0)[unknown]
+    outwards = ((sd[unknown] * scale)[:, None] * loadings[unknown]).T.astype(np.float32)
+    mean = (genes.mean[unknown] * scale).astype(np.float32)
+
+    def predict(cells: sparse.csr_matrix | None, _: Float32Array) -> Float32Array:
         if cells is None:
             raise TypeError("non-negative scores need the cells as a sparse matrix, not as a standardised view")
-        here = sparse.csr_matrix(cells[:, columns])
-        scores, _n = nonnegative_scores(here, reduction.loadings[known], loss, scale[known])
-        # A gene that is constant among the training cells has no loadings; what is known of it is its mean.
-        return np.where(varying, scores @ loadings.T * sd - mean, 0.0)
+        here = sparse.csr_matrix(cells[:, known])
+        scores, _n = nonnegative_scores(here, loadings[known], loss, inverse_sd[known])
+        predicted: Float32Array = scores.astype(np.float32) @ outwards - mean
+        return predicted
 
     return predict

@@ -62,6 +62,7 @@ CODE: Mapping[Kind, _Code] = MappingProxyType(
                 "stages/stability/factor_model.py",
                 "stages/stability/held_out.py",
                 "stages/stability/held_out_errors.py",
+                "stages/stability/hold_out.py",
             ),
             GENES,
         ),

@@ -12,8 +12,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-import dask
+import dask.config
 import numpy as np
 import scipy.sparse as sp
 from distributed import LocalCluster
@@ -72,12 +73,7 @@ def _seconds(work: Work, executor: Executor) -> float:
 @contextmanager
 def _executors(folder: Path) -> Iterator[tuple[Executor, Executor, Executor]]:
     settings = {"distributed.nanny.pre-spawn-environ": NANNY, "distributed.logging.distributed": "error"}
-    with (
-        dask.config.set(settings),
-        LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, worker_dashboard_address=None
-        ) as running,
-    ):
+    with dask.config.set(settings), _started() as running:
         local = ExecutorChoice()
         remote = ExecutorChoice(kind="dask", scheduler=running.scheduler_address)
         executors = (
@@ -90,6 +86,11 @@ def _executors(folder: Path) -> Iterator[tuple[Executor, Executor, Executor]]:
         finally:
             for executor in executors:
                 executor.close()
+
+
+def _started() -> Any:  # noqa: ANN401 - its attributes are awaitable or not, by how it was made
+    off: dict[str, Any] = {"dashboard_address": None, "worker_dashboard_address": None}
+    return LocalCluster(n_workers=2, threads_per_worker=1, processes=True, **off)
 
 
 def _grid(n_cells: int) -> Work:

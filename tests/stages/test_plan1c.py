@@ -41,12 +41,13 @@ FOLDER = "C/analysis/plan1c"
 MODEL = ["mode", "downsampling", "penalty"]
 
 
-def spec_of(**classifier: object) -> GoalSpec:
-    """Return the spec of a small study with Plan 1C."""
+def spec_of(keep: list[str] | None = None, **classifier: object) -> GoalSpec:
+    """Return the spec of a small study with Plan 1C, of some patients."""
+    filters = [] if keep is None else [{"column": "patient", "keep": keep}]
     return parse_spec(
         {
             "objective": "test",
-            "data": DATA,
+            "data": DATA | {"filters": filters},
             "stages": ["plan0", "plan1a", "plan1b", "plan1c"],
             "preprocess": [{"method": "all_filtered", "min_cells_fraction": 0.02}],
             "reduction": {"methods": ["pca"], "k": [3, 4], "seeds": [1]},
@@ -226,3 +227,14 @@ def test_patients_without_a_score_are_named_with_a_reason(done: tuple[SmallStudy
     reasons = {item.where.rpartition("/")[2]: item.reason for item in outcome.skipped}
     assert "no AUC of its own" in reasons["pooled"]
     assert "only one class" in reasons["per_patient"]
+
+
+def test_of_one_patient_with_both_classes_its_own_cells_are_measured(study: SmallStudy) -> None:
+    """Beside a patient with one class, pooled scores are still those of the patient; there is no interval."""
+    spec = spec_of(["P01", "P08"], modes=["pooled"], penalties=["l1"], downsampling=["none"])
+    execute(study, "C/plan1c", spec)
+    assert failures(study.judge("C/plan1c")) == []
+    row = _summary(study).iloc[0]
+    assert row["n_patients"] == 1
+    assert row["auc_median"] != row["auc_all_cells"]
+    assert np.isnan(row["auc_median_low"])

@@ -137,6 +137,16 @@ def test_doctor_runs(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert all(item["mend"] for item in found["checks"] if item["verdict"] != "ok")
 
 
+def test_doctor_tries_the_cluster(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A scheduler that nobody answers for is a finding, in the words that a step would have."""
+    nobody = '[executor]\nkind = "dask"\nscheduler = "tcp://127.0.0.1:9"\nwait = "0.3s"\n'
+    (root / "stagewright.toml").write_text(nobody)
+    assert main(["doctor", "--root", str(root), "--json"]) == 1
+    (check,) = [item for item in json.loads(capsys.readouterr().out)["checks"] if item["name"] == "executor"]
+    assert check["verdict"] == "fail"
+    assert check["found"].startswith("nobody answers as a Dask scheduler at tcp://127.0.0.1:9")
+
+
 def test_doctor_finds_a_wrong_policy(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A policy with faults is a finding with its place, and status 1."""
     (root / "stagewright.toml").write_text("[caps]\nworkers = 0\n")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-import dask
+import dask.config
 import pytest
 from distributed import LocalCluster
 
@@ -19,10 +19,10 @@ def cluster() -> Iterator[dict[str, Any]]:
         "distributed.scheduler.allowed-failures": 0,
         "distributed.logging.distributed": "critical",
     }
-    with (
-        dask.config.set(settings),
-        LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, worker_dashboard_address=None
-        ) as running,
-    ):
+    with dask.config.set(settings), _started() as running:
         yield {"kind": "dask", "scheduler": running.scheduler_address, "wait": "5s"}
+
+
+def _started() -> Any:  # noqa: ANN401 - its attributes are awaitable or not, by how it was made
+    off: dict[str, Any] = {"dashboard_address": None, "worker_dashboard_address": None}
+    return LocalCluster(n_workers=2, threads_per_worker=1, processes=True, **off)

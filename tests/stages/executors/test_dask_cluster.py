@@ -19,6 +19,7 @@ from stagewright.stages.executors.catalogue import open_executor
 from stagewright.stages.executors.executor import Executor
 from stagewright.stages.executors.failures import ClusterUnfit, SchedulerUnreachable, WorkerLost
 from stagewright.stages.executors.remote_call import introduce
+from stagewright.stages.executors.try_out import try_out
 from stagewright.state.executor import ExecutorChoice
 
 DRIVER = """
@@ -74,6 +75,13 @@ def test_a_worker_that_ends_in_a_call_is_said_so(executor: Executor) -> None:
     with pytest.raises(WorkerLost, match="ended in the middle of a call"):
         executor.call(os._exit, 1)
     assert executor.call(operator.add, 1, 2) == 3
+    _wait_until(lambda: executor.n_workers == 2)  # its nanny starts another one, which the next test may count on
+
+
+def test_a_cluster_can_be_tried_out(choice: ExecutorChoice) -> None:
+    """By a call whose argument its workers have to find; what it runs on is said."""
+    found = try_out(choice)
+    assert (found.kind, found.workers, len(found.hosts)) == ("dask", 2, 1)
 
 
 def test_nobody_at_the_address(tmp_path: Path) -> None:
@@ -111,8 +119,8 @@ def test_a_stage_that_is_ended_leaves_nothing_on_the_cluster(choice: ExecutorCho
 
 
 def _n_tasks(client: Client) -> int:
-    processing: dict[str, tuple[str, ...]] = client.processing()
-    return sum(len(keys) for keys in processing.values())
+    processing: Any = client.processing()  # awaitable for an asynchronous client only
+    return sum(len(keys) for keys in dict(processing).values())
 
 
 def _wait_until(reached: Any) -> None:  # noqa: ANN401 - a function of nothing

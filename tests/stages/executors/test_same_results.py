@@ -36,21 +36,25 @@ def test_every_executor_gives_the_same_bytes(
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("steps", "changes"),
     [
-        {"replicates": "bootstrap_cells", "held_out": HeldOut()},
-        {"normalisation": PearsonResiduals(method="pearson_residuals")},
+        (STEPS[:1], {"replicates": "bootstrap_cells", "held_out": HeldOut()}),
+        (STEPS[:1], {"normalisation": PearsonResiduals(method="pearson_residuals")}),
+        (STEPS[:3], {"scope": "pipeline"}),
     ],
-    ids=["samples", "residuals"],
+    ids=["samples", "residuals", "refits"],
 )
-def test_samples_and_residuals_are_the_same_too(
+def test_special_studies_are_the_same_too(
     new_study: Callable[[str], Any],
     digests: Callable[[Outcome], dict[str, str]],
     cluster: dict[str, Any],
+    steps: tuple[str, ...],
     changes: dict[str, object],
 ) -> None:
-    """Bootstrap samples and held-out cells; and a matrix that is a view of residuals."""
+    """Bootstrap samples and held-out cells; a matrix that is a view of residuals; pipelines refitted in every fold."""
     small = {"methods": ("pca", "fa"), "ks": {"pca": (3,), "fa": (3,)}}
     changed = new_study("any").request("C/plan0").study.model_copy(update=small | changes)
-    alone = digests(new_study("local").execute("C/plan0", study=changed))
-    assert digests(new_study("dask").execute("C/plan0", study=changed, executor=cluster)) == alone
+    local, remote = new_study("local"), new_study("dask")
+    for step in steps:
+        alone = digests(local.execute(step, study=changed))
+        assert digests(remote.execute(step, study=changed, executor=cluster)) == alone
