@@ -128,4 +128,5 @@ def _best(run: RunDirectory, state: RunState) -> tuple[str | None, str | None]:
 
 
 def _scores(state: RunState, step: str) -> bool:
-    return any(".best." in name for name in state.sealed[step].metrics)
+    # The best of permuted labels is no result of the study.
+    return any(".best." in name and not name.startswith("plan2.") for name in state.sealed[step].metrics)
