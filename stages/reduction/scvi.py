@@ -63,7 +63,7 @@ def fit_scvi(
     model = tools.model.SCVI(data, n_latent=k)
     model.train(max_epochs=max_epochs, accelerator="cpu", devices=1, enable_progress_bar=False)
     scores = np.asarray(model.get_latent_representation(), dtype=np.float64)
-    bound = float(model.get_elbo())
+    bound = float(model.get_elbo())  # the mean over the cells; higher is better
     loadings, explained = regression_loadings(view, scores)
     order = np.argsort(-(loadings**2).sum(axis=0) * scores.var(axis=0), kind="stable")
     signs = fix_signs(loadings[:, order])
@@ -76,7 +76,7 @@ def fit_scvi(
             "explained": explained,
             "converged": True,  # it stops by its own rule on the number of passes
             "n_iter": len(model.history["elbo_train"]),
-            "objective": bound,
+            "objective": -bound,
             "seed": seed,
             "n_batches": len(np.unique(groups)),
             "n_constant_genes": view.shape[1] - view.n_varying,
