@@ -9,6 +9,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 INPUTS := pyproject.toml requirements/runtime.txt .ci/venv
 PYTEST ?=
+# Tests run side by side; threads of BLAS on top of that would only wait for each other.
+ONE_THREAD := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
 export PYTHON
 
 .PHONY: help setup setup-dev demo test slow faults bench lint types imports doctests ci clean
@@ -39,11 +41,11 @@ demo: setup
 	$(BIN)/stagewright demo
 
 test: setup-dev
-	$(BIN)/python -m pytest -m "not slow and not faults" $(PYTEST)
+	$(ONE_THREAD) $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow and not faults" $(PYTEST)
 
 # pytest leaves with 5 when it finds no test at all; there being no slow test is no failure.
 slow: setup-dev
-	$(BIN)/python -m pytest -m "slow and not faults" $(PYTEST) || test $$? -eq 5
+	$(ONE_THREAD) $(BIN)/python -m pytest -m "slow and not faults" $(PYTEST) || test $$? -eq 5
 
 faults: setup-dev
 	$(BIN)/python -m pytest -m faults -n 2 $(PYTEST) tests/faults

@@ -135,7 +135,7 @@ def _best(
     rows = zip(*(summary[name] for name in ("preprocess", "method", "penalty")), strict=True)
     keys = list(rows)
     supervised = {key for key, marked in zip(keys, _marked(summary, "supervised"), strict=True) if marked}
-    if context.request.study.scope == "pipeline":
+    if _refitted(context):
         supervised = set()  # the label chose genes inside each training fold only
     eligible = [key for key in medians if key not in supervised] or list(medians)
     highest = max(medians[key] for key in eligible)
@@ -150,9 +150,14 @@ def _best(
         yield _fail("row marked best", shown, f"one of the {len(eligible)} eligible rows, with AUC {highest:.6f}")
 
 
+def _refitted(context: GateContext) -> bool:
+    """Return whether the genes were chosen anew inside each training fold: Plan 1b does so, Plan 1c never."""
+    return context.request.stage == "plan1b" and context.request.study.scope == "pipeline"
+
+
 def _supervised(context: GateContext, summary: pd.DataFrame) -> Iterator[Finding]:
     """Compare the column `supervised`, if there is one, with the request."""
-    if "supervised" not in summary or context.request.study.scope != "classifier":
+    if "supervised" not in summary or _refitted(context):
         return
     by_label = {entry.tag: entry.supervised for entry in context.request.study.preprocess}
     marks = dict(zip(summary["preprocess"], _marked(summary, "supervised"), strict=True))

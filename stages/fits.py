@@ -88,6 +88,10 @@ class MatrixFits:
         """Return everything that a fit of the whole matrix depends on."""
         return self._matrix_inputs | fit_inputs(what, self._settings)
 
+    def forget(self) -> None:
+        """Remove what was stored of the matrix for other processes; no fit can follow."""
+        self._on_workers.forget()
+
     def share(self, some: SharedMatrix) -> SharedValue[SharedMatrix]:
         """Return some of the matrix' cells as an argument of calls; `forget` it when the last one is made."""
         return share_matrix(self._executor, some)

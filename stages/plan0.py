@@ -57,7 +57,11 @@ def run(context: StageContext) -> StageResult:
     matrix = to_scale(cohort.source, genes, study.normalisation)
     save_csv(context.artifacts, folder / "cells.csv", _cells(cohort, request.scope))
     fits = MatrixFits(context, cohort, study.reference, SharedMatrix(matrix))
-    rows, choices = k_selection(context, _sweep(context, fits, cohort.patients))
+    try:
+        swept = _sweep(context, fits, cohort.patients)
+    finally:
+        fits.forget()
+    rows, choices = k_selection(context, swept)
     save_csv(context.artifacts, folder / "k_selection_summary.csv", pd.DataFrame(rows))
     return StageResult(
         metrics=_metrics(rows, choices),

@@ -164,7 +164,10 @@ def fit_methods(
             context.tolerate(failed)
             return None
 
-    done = context.map(fit, study.methods)
+    try:
+        done = context.map(fit, study.methods)
+    finally:
+        matrix_fits.forget()
     found = zip(study.methods, done, strict=True)
     return matrix, {str(method): reduction for method, reduction in found if reduction is not None}
 

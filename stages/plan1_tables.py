@@ -89,8 +89,22 @@ class PatientCells:
 
 
 def patients_of(cohort: EmbeddedCohort, column: str, group: str = "none") -> list[PatientCells]:
-    """Return the patients in the order of their names; `group` is the column of groups, or none."""
-    grouped = None if group == "none" else cohort.obs[group].astype(str).to_numpy(dtype=object)
+    """Return the patients in the order of their names; `group` is the column of groups, or none.
+
+    Raises
+    ------
+    ValueError
+        Some cells have no group, so that nobody knows which others have to lie in their fold.
+    """
+    grouped = None
+    if group != "none":
+        missing = int(cohort.obs[group].isna().sum())
+        if missing:
+            raise ValueError(
+                f"classifier.cv.group: {missing:,} cells have no value in {group!r}, so that their group is unknown; "
+                "drop them with data.filters, or give them one in the file"
+            )
+        grouped = cohort.obs[group].astype(str).to_numpy(dtype=object)
     names = cohort.obs[column].astype(str)
     groups = names.groupby(names, observed=True).indices
     rows_of = {str(name): np.asarray(rows, dtype=np.intp) for name, rows in groups.items()}

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from stagewright.stages.classify.path_in_sample import InSamplePath, path_without_cv
+from stagewright.stages.executors.executor import SharedValue
 from stagewright.stages.files import save_csv
 from stagewright.stages.plan1_embeddings import EmbeddedCohort
 from stagewright.stages.plan1_grid import CellResult, ScoredCell, over_grid
@@ -67,9 +68,17 @@ def run(context: StageContext) -> StageResult:
 
 def score_paths(context: StageContext, cohort: EmbeddedCohort, method: str) -> ScoredCell:
     """Fit the paths of one embedding, and return their tables and a summary row for each penalty."""
+    embedding = cohort.scores[method].astype(np.float64)
+    shared = context.executor.share(embedding, np.asarray, a=embedding)
+    try:
+        return _scored(context, cohort, method, shared)
+    finally:
+        shared.forget()
+
+
+def _scored(context: StageContext, cohort: EmbeddedCohort, method: str, shared: SharedValue[np.ndarray]) -> ScoredCell:
     request, study = context.request, context.request.study
-    executor, embedding = context.executor, cohort.scores[method].astype(np.float64)
-    shared = executor.share(embedding, np.asarray, a=embedding)
+    executor, k = context.executor, cohort.scores[method].shape[1]
     patients = patients_of(cohort, request.scope.patient)
     where = f"{cohort.tag}/{method}"
     skipped = [
@@ -85,7 +94,7 @@ def score_paths(context: StageContext, cohort: EmbeddedCohort, method: str) -> S
 
         fits = context.map(fit, kept, rounds=len(study.penalties))
         for item, path in zip(kept, fits, strict=True):
-            metrics.append(_metric_rows(item, penalty, path, embedding.shape[1]))
+            metrics.append(_metric_rows(item, penalty, path, k))
             coefs.append(coefficients(item.name, penalty, path))
         summary.append(_summary_row(cohort, method, penalty, fits, alphas, len(skipped)))
     tables = {

@@ -26,6 +26,7 @@ from stagewright.stages.classify.path_cross_validated import (
 )
 from stagewright.stages.classify.path_in_sample import path_without_cv
 from stagewright.stages.classify.patient_interval import patient_interval
+from stagewright.stages.executors.executor import SharedValue
 from stagewright.stages.files import save_csv
 from stagewright.stages.plan1_embeddings import EmbeddedCohort
 from stagewright.stages.plan1_folds import folds_of_patient, split_patients
@@ -122,9 +123,23 @@ def score_configuration(
         Out-of-fold predictions of pipelines that were fitted again in each training fold (scope `pipeline`); the
         embedding of all cells is then that of the refitted coefficients alone.
     """
+    embedding = cohort.scores[method].astype(np.float64)
+    shared = context.executor.share(embedding, np.asarray, a=embedding)
+    try:
+        return _scored_cell(context, cohort, method, predicted, shared)
+    finally:
+        shared.forget()
+
+
+def _scored_cell(
+    context: StageContext,
+    cohort: EmbeddedCohort,
+    method: str,
+    predicted: RefittedPredictions | None,
+    shared: SharedValue[np.ndarray],
+) -> ScoredCell:
     request, study = context.request, context.request.study
-    executor, embedding = context.executor, cohort.scores[method].astype(np.float64)
-    shared = executor.share(embedding, np.asarray, a=embedding)
+    executor, k = context.executor, cohort.scores[method].shape[1]
     where = f"{cohort.tag}/{method}"
     patients = patients_of(cohort, request.scope.patient, study.group)
     kept, skipped, notes = split_patients(patients, study, where)
@@ -143,7 +158,7 @@ def score_configuration(
         at = _common_alpha(scored)
         summary.append(_summary_row(cohort, method, penalty, scored, at, len(skipped)))
         for item in scored:
-            metrics.append(_metric_rows(item, penalty, embedding.shape[1], study.repeats))
+            metrics.append(_metric_rows(item, penalty, k, study.repeats))
             coefs.append(coefficients(item.patient.name, penalty, item.path.refit))
             predictions.append(_prediction_rows(item, penalty, at, cohort.obs.index))
     tables = {

@@ -1,5 +1,7 @@
 """Say at planning whether the data can carry the study: classes, patients and folds, from counts alone."""
 
+import math
+
 from stagewright.state.refusals import Refusal
 from stagewright.state.spec import Adjustments, GoalSpec, effective_study
 from stagewright.state.spec.goal import CHECKPOINTS
@@ -11,6 +13,9 @@ SHOWN = 6
 USUAL_P = 0.05
 MIN_BATCH_CELLS = 3
 """As in the selection of highly variable genes: a variance of fewer cells says nothing."""
+FEWEST_FOLDS = 2
+FEWEST_DRAWN_PATIENTS = 4
+"""Of two patients 3 of 8 pairs of samples are the same, of three one of 8."""
 
 
 def check_feasible(spec: GoalSpec, found: Survey) -> None:
@@ -43,6 +48,7 @@ def check_feasible(spec: GoalSpec, found: Survey) -> None:
         )
     _check_grouping(spec, both)
     _check_batches(spec, found)
+    _check_replicates(spec, found)
     cv = spec.classifier.cv
     most = max(min(item.positive, item.negative) for item in both)
     if _folds_within_patients(spec) and cv.group == "none" and most < cv.folds:
@@ -88,13 +94,33 @@ def _check_batches(spec: GoalSpec, found: Survey) -> None:
     """Refuse highly variable genes by patient where a patient has too few cells for a variance."""
     entries = dict.fromkeys([spec.reference_preprocess, *spec.preprocess])
     by_patient = [entry.tag for entry in entries if getattr(entry, "batch", None) == spec.data.patient]
-    few = [item for item in found.patients if item.positive + item.negative < MIN_BATCH_CELLS]
+    few = [item for item in found.patients if _training_cells(spec, item) < MIN_BATCH_CELLS]
     if by_patient and few:
         named = ", ".join(f"{item.patient} ({item.positive + item.negative})" for item in few[:SHOWN])
+        where = " in a training fold (cv.scope pipeline)" if spec.classifier.cv.scope == "pipeline" else ""
         raise Refusal(
             "invalid_data",
             f"preprocess: {by_patient[0]} measures the variance of genes within each patient, and {len(few)} patients "
-            f"have fewer than {MIN_BATCH_CELLS} cells: {named}. Drop them with data.filters, or leave batch out.",
+            f"have fewer than {MIN_BATCH_CELLS} cells{where}: {named}. Drop them by data.filters, or leave batch out.",
+        )
+
+
+def _training_cells(spec: GoalSpec, patient: PatientCells) -> int:
+    """Return the fewest cells of a patient on which genes are chosen: its cells, or those of a training fold."""
+    n_cells = patient.positive + patient.negative
+    n_folds = min(spec.classifier.cv.folds, patient.positive, patient.negative)
+    if spec.classifier.cv.scope != "pipeline" or n_folds < FEWEST_FOLDS:
+        return n_cells
+    return n_cells - math.ceil(n_cells / n_folds)
+
+
+def _check_replicates(spec: GoalSpec, found: Survey) -> None:
+    """Refuse bootstrap samples of so few patients that they would often be the same."""
+    if spec.reduction.replicates == "bootstrap_patients" and len(found.patients) < FEWEST_DRAWN_PATIENTS:
+        raise Refusal(
+            "invalid_data",
+            f"reduction.replicates: bootstrap_patients draws whole patients, and of {len(found.patients)} most samples "
+            f"would be alike; at least {FEWEST_DRAWN_PATIENTS} are needed. Take bootstrap_cells or seed.",
         )
 
 

@@ -37,4 +37,7 @@ def cramers_v(left: pd.Series, right: pd.Series) -> float:
     phi2 = max(0.0, phi2 - (rows - 1) * (columns - 1) / (n - 1))
     rows_left = rows - (rows - 1) ** 2 / (n - 1)
     columns_left = columns - (columns - 1) ** 2 / (n - 1)
-    return float(min(1.0, np.sqrt(phi2 / (min(rows_left, columns_left) - 1))))
+    left_over = min(rows_left, columns_left) - 1
+    if left_over <= 0:  # a level for each cell: nothing can be known
+        return 0.0
+    return float(min(1.0, np.sqrt(phi2 / left_over)))

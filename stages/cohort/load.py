@@ -74,8 +74,8 @@ class Cohort:
         gib = self.source.n_nonzero * 8 / 2**30
         raise CountsTooLarge(
             f"the counts of {self.source.shape[0]:,} cells x {self.source.shape[1]:,} genes take {gib:.1f} GiB, more "
-            f"than 1/{COUNTS_SHARE} of the memory budget, and this method needs them in memory as a whole; raise "
-            "budget.memory, lower cells_per_patient, or choose genes by hvg or all_filtered"
+            f"than 1/{COUNTS_SHARE} of the memory budget, and cv.scope pipeline, which takes other cells for each "
+            "fold, needs them in memory; raise budget.memory, lower cells_per_patient, or plan with cv.scope classifier"
         )
 
     @property

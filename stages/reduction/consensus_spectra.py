@@ -39,6 +39,7 @@ class Consensus:
 
 def local_density(spectra: Float64Array, n_neighbors: int) -> Float64Array:
     """Return the mean distance of each spectrum of length 1 to its `n_neighbors` nearest others, in [0, 2]."""
+    n_neighbors = min(n_neighbors, len(spectra) - 1)
     nearest = np.partition(_distances(spectra), n_neighbors, axis=1)[:, : n_neighbors + 1]
     return np.asarray(nearest.sum(axis=1) / n_neighbors)  # its own distance is 0
 

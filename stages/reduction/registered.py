@@ -19,7 +19,7 @@ from pydantic import JsonValue
 __all__ = ["GROUP", "MethodUnusable", "RegisteredMethod", "load_registered", "package_of", "registered_names"]
 
 GROUP = "stagewright.reductions"
-EXTRAS = MappingProxyType({"harmony": "harmonypy", "scvi": "scvi-tools"})
+EXTRAS = MappingProxyType({"harmony": ("harmonypy",), "scvi": ("scvi-tools", "torch")})
 """Packages of our own extras that do the fitting."""
 
 
@@ -80,13 +80,17 @@ def package_of(name: str) -> str:
     the run's `unit_cache`.
     """
     if name in EXTRAS:
-        try:
-            return f"{EXTRAS[name]} {version(EXTRAS[name])}"
-        except PackageNotFoundError:
-            return f"{EXTRAS[name]} is not installed"
+        return ", ".join(f"{package} {_version(package)}" for package in EXTRAS[name])
     points = [*entry_points(group=GROUP, name=name)]
     known = [point.dist for point in points if point.dist is not None]
     return ", ".join(sorted(f"{dist.name} {dist.version}" for dist in known)) or "unknown"
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "is not installed"
 
 
 def load_registered(name: str) -> RegisteredMethod:

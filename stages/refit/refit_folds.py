@@ -143,8 +143,9 @@ class _Fold:
         what = FitUnit(method, k, study.seeds[0])
         values: dict[str, JsonValue] = matrix_inputs(request, self._cohort, self._entry) | self._also
         values |= fit_inputs(what, settings_of(study))
-        ratios: dict[str, JsonValue] = {penalty: l1_ratio_of(study, penalty) for penalty in study.penalties}
-        values |= {"l1_ratio_by_penalty": ratios, "alphas": [*study.alphas]}
+        # A list: the arrays of the result have the penalties in this order.
+        ratios: list[JsonValue] = [l1_ratio_of(study, penalty) for penalty in study.penalties]
+        values |= {"l1_ratios": ratios, "alphas": [*study.alphas]}
         unit = Unit(self._named(fold_unit(self._entry.tag, method, *self._place)), method, k, self._entry.tag)
         try:
             with self._context.unit(unit, UnitInputs("refit", values)) as work:

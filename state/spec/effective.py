@@ -102,7 +102,9 @@ def effective_study(spec: GoalSpec, adjustments: Adjustments, checkpoint: Checkp
         workers=adjusted.budget.workers,
         mirrored=mirrored_stages(adjusted),
         permutations=adjusted.negative_controls.permutations,
-        permutation_strata=strata_columns(adjusted.negative_controls, adjusted.data),
+        permutation_strata=(
+            strata_columns(adjusted.negative_controls, adjusted.data) if "plan2" in adjusted.stages else ()
+        ),
         permutation_seed=adjusted.negative_controls.seed,
         l1_ratios=classifier.l1_ratios,
         modes=classifier.modes,

@@ -200,7 +200,8 @@ class GoalSpec(Strict):
 
     @model_validator(mode="after")
     def _strata_are_named(self) -> Self:
-        strata_columns(self.negative_controls, self.data)
+        if "plan2" in self.stages or self.negative_controls.strata:
+            strata_columns(self.negative_controls, self.data)
         return self
 
     @property
