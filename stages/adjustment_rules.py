@@ -142,7 +142,7 @@ def _unprepared(state: RunState, present: GoalSpec, wanted: GoalSpec) -> str | N
                 f"{', '.join(added)} cannot be added at {state.step}: {maker} sealed no embedding of "
                 "it. Leave out what you like here, or add it at the next checkpoint."
             )
-    if state.stage == "plan2":
+    if "plan2" in present.stages and any(_sealed_before(state, stage) for stage in before.mirrored):
         return _other_than_mirrored(state, before, after)
     return None
 
@@ -157,9 +157,9 @@ def _other_than_mirrored(state: RunState, before: EffectiveStudy, after: Effecti
     if not added:
         return None
     return (
-        f"{', '.join(added)}: not at {state.step}, which compares permuted labels with the sealed results of "
-        f"{', '.join(before.mirrored)} and so has to run the same grid. Leave out what you like here, or change it at "
-        "the next checkpoint."
+        f"{', '.join(added)}: not at {state.step}: plan2 compares permuted labels with the sealed results of "
+        f"{', '.join(stage for stage in before.mirrored if _sealed_before(state, stage))} and so has to run the same "
+        "grid. Leave out what you like here, or change it at the next checkpoint."
     )
 
 

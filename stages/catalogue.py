@@ -1,6 +1,6 @@
 """Which stages there are, what each is for, what it needs, and how many units of work it has. Light to import."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, cast
@@ -76,21 +76,20 @@ def load_stage(name: str) -> Stage:
     return cast("Stage", import_module(module).run)
 
 
-def count_units(stage: str, study: EffectiveStudy) -> int:
-    """Return how many units of work a stage has."""
+def count_units(stage: str, study: EffectiveStudy, stages: Sequence[str]) -> int:
+    """Return how many units of work a stage has; the first stage of the grid among `stages` makes its embeddings."""
     if stage == "plan0":
         more = 0 if study.held_out is None else 1
         return sum(len(ks) * (len(seeds_of(study, method)) + more) for method, ks in study.ks.items())
     cells = len(study.preprocess) * len(study.methods)
-    if stage == "plan1a":
-        return 2 * cells  # the embedding, then its paths
+    embeddings = cells if stage == next((one for one in stages if one in GRID), None) else 0
     if stage == "plan2":
         refitted = len(study.methods) * sum(entry.supervised for entry in study.preprocess)
         folds = cells * _folds(study) if "plan1b" in study.mirrored else 0
         return study.permutations * (refitted + folds + cells * len(study.mirrored))
     if stage == "plan1b":
-        return cells * (1 + _folds(study))
-    return cells if stage in STAGES else 1
+        return embeddings + cells * (1 + _folds(study))
+    return embeddings + cells if stage in STAGES else 1
 
 
 def _folds(study: EffectiveStudy) -> int:

@@ -2,8 +2,10 @@
 
 import math
 
+from stagewright.stages.largest_k import largest_k
 from stagewright.state.refusals import Refusal
 from stagewright.state.spec import Adjustments, GoalSpec, effective_study
+from stagewright.state.spec.effective import EffectiveStudy
 from stagewright.state.spec.goal import CHECKPOINTS
 from stagewright.state.survey import PatientCells, Survey
 
@@ -153,19 +155,26 @@ def rank_warnings(spec: GoalSpec, found: Survey) -> list[str]:
         most = study.cells_per_patient
         cells = [item.positive + item.negative for item in found.patients]
         n_cells = sum(cells if most is None else [min(most, count) for count in cells])
-        largest = max(max(ks) for ks in study.ks.values())
-        if "plan0" in spec.stages and largest >= n_cells:
+        over = _beyond(study, n_cells, found.n_vars + n_cells)
+        if "plan0" in spec.stages and over:
             warnings.append(
-                f"K={largest} does not exist at checkpoint {checkpoint}, which has {n_cells} cells: lower it, or raise "
+                f"{over} at checkpoint {checkpoint}, which has {n_cells} cells: lower it, or raise "
                 f"checkpoints.{checkpoint}.cells_per_patient",
             )
     n_genes = min(found.n_vars, getattr(spec.reference_preprocess, "n_top_genes", found.n_vars))
-    largest = max(max(ks) for ks in effective_study(spec, Adjustments(), "C").ks.values())
-    if "plan0" in spec.stages and largest >= n_genes:
-        warnings.append(
-            f"K={largest} does not exist for {n_genes} genes: lower it, the largest is at most {n_genes - 1}"
-        )
+    over = _beyond(effective_study(spec, Adjustments(), "C"), n_genes * 2, n_genes)
+    if "plan0" in spec.stages and over:
+        warnings.append(f"{over} for {n_genes} genes: lower it")
     return warnings
+
+
+def _beyond(study: EffectiveStudy, n_cells: int, n_genes: int) -> str | None:
+    """Say which largest K of a method is above what so many cells and genes can carry."""
+    for method, ks in study.ks.items():
+        most = largest_k(method, n_cells, n_genes)
+        if max(ks) > most:
+            return f"K={max(ks)} of {method} does not exist (the largest is at most {most})"
+    return None
 
 
 def supervised_warnings(spec: GoalSpec) -> list[str]:

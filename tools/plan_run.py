@@ -160,7 +160,7 @@ def _planned(
     spec = declared.spec
     studies = {checkpoint: effective_study(spec, Adjustments(), checkpoint) for checkpoint in CHECKPOINTS}
     units = {
-        f"{checkpoint}/{stage}": count_units(stage, studies[checkpoint])
+        f"{checkpoint}/{stage}": count_units(stage, studies[checkpoint], spec.stages)
         for checkpoint in CHECKPOINTS
         for stage in spec.stages
     }

@@ -131,7 +131,7 @@ def find_relative(root: Path, spec: GoalSpec) -> Relative | None:
             continue
         differences = spec_differences(sealed, spec)
         if not differences:  # the declarations agree, so the digests differ by the data
-            differences.append("the content of the data file (its sha256)")
+            differences.append("the content of the data file (its sha256), or what another version of Stagewright sets")
         more = [] if len(differences) <= SHOWN else [f"and {len(differences) - SHOWN} more"]
         found.append(Relative(run, state, (*differences[:SHOWN], *more), edited=all(same)))
     return next((one for one in found if one.edited), found[0] if found else None)

@@ -74,9 +74,10 @@ def _work(before: GoalSpec, after: GoalSpec, average_cells: float | None) -> flo
     for checkpoint in CHECKPOINTS:
         old, new = (effective_study(spec, Adjustments(), checkpoint) for spec in (before, after))
         for stage in before.stages:
-            units = count_units(stage, old)
+            units = count_units(stage, old, before.stages)
             planned += units
-            kept += min(units, count_units(stage, new)) * _genes(stage, old, new) * _cells(old, new, average_cells)
+            left = min(units, count_units(stage, new, after.stages))
+            kept += left * _genes(stage, old, new) * _cells(old, new, average_cells)
     return kept / planned if planned else 1.0
 
 

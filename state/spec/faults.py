@@ -94,7 +94,19 @@ def _shown(value: object) -> str:
 def _is_union_tag(part: int | str) -> bool:
     """Return whether a part of a location names a member of a union and not a key that somebody wrote."""
     return isinstance(part, str) and (
-        part in {"str", "Logspace", "hvg", "all_filtered", "deg_weak_screen", "hybrid", "two_stage", "gene_list"}
+        part
+        in {
+            "str",
+            "HeldOut",
+            "literal[False]",
+            "Logspace",
+            "hvg",
+            "all_filtered",
+            "deg_weak_screen",
+            "hybrid",
+            "two_stage",
+            "gene_list",
+        }
         or part.startswith(("tuple[", "dict[", "function-"))
         or part == "[key]"
     )

@@ -173,29 +173,28 @@ class GoalSpec(Strict):
         entries = [*self.preprocess, *([] if self.reference is None else [self.reference])]
         for entry in entries:
             for key in ("batch", "within"):
-                column = getattr(entry, key, None)
-                if column is not None and column not in self.data.obs_columns:
-                    raise ValueError(
-                        f"the {key} column {column!r} of {entry.method} is not among the columns that the study loads; "
-                        f"name it under data.columns, e.g. columns: {{{key}: {column}}}",
-                    )
+                self._check_column(getattr(entry, key, None), f"{key} of {entry.method}", key)
         for method in self.reduction.methods:
             batch = self.reduction.settings_of(method).get("batch") if method in ("harmony", "scvi") else None
-            if batch is not None and batch not in self.data.obs_columns:
-                raise ValueError(
-                    f"the batch column {batch!r} of {method} is not among the columns that the study loads; name it "
-                    f"under data.columns, e.g. columns: {{batch: {batch}}}",
-                )
+            self._check_column(None if batch is None else str(batch), f"reduction.{method}.batch", "batch")
         return self
+
+    def _check_column(self, column: str | None, place: str, role: str) -> None:
+        """Raise `ValueError` unless a column is loaded and is not the label, which would reach the genes or folds."""
+        if column is None:
+            return
+        if column == self.data.label.column:
+            raise ValueError(f"{place}: {column!r} is the label, and what is done by it would leak it; name another")
+        if column not in self.data.obs_columns:
+            raise ValueError(
+                f"{place}: the column {column!r} is not among the columns that the study loads; "
+                f"name it under data.columns, e.g. columns: {{{role}: {column}}}",
+            )
 
     @model_validator(mode="after")
     def _group_column_is_named(self) -> Self:
         group = self.classifier.cv.group
-        if group != "none" and group not in self.data.obs_columns:
-            raise ValueError(
-                f"classifier.cv.group: the column {group!r} is not among the columns that the study loads; "
-                f"name it under data.columns, e.g. columns: {{group: {group}}}",
-            )
+        self._check_column(None if group == "none" else group, "classifier.cv.group", "group")
         return self
 
     @model_validator(mode="after")

@@ -202,8 +202,8 @@ def test_a_patient_with_one_cell(workspace: Workspace, call: Call, declare: Decl
 
 def test_k_above_the_rank_is_told(call: Call, declare: Declare) -> None:
     """Planning warns of a K that the genes or the cells of a checkpoint do not have."""
-    said = call("plan_run", spec=declare("plan0", reduction={"methods": ["pca"], "k": [5, 60]}), dry_run=True)
-    assert any("K=60 does not exist for 60 genes" in line and "at most 59" in line for line in said["warnings"])
+    said = call("plan_run", spec=declare("plan0", reduction={"methods": ["pca"], "k": [5, 61]}), dry_run=True)
+    assert any("K=61 of pca does not exist" in line and "at most 60" in line for line in said["warnings"])
 
 
 def _nan_in_obs(data: anndata.AnnData) -> None:

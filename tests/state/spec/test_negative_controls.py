@@ -55,7 +55,7 @@ def test_plan2_mirrors_the_plan1_stages_before_it() -> None:
     spec = parse_spec(SPEC | {"negative_controls": {"permutations": 5}, "reduction": {"methods": ["pca", "fa"]}})
     study = effective_study(spec, Adjustments(), "C")
     assert study.mirrored == ("plan1a", "plan1b")
-    assert count_units("plan2", study) == 5 * (2 + 2 * 2 * 2)
+    assert count_units("plan2", study, spec.stages) == 5 * (2 + 2 * 2 * 2)
     assert metric_names("plan2", spec) == ["plan2.best.auc", "plan2.excess", "plan2.p", "plan2.n_above_chance"]
     assert spec_faults(spec, {}) == []
 

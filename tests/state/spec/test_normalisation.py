@@ -46,7 +46,7 @@ def test_a_setting_of_another_scale_is_an_error(scale: dict[str, object], says: 
     ("entry", "says"),
     [
         ({"method": "two_stage", "n_top_genes": 100, "n_hvg": 100}, "n_hvg must be below n_top_genes"),
-        ({"method": "deg_weak_screen", "within": "site"}, "the within column 'site' of deg_weak_screen is not among"),
+        ({"method": "deg_weak_screen", "within": "site"}, "within of deg_weak_screen: the column 'site' is not among"),
         ({"method": "all_filtered", "noise_filter": {"mean_quantile": 1}}, "allowed: less than 1"),
         ({"method": "gene_list", "path": "x.gmt", "sets": []}, "preprocess[0].sets: got []"),
     ],
