@@ -24,6 +24,7 @@ from stagewright.stages.unit_cache import FILES, Entry, Found, UnitCache, UnitIn
 from stagewright.stages.unit_journal import UnitJournal
 from stagewright.stages.workload import Workload
 from stagewright.state.artifacts import ArtifactWriter, Skipped, UnitRecord
+from stagewright.state.attempts import SCRATCH
 from stagewright.state.executor import ExecutorRecord
 from stagewright.state.step_request import StepRequest
 from stagewright.state.step_units import allowed_failures, step_units
@@ -110,7 +111,7 @@ class StageContext:
     def executor(self) -> Executor:
         """Where the heavy calls of the units run. Opened at first need: a step whose units are all there needs none."""
         request = self.request
-        return open_executor(request.executor, request.workers, self.artifacts.staging.with_name("scratch"))
+        return open_executor(request.executor, request.workers, self.artifacts.staging.with_name(SCRATCH))
 
     def map(self, function: Callable[[_Item], _Result], items: Iterable[_Item], *, rounds: int = 1) -> list[_Result]:
         """Apply a function to each item, as many side by side as there are workers, and return the results in order.

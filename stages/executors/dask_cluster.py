@@ -234,5 +234,4 @@ class DaskExecutor:
 
 def open_executor(choice: ExecutorChoice, n_workers: int, scratch: Path) -> DaskExecutor:  # noqa: ARG001 - as for all
     """Return the executor of a cluster; the cluster's own size says how many calls run side by side."""
-    place = scratch if choice.scratch is None else choice.scratch / "_".join(scratch.parts[-4:])
-    return DaskExecutor(choice, place)
+    return DaskExecutor(choice, choice.scratch_of(scratch))

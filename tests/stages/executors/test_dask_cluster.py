@@ -84,6 +84,12 @@ def test_a_cluster_can_be_tried_out(choice: ExecutorChoice) -> None:
     assert (found.kind, found.workers, len(found.hosts)) == ("dask", 2, 1)
 
 
+def test_the_common_folder_is_used_and_cleared(choice: ExecutorChoice, tmp_path: Path) -> None:
+    """What the workers read lies below it while it is read."""
+    assert try_out(choice.model_copy(update={"scratch": tmp_path / "shared"})).workers == 2
+    assert [*(tmp_path / "shared").iterdir()] == []
+
+
 def test_nobody_at_the_address(tmp_path: Path) -> None:
     """Said with what to do."""
     nobody = ExecutorChoice(kind="dask", scheduler="tcp://127.0.0.1:9", wait="0.5s")  # type: ignore[arg-type]  # as text
