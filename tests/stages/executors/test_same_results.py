@@ -7,9 +7,11 @@ import pytest
 
 from stagewright.stages.refit import refit_folds
 from stagewright.state.artifacts import Outcome
+from stagewright.state.spec.downsampling import RandomDownsampling
 from stagewright.state.spec.normalisation import PearsonResiduals
 from stagewright.state.spec.reduction import HeldOut
 
+DRAWN = RandomDownsampling(method="random", ratio_threshold=1.0, few_ratio_threshold=1.0, min_cells_per_type=2)
 STEPS = ("C/plan0", "C/plan1a", "C/plan1b", "C/plan1c")
 
 
@@ -62,8 +64,9 @@ def most_folds(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
         (STEPS[:1], {"replicates": "bootstrap_cells", "held_out": HeldOut()}),
         (STEPS[:1], {"normalisation": PearsonResiduals(method="pearson_residuals")}),
         (STEPS[:3], {"scope": "pipeline"}),
+        ((STEPS[0], STEPS[3]), {"downsampling": (DRAWN,)}),
     ],
-    ids=["samples", "residuals", "refits"],
+    ids=["samples", "residuals", "refits", "draws"],
 )
 def test_special_studies_are_the_same_too(
     new_study: Callable[[str], Any],
@@ -73,7 +76,7 @@ def test_special_studies_are_the_same_too(
     steps: tuple[str, ...],
     changes: dict[str, object],
 ) -> None:
-    """Bootstrap samples and held-out cells; a matrix that is a view of residuals; pipelines refitted in every fold.
+    """Bootstrap samples and held-out cells; a view of residuals; pipelines refitted in every fold; drawn training cells.
 
     This process never holds more folds than it may have units, one here, and not one for each thread of the cluster.
     """
