@@ -7,12 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stagewright.stages.classify.out_of_fold import Draw
+from stagewright.stages.executors.executor import Executor, SharedValue
 from stagewright.stages.plan1_embeddings import EmbeddedCohort
 from stagewright.stages.preprocess.downsample import AbundantCells, abundant_cells, downsample
+from stagewright.stages.preprocess.selection import LogValue
 from stagewright.state.spec.data import DataScope
 from stagewright.state.spec.downsampling import Downsampling, NoDownsampling, RandomDownsampling
 
-__all__ = ["TrainingDraws", "training_draws"]
+__all__ = ["TrainingDraws", "share_draws", "training_draws"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,25 @@ class TrainingDraws:
             self.settings, self.abundant.mask[cells], self.abundant.strata[cells], self.positive[cells], rng
         )
         return train[drawn.kept]
+
+
+def share_draws(executor: Executor, draws: TrainingDraws | None) -> SharedValue[TrainingDraws] | None:
+    """Return draws as an argument of calls, which copy none of their arrays of all cells; None for none."""
+    if draws is None:
+        return None
+    abundant = draws.abundant
+    parts = {"mask": abundant.mask, "strata": abundant.strata, "positive": draws.positive}
+    return executor.share(draws, _draws, settings=draws.settings, log=abundant.log, **parts)
+
+
+def _draws(
+    settings: RandomDownsampling,
+    mask: NDArray[np.bool_],
+    strata: NDArray[np.str_],
+    positive: NDArray[np.bool_],
+    log: dict[str, LogValue],
+) -> TrainingDraws:
+    return TrainingDraws(settings, AbundantCells(mask, strata, log), positive)
 
 
 def training_draws(settings: Downsampling, cohort: EmbeddedCohort, scope: DataScope) -> TrainingDraws | None:

@@ -18,7 +18,7 @@ from stagewright.stages.classify.out_of_fold import FoldPrediction, OutOfFold, P
 from stagewright.stages.classify.path_in_sample import InSamplePath, path_without_cv
 from stagewright.stages.classify.threads import map_nogil
 from stagewright.stages.plan1_tables import PatientCells
-from stagewright.stages.plan1c_draws import TrainingDraws
+from stagewright.stages.plan1c_draws import TrainingDraws, share_draws
 from stagewright.stages.plan1c_parts import Part
 from stagewright.stages.protocol import StageContext
 from stagewright.state.plan1c_models import Model
@@ -127,16 +127,17 @@ def score_models(
         How training cells are drawn; None trains on all.
     """
     executor = context.executor
+    drawn = share_draws(executor, draws)
     if len(parts) == 1:
         (part,) = parts
         x, y = embedding[part.rows], positive[part.rows]
-        cells = _Cells(x, y, part.folds)
-        shared = executor.share(cells, _Cells, x=x, y=y, folds=part.folds)
+        cells = _Cells(x, y, part.folds, part.rows)
+        shared = executor.share(cells, _Cells, x=x, y=y, folds=part.folds, rows=part.rows)
         ratios = [model.l1_ratio for model in models]
 
         def predict(places: Sequence[tuple[int, int]]) -> list[FoldPrediction]:
             return context.map(
-                lambda place: executor.call(_predicted, shared, part.name, part.rows, alphas, ratios, draws, place),
+                lambda place: executor.call(_predicted, shared, part.name, alphas, ratios, drawn, place),
                 places,
             )
 
@@ -145,32 +146,34 @@ def score_models(
     else:
         every = executor.share(embedding, np.asarray, a=embedding)
         by_part = context.map(
-            lambda part: executor.call(_score_alone, every, positive[part.rows], part, models, alphas, draws), parts
+            lambda part: executor.call(_score_alone, every, positive[part.rows], part, models, alphas, drawn), parts
         )
         every.forget()
+    if drawn is not None:
+        drawn.forget()
     return [_scored(model, alphas, [scores[number] for scores in by_part]) for number, model in enumerate(models)]
 
 
 @dataclass(frozen=True, slots=True)
 class _Cells:
-    """The cells of one part: features (n, k), labels (n,), folds (n_repeats, n)."""
+    """The cells of one part: features (n, k), labels (n,), folds (n_repeats, n), rows among all cells (n,)."""
 
     x: _Floats
     y: NDArray[np.bool_]
     folds: NDArray[np.int64]
+    rows: NDArray[np.intp]
 
 
 def _predicted(
     cells: _Cells,
     name: str,
-    rows: NDArray[np.intp],
     alphas: _Floats,
     l1_ratios: Sequence[float],
     draws: TrainingDraws | None,
     place: tuple[int, int],
 ) -> FoldPrediction:
     """Predict one fold of a part, on whatever worker."""
-    draw = None if draws is None else draws.of(name, rows)
+    draw = None if draws is None else draws.of(name, cells.rows)
     return predict_fold(cells.x, cells.y, cells.folds, alphas, l1_ratios, draw, place)
 
 

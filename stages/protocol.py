@@ -24,6 +24,7 @@ from stagewright.stages.unit_cache import FILES, Entry, Found, UnitCache, UnitIn
 from stagewright.stages.unit_journal import UnitJournal
 from stagewright.stages.workload import Workload
 from stagewright.state.artifacts import ArtifactWriter, Skipped, UnitRecord
+from stagewright.state.attempts import SCRATCH
 from stagewright.state.executor import ExecutorRecord
 from stagewright.state.step_request import StepRequest
 from stagewright.state.step_units import allowed_failures, step_units
@@ -110,9 +111,16 @@ class StageContext:
     def executor(self) -> Executor:
         """Where the heavy calls of the units run. Opened at first need: a step whose units are all there needs none."""
         request = self.request
-        return open_executor(request.executor, request.workers, self.artifacts.staging.with_name("scratch"))
+        return open_executor(request.executor, request.workers, self.artifacts.staging.with_name(SCRATCH))
 
-    def map(self, function: Callable[[_Item], _Result], items: Iterable[_Item], *, rounds: int = 1) -> list[_Result]:
+    def map(
+        self,
+        function: Callable[[_Item], _Result],
+        items: Iterable[_Item],
+        *,
+        rounds: int = 1,
+        most: int | None = None,
+    ) -> list[_Result]:
         """Apply a function to each item, as many side by side as there are workers, and return the results in order.
 
         The function may do a unit of work, and gives what is heavy to `executor.call`. Inside a unit the items are its
@@ -122,6 +130,8 @@ class StageContext:
         ----------
         rounds
             How often the unit goes over as many items, all in all, for example for each penalty.
+        most
+            No more side by side than this, however many workers there are: for items that hold memory of this process.
 
         Raises
         ------
@@ -136,7 +146,7 @@ class StageContext:
             one_done()
             return result
 
-        return self.executor.map(done, todo)
+        return self.executor.map(done, todo, most=most)
 
     @property
     def ran_on(self) -> ExecutorRecord | None:

@@ -100,6 +100,7 @@ def _settle(
     if state.status == "stopped":
         withdraw(run.path, folder)
         transition.commit(finished(request, ending, "cancelled", "cancelled: the run was stopped"))
+        discard_staging(folder, request.executor)
         return None
     if ending.exit_status == 0 and ending.over is None:
         failure = _publish(transition, run, folder, request, ending)
@@ -117,7 +118,7 @@ def _settle(
     update = {"failure": failure.kind, "transient": failure.transient, "will_retry": retrying, **then}
     sealed = {"units_sha256": digest_file(folder / UNITS)} if (folder / UNITS).is_file() else {}
     transition.commit(event.model_copy(update=update | sealed))
-    discard_staging(folder)
+    discard_staging(folder, request.executor)
     return back_off_s if retrying else None
 
 

@@ -19,7 +19,7 @@ from stagewright.stages.protocol import StageContext
 from stagewright.stages.worker_command import NO_REPORT
 from stagewright.stages.workload import Workload
 from stagewright.state.artifacts import ArtifactWriter, Outcome
-from stagewright.state.attempts import FAILURE, PROGRESS, RESULT, TRACEBACK, UNITS, read_request
+from stagewright.state.attempts import FAILURE, PROGRESS, RESULT, SCRATCH, TRACEBACK, UNITS, read_request
 from stagewright.state.own_limits import limit_myself
 from stagewright.state.snapshot import write_atomically
 from stagewright.state.step_request import StepRequest
@@ -77,7 +77,7 @@ def run_stage(attempt: Path, request: StepRequest, workload: Workload) -> Outcom
         When a unit fails that may not. Whatever else a stage raises passes through too.
     """
     staging = attempt / "staging"
-    for left in (staging, staging.with_name("units"), staging.with_name("scratch")):
+    for left in (staging, staging.with_name("units"), staging.with_name(SCRATCH)):
         if left.exists():
             shutil.rmtree(left)
     staging.mkdir()

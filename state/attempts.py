@@ -5,6 +5,7 @@ from pathlib import Path
 
 from stagewright.state.canonical import digest_file
 from stagewright.state.durable import sync_folder, write_durably
+from stagewright.state.executor import ExecutorChoice
 from stagewright.state.refusals import LedgerCorrupt
 from stagewright.state.run_directory import RunDirectory
 from stagewright.state.step_request import StepRequest
@@ -15,6 +16,7 @@ __all__ = [
     "PROGRESS",
     "REQUEST",
     "RESULT",
+    "SCRATCH",
     "TRACEBACK",
     "UNITS",
     "WORKER_LOG",
@@ -32,6 +34,7 @@ TRACEBACK = "traceback.txt"
 UNITS = "units.json"
 WORKER_LOG = "worker.log"
 CONTEXT = "context.json"
+SCRATCH = "scratch"
 TAIL_BYTES = 16_384
 LINE_CHARS = 120
 
@@ -51,10 +54,19 @@ def open_attempt(run: RunDirectory, request: StepRequest) -> tuple[Path, str]:
     return folder, digest_file(path)
 
 
-def discard_staging(folder: Path) -> None:
-    """Remove what an attempt that failed had staged, to give the space back; its finished units are in the cache."""
-    for left in ("staging", "units", "scratch"):
-        shutil.rmtree(folder / left, ignore_errors=True)
+def discard_staging(folder: Path, executor: ExecutorChoice) -> None:
+    """Remove what an attempt that did not end well had staged, to give the space back; finished units are in the cache.
+
+    Parameters
+    ----------
+    folder
+        The attempt's.
+    executor
+        Where its heavy calls ran: a worker that was killed has left their arguments in the folder for them.
+    """
+    scratch = folder / SCRATCH
+    for left in (folder / "staging", folder / "units", scratch, executor.scratch_of(scratch)):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def read_request(folder: Path) -> StepRequest:

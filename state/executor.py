@@ -74,6 +74,15 @@ class ExecutorChoice(Strict):
         """The choice in a few words, e.g. ``dask at tcp://10.0.0.1:8786``."""
         return self.kind if self.scheduler is None else f"{self.kind} at {self.scheduler}"
 
+    def scratch_of(self, own: Path) -> Path:
+        """Return where an attempt keeps what the workers read, given the scratch folder of its own.
+
+        Its name in the common folder is made of the run's and the attempt's, so that each attempt has another.
+        """
+        if self.scratch is None:
+            return own
+        return self.scratch / "_".join(own.relative_to(own.anchor).parts[-4:])
+
     def under(self, folder: Path) -> "ExecutorChoice":
         """Return the choice with its relative paths taken from `folder`."""
         tls = self.tls

@@ -13,6 +13,7 @@ from stagewright.state.ledger import Transition
 from stagewright.state.publishing import withdraw
 from stagewright.state.records import Blocked
 from stagewright.state.sealed_spec import declared_spec
+from stagewright.state.step_request import StepRequest
 from stagewright.tools.attempt_view import age_at, attempt_folder
 from stagewright.tools.budget import caps_of
 from stagewright.tools.workspace import Workspace
@@ -48,19 +49,20 @@ def record_loss(workspace: Workspace, transition: Transition, why: str = NO_OUTC
         blocked=_blocked(workspace, transition, folder, error),
     )
     transition.commit(event)
-    discard_staging(folder)
+    request = _request(folder)
+    discard_staging(folder, workspace.policy.executor if request is None else request.executor)
     return event
 
 
 def _blocked(workspace: Workspace, transition: Transition, folder: Path, error: str) -> Blocked | None:
-    state, caps = transition.state, caps_of(workspace)
+    state, caps, request = transition.state, caps_of(workspace), _request(folder)
     if state.tries + state.attempt_open <= min(state.effective_limits.retries, caps.retries):
         return None
     case = FailedCase(
         failure=Failure(error=error, kind="lost"),
         state=state,
         spec=state.adjustments.applied_to(declared_spec(transition.run)),
-        workers=_workers(folder),
+        workers=1 if request is None else request.workers,
         limits=state.effective_limits,
         caps=caps,
         folder=folder,
@@ -69,11 +71,11 @@ def _blocked(workspace: Workspace, transition: Transition, folder: Path, error: 
     return Blocked(error=error, kind="lost", last_lines=last_lines, proposals=propose(case))
 
 
-def _workers(folder: Path) -> int:
+def _request(folder: Path) -> StepRequest | None:
     try:
-        return read_request(folder).workers
+        return read_request(folder)
     except (OSError, ValidationError):
-        return 1  # the folder was damaged or removed; `verify` says so
+        return None  # the folder was damaged or removed; `verify` says so
 
 
 def _last_sign(folder: Path) -> float:

@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, TypeVar, cast
+from typing import BinaryIO, TypeAlias, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,8 @@ __all__ = ["CountSums", "ScratchCounts", "StoredCounts", "matrix_in", "stamp_of"
 
 
 T = TypeVar("T", bound=np.generic)
+Stamp: TypeAlias = tuple[int, int, int]
+"""Number of files, bytes in them, and the newest time that one was written, in ns."""
 
 
 @dataclass(slots=True)
@@ -72,13 +74,13 @@ class StoredCounts(_Summed):
     rows
         Row numbers in rising order, shape (n_cells,).
     stamp
-        Size and time of the file when it was compared with its seal, from `stamp_of`.
+        Of the matrix when it was compared with its seal, from `stamp_of`.
     """
 
     path: Path
     location: str
     rows: NDArray[np.int64]
-    stamp: tuple[int, int]
+    stamp: Stamp
 
     def blocks(self) -> Iterator[sparse.csr_matrix]:
         """Yield the cells in order, in CSR float32 blocks; opens the file for one pass.
@@ -88,7 +90,7 @@ class StoredCounts(_Summed):
         CohortUnreadable
             The file was changed since it was compared with its seal.
         """
-        if stamp_of(self.path) != self.stamp:
+        if stamp_of(self.path, self.location) != self.stamp:
             raise CohortUnreadable(
                 f"{self.path}: was changed while the step was reading it; put back the file that was sealed at planning"
             )
@@ -129,15 +131,25 @@ class ScratchCounts(_Summed):
             yield sparse.csr_matrix((values, columns, indptr), shape=(last - first, self.shape[1]))
 
 
-def stamp_of(path: Path) -> tuple[int, int]:
-    """Return what tells cheaply whether a file was written to: its size and time; of a folder those of the folder."""
-    found = path.stat()
-    return found.st_size, found.st_mtime_ns
+def stamp_of(path: Path, location: str) -> Stamp:
+    """Return what tells cheaply whether a matrix was written to.
+
+    That of an h5ad file is the file's own. A zarr store has a file for each chunk, and a folder does not change when a
+    file in it is written again.
+    """
+    parts = [path] if path.is_file() else [part for part in (path / _name_of(location)).rglob("*") if part.is_file()]
+    found = [part.stat() for part in parts]
+    return len(found), sum(one.st_size for one in found), max((one.st_mtime_ns for one in found), default=0)
 
 
 def matrix_in(file: Store, location: str) -> Store:
     """Return the matrix that `data.counts` names."""
-    return file["raw/X"] if location == "raw" else file[location]
+    return file[_name_of(location)]
+
+
+def _name_of(location: str) -> str:
+    """Return the name that a matrix has in the file or store."""
+    return "raw/X" if location == "raw" else location
 
 
 def _unnamed(folder: Path | None) -> BinaryIO:

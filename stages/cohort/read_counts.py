@@ -61,7 +61,7 @@ def read_counts(file: Store, wanted: CountsWanted) -> CountsSource:
     CohortUnreadable
         The matrix is damaged.
     """
-    stamp = stamp_of(wanted.path)
+    stamp = stamp_of(wanted.path, wanted.location)
     element = matrix_in(file, wanted.location)
     shape = (len(wanted.rows), len(wanted.genes))
     checks = CountChecks()

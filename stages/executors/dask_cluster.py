@@ -23,7 +23,7 @@ from stagewright.state.units import format_seconds
 
 try:
     from distributed import Client, Future, Security
-    from distributed.client import FutureCancelledError
+    from distributed.client import ClosedClientError, FutureCancelledError
     from distributed.scheduler import KilledWorker
 except ImportError as error:
     raise ImportError(
@@ -37,6 +37,8 @@ CONNECT_S = 20.0
 LOOK_S = 2.0
 """How often a call that waits looks whether the cluster still has workers."""
 LAST_CALLS_S = 5.0
+LOST = (OSError, RuntimeError, AttributeError, ClosedClientError)
+"""What a client raises that has lost its scheduler, by how far it has got in noticing."""
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -73,18 +75,27 @@ class DaskExecutor:
         try:
             self._wait_for_workers()
             self._hosts = self._checked_hosts()
+            self._look_at_size()
         except BaseException:
             self.close()
             raise
 
     @property
     def n_workers(self) -> int:
-        """How many calls the cluster takes at present: the threads of all its workers."""
-        return max(1, self._n_threads())
+        """How many calls the cluster takes at present: the threads of all its workers.
 
-    def map(self, function: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_Result]:
+        Raises
+        ------
+        SchedulerUnreachable
+            When the scheduler is gone.
+        """
+        return self._look_at_size()
+
+    def map(
+        self, function: Callable[[_Item], _Result], items: Iterable[_Item], *, most: int | None = None
+    ) -> list[_Result]:
         """Apply a function to each item on as many threads as the cluster has; see `Executor.map`."""
-        return map_nogil(function, items, self.n_workers)
+        return map_nogil(function, items, self.n_workers if most is None else min(most, self.n_workers))
 
     def share(self, value: _Value, build: Callable[..., _Value], **parts: Any) -> Shared[_Value]:  # noqa: ANN401
         """Return a value as a shared one, written into the scratch folder at first need; see `Executor.share`."""
@@ -101,7 +112,7 @@ class DaskExecutor:
         sent = RemoteCall(self._wanted, function, tuple(map(elsewhere, arguments)))
         try:
             future = self._client.submit(run, sent, pure=False, key=None)
-        except (OSError, RuntimeError) as error:  # a client that has lost its scheduler takes no call
+        except (OSError, RuntimeError, ClosedClientError) as error:  # an AttributeError would be the function's own
             raise SchedulerUnreachable(f"{self._choice.said} takes no calls any more: {error}") from error
         with self._lock:
             self._futures.add(future)
@@ -114,16 +125,16 @@ class DaskExecutor:
             future.release()
 
     def record(self) -> ExecutorRecord:
-        """Return the cluster's size and machines."""
-        return ExecutorRecord(
-            kind="dask", workers=self.n_workers, scheduler=self._choice.scheduler, hosts={**self._hosts}
-        )
+        """Return the cluster's size and machines; the size seen last when the scheduler has ended meanwhile."""
+        with suppress(SchedulerUnreachable):  # what was computed is there, and needs the cluster no more
+            self._look_at_size()
+        return ExecutorRecord(kind="dask", workers=self._size, scheduler=self._choice.scheduler, hosts={**self._hosts})
 
     def close(self) -> None:
         """Cancel the calls under way, leave the cluster, and remove the arguments."""
         with self._lock:
             left = [future for future in self._futures if not future.done()]
-        with suppress(OSError, RuntimeError):  # from a scheduler that is gone there is nothing to take leave of
+        with suppress(*LOST):  # from a scheduler that is gone there is nothing to take leave of
             if left:
                 self._client.cancel(left)
             self._client.close(timeout=LAST_CALLS_S)
@@ -157,6 +168,8 @@ class DaskExecutor:
                 f"the cluster at {self._choice.scheduler} has no worker after {waited}. Start some (`dask worker`), or "
                 "let the operator set a longer executor.wait where a queue gives them late"
             ) from error
+        except LOST as error:
+            raise self._connection_lost() from error
 
     def _checked_hosts(self) -> dict[str, str]:
         """Ask every worker what it computes with, and return the machines.
@@ -169,8 +182,12 @@ class DaskExecutor:
         self._scratch.mkdir(parents=True, exist_ok=True)
         sign = self._scratch / "visible"
         sign.touch()
+        try:
+            answers = self._client.run(introduce, sign, on_error="return")
+        except LOST as error:
+            raise self._connection_lost() from error
         hosts = {}
-        for address, found in self._client.run(introduce, sign, on_error="return").items():
+        for address, found in answers.items():
             if isinstance(found, BaseException):
                 raise ClusterUnfit(
                     f"the worker at {address} cannot load stagewright ({type(found).__name__}: {found}); install the "
@@ -212,15 +229,19 @@ class DaskExecutor:
         return SchedulerUnreachable(f"the connection to {self._choice.said} broke, or the scheduler ended")
 
     def _n_threads(self) -> int:
-        by_worker: dict[str, int] = self._client.nthreads()
+        try:
+            by_worker: dict[str, int] = self._client.nthreads()
+        except LOST as error:
+            raise self._connection_lost() from error
         return sum(by_worker.values())
+
+    def _look_at_size(self) -> int:
+        self._size = max(1, self._n_threads())
+        return self._size
 
     def _look_for_workers(self) -> None:
         """Give up when the cluster has had no worker for as long as the operator lets a step wait."""
-        try:
-            n_threads = self._n_threads()
-        except (OSError, RuntimeError) as error:
-            raise self._connection_lost() from error
+        n_threads = self._n_threads()
         with self._lock:
             now = time.monotonic()
             if n_threads:
@@ -234,5 +255,4 @@ class DaskExecutor:
 
 def open_executor(choice: ExecutorChoice, n_workers: int, scratch: Path) -> DaskExecutor:  # noqa: ARG001 - as for all
     """Return the executor of a cluster; the cluster's own size says how many calls run side by side."""
-    place = scratch if choice.scratch is None else choice.scratch / "_".join(scratch.parts[-4:])
-    return DaskExecutor(choice, place)
+    return DaskExecutor(choice, choice.scratch_of(scratch))

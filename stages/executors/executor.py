@@ -34,10 +34,17 @@ class Executor(Protocol):
         """How many calls can run side by side."""
         ...
 
-    def map(self, function: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_Result]:
+    def map(
+        self, function: Callable[[_Item], _Result], items: Iterable[_Item], *, most: int | None = None
+    ) -> list[_Result]:
         """Apply a function to each item in this process, as many side by side as there are workers.
 
         The function holds no time of its own: it looks into the cache, and gives what is heavy to `call`.
+
+        Parameters
+        ----------
+        most
+            No more side by side than this, however many workers there are: for items that hold memory of this process.
 
         Returns
         -------

@@ -45,9 +45,11 @@ class LocalExecutor:
         self._lock = threading.Lock()
         self._pool: ProcessPoolExecutor | None = None
 
-    def map(self, function: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_Result]:
+    def map(
+        self, function: Callable[[_Item], _Result], items: Iterable[_Item], *, most: int | None = None
+    ) -> list[_Result]:
         """Apply a function to each item on threads; see `Executor.map`."""
-        return map_nogil(function, items, self.n_workers)
+        return map_nogil(function, items, self.n_workers if most is None else min(most, self.n_workers))
 
     def share(self, value: _Value, build: Callable[..., _Value], **parts: Any) -> Shared[_Value]:  # noqa: ANN401
         """Return a value as a shared one, the same object in this process; see `Executor.share`."""

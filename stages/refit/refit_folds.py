@@ -93,7 +93,7 @@ def refitted_predictions(
         finally:
             fold.forget()
 
-    done = dict(zip(places, context.map(refit, places), strict=True))
+    done = dict(zip(places, context.map(refit, places, most=context.request.workers), strict=True))
     tested = {place: _tested(kept, folds[place[0]] == place[1]) for place in places}
     return {
         method: gathered(study.penalties, {place: done[place][method] for place in places}, tested)
@@ -123,7 +123,8 @@ class _Work:
 class _Fold:
     """One fold: what its methods share, each computed when the first of them has to run.
 
-    One thread works on a fold, so that it holds one fold's matrix at a time.
+    One thread works on a fold, so that it holds one fold's matrix at a time. A fold is made in this process wherever it
+    is fitted, so that no more of them are at work than this machine may have units, however large a cluster is.
     """
 
     def __init__(self, work: _Work, place: Place, test: NDArray[np.bool_]) -> None:

@@ -56,15 +56,21 @@ def test_a_zarr_store_gives_what_the_file_gives(
 ) -> None:
     """Stages and gates read a store as they read the h5ad file that it was made of."""
     file, store = new_study("file"), new_study("store")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # which format anndata will write in future
-        anndata.read_h5ad(file.data.path).write_zarr(tmp_path / "cohort.zarr")
-    path = tmp_path / "cohort.zarr"
-    store.data = SealedData(path=str(path), bytes=data_bytes(path), sha256=digest_data(path))
+    _as_store(store, tmp_path)
     for step in ("A/plan0", "A/plan1a"):
         assert digests(file.execute(step)) == digests(store.execute(step))
     findings = [item for item in store.judge("A/plan1a") if item.gate == "patient_coverage"]
     assert {item.severity for item in findings} == {"pass"}, findings
+
+
+def _as_store(study: Study, folder: Path) -> Path:
+    """Let a study read its data from a zarr store, and return the store."""
+    path = folder / "cohort.zarr"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # which format anndata will write in future
+        anndata.read_h5ad(study.data.path).write_zarr(path)
+    study.data = SealedData(path=str(path), bytes=data_bytes(path), sha256=digest_data(path))
+    return path
 
 
 def test_what_needs_all_counts_says_so(study: Study) -> None:
@@ -83,5 +89,21 @@ def test_a_file_that_changes_under_the_reader(study: Study, tmp_path: Path) -> N
     cohort = load_cohort(study.request("C/plan0", limits=SMALL))  # type: ignore[arg-type]  # a step's request
     with path.open("ab") as file:
         file.write(b"x")
+    with pytest.raises(CohortUnreadable, match="was changed while the step was reading it"):
+        next(iter(cohort.source.blocks()))
+
+
+def test_a_chunk_that_changes_under_the_reader(study: Study, tmp_path: Path) -> None:
+    """In a zarr store too, where a chunk that is written again in place changes no folder."""
+    path = _as_store(study, tmp_path)
+    cohort = load_cohort(study.request("C/plan0", limits=SMALL))  # type: ignore[arg-type]  # a step's request
+    next(iter(cohort.source.blocks()))
+    assert isinstance(cohort.source, StoredCounts)
+    chunk = max((path / cohort.source.location).rglob("*"), key=lambda part: part.is_file() and part.stat().st_size)
+    folders = [folder for folder in (path, *chunk.parents) if folder.is_relative_to(path)]
+    before = [folder.stat().st_mtime_ns for folder in folders]
+    with chunk.open("r+b") as file:
+        file.write(b"x")
+    assert [folder.stat().st_mtime_ns for folder in folders] == before
     with pytest.raises(CohortUnreadable, match="was changed while the step was reading it"):
         next(iter(cohort.source.blocks()))

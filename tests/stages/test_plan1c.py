@@ -1,6 +1,7 @@
 """Plan 1C as a stage after Plan 1A and 1B, on a small built-in cohort: its tables, its choice and its gates."""
 
 import json
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -13,6 +14,8 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from stagewright.gates.grouped_folds import grouped_folds
 from stagewright.gates.protocol import Finding, GateContext
 from stagewright.stages.catalogue import metric_names
+from stagewright.stages.executors.local import LocalExecutor
+from stagewright.stages.executors.shared import elsewhere
 from stagewright.stages.protocol import UnitFailed
 from stagewright.state.artifacts import Outcome
 from stagewright.state.spec import Adjustments, GoalSpec, effective_study, parse_spec
@@ -211,6 +214,23 @@ def test_alone_it_makes_the_embeddings(study: SmallStudy) -> None:
     names = {unit.name for unit in outcome.units}
     assert names == {f"{TAG}/genes", f"{TAG}/pca/k_3", f"{TAG}/pca/benchmark"}
     assert failures(study.judge("C/plan1c")) == []
+
+
+def test_what_a_fold_is_sent_does_not_grow_with_the_cells(study: SmallStudy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows, draws and features are shared, and no call has an array with an item for each cell beside them."""
+    lengths: list[int] = []
+    call = LocalExecutor.call
+
+    def looked_at(self: LocalExecutor, function: Any, *arguments: Any, **how: Any) -> Any:  # noqa: ANN401 - whatever
+        if function.__name__ == "_predicted":
+            lengths.append(len(pickle.dumps(tuple(map(elsewhere, arguments)))))
+        return call(self, function, *arguments, **how)
+
+    monkeypatch.setattr(LocalExecutor, "call", looked_at)
+    outcome = execute(study, "C/plan1c", spec_of(modes=["pooled"], penalties=["l1"], downsampling=[RANDOM]))
+    assert outcome.n_cells is not None
+    assert len(lengths) == 6
+    assert max(lengths) < 8 * outcome.n_cells
 
 
 def test_a_source_that_is_not_there_is_one_clear_error(study: SmallStudy) -> None:

@@ -3,12 +3,15 @@
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
+from stagewright.state.attempts import SCRATCH
+from stagewright.state.executor import ExecutorChoice
 from stagewright.state.ledger import Ledger
 from stagewright.state.lock import is_alive
 from stagewright.state.policy import parse_policy
@@ -126,6 +129,7 @@ def test_stop_ends_the_whole_tree(call: Call, plan: Plan, workspace: Workspace, 
     assert [entry["outcome"] for entry in ended] == ["cancelled"]
     assert Ledger(workspace.run(run_id)).fold().status == "stopped"
     assert all(gone(process.pid, within_s=5) for process in working_in(workspace.root))
+    assert not [*workspace.run(run_id).path.glob("attempts/*/staging")]
 
 
 def working_in(root: Path) -> list[psutil.Process]:
@@ -262,6 +266,30 @@ def test_a_stop_of_a_lost_attempt_ends_what_it_left(call: Call, plan: Plan, work
     assert gone(command, within_s=1)
     state = Ledger(workspace.run(run_id)).fold()
     assert (state.attempt_open, state.failures) == (False, 1)
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["stopped", "lost"])
+def test_nothing_stays_on_the_disk_of_a_cluster(call: Call, plan: Plan, workspace: Workspace, *, lost: bool) -> None:
+    """What an attempt that is ended had written for the workers goes with it; what others have there stays."""
+    shared = workspace.root / "shared"
+    executor = ExecutorChoice(kind="dask", scheduler="tcp://127.0.0.1:9", scratch=shared)
+    on_cluster = replace(workspace, policy=workspace.policy.model_copy(update={"executor": executor}))
+    run_id = plan("sleeps")
+    call("execute_stage", within=on_cluster, run_id=run_id, wait_s=0)
+    pid = pid_of(workspace.root)
+    (attempt,) = workspace.run(run_id).path.glob("attempts/*")
+    written = executor.scratch_of(attempt / SCRATCH)
+    written.mkdir(parents=True)
+    (shared / "of_another").mkdir()
+    if lost:
+        supervisor = next(process for process in working_in(workspace.root) if "supervise" in process.cmdline())
+        supervisor.kill()
+        assert gone(supervisor.pid, within_s=5)
+        wait_until_free(workspace, run_id)
+    call("decide", within=on_cluster, run_id=run_id, **STOP)
+    assert gone(pid, within_s=5)
+    assert all(gone(process.pid, within_s=5) for process in working_in(workspace.root))
+    assert [path.name for path in shared.iterdir()] == ["of_another"]
 
 
 def test_a_stop_is_possible_whatever_became_of_the_spec(call: Call, plan: Plan, workspace: Workspace) -> None:

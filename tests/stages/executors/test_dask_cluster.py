@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from distributed import Client
+from distributed import Client, LocalCluster
 
 from stagewright.stages.executors import dask_cluster
 from stagewright.stages.executors.catalogue import open_executor
@@ -20,6 +20,7 @@ from stagewright.stages.executors.executor import Executor
 from stagewright.stages.executors.failures import ClusterUnfit, SchedulerUnreachable, WorkerLost
 from stagewright.stages.executors.remote_call import introduce
 from stagewright.stages.executors.try_out import try_out
+from stagewright.stages.failure_table import kind_of
 from stagewright.state.executor import ExecutorChoice
 
 DRIVER = """
@@ -84,11 +85,38 @@ def test_a_cluster_can_be_tried_out(choice: ExecutorChoice) -> None:
     assert (found.kind, found.workers, len(found.hosts)) == ("dask", 2, 1)
 
 
+def test_the_common_folder_is_used_and_cleared(choice: ExecutorChoice, tmp_path: Path) -> None:
+    """What the workers read lies below it while it is read."""
+    assert try_out(choice.model_copy(update={"scratch": tmp_path / "shared"})).workers == 2
+    assert [*(tmp_path / "shared").iterdir()] == []
+
+
 def test_nobody_at_the_address(tmp_path: Path) -> None:
     """Said with what to do."""
     nobody = ExecutorChoice(kind="dask", scheduler="tcp://127.0.0.1:9", wait="0.5s")  # type: ignore[arg-type]  # as text
     with pytest.raises(SchedulerUnreachable, match="nobody answers as a Dask scheduler"):
         open_executor(nobody, 1, tmp_path)
+
+
+def test_a_scheduler_that_ends_between_calls(tmp_path: Path) -> None:
+    """Nothing that asks for the cluster fails as if the data or this program were at fault, at once or later.
+
+    What a step has computed by then is kept: the record says the size that was seen last.
+    """
+    off: dict[str, Any] = {"dashboard_address": ":0", "worker_dashboard_address": None}
+    with LocalCluster(n_workers=1, threads_per_worker=2, processes=False, protocol="tcp://", **off) as brief:
+        seconds = {"kind": "dask", "scheduler": brief.scheduler_address, "wait": "1s"}
+        executor = open_executor(ExecutorChoice(**seconds), 1, tmp_path / "scratch")
+    client = executor._client  # type: ignore[attr-defined]
+    for _ in range(2):
+        for asked in (lambda: executor.map(str, [1]), lambda: executor.call(operator.add, 1, 2)):
+            with pytest.raises(SchedulerUnreachable) as caught:
+                asked()
+            assert kind_of(caught.value) == "scheduler_unreachable"
+        assert executor.record().workers == 2
+        _wait_until(lambda: client.status == "closed")
+    executor.close()
+    assert not (tmp_path / "scratch").exists()
 
 
 def test_other_versions_are_refused(choice: ExecutorChoice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

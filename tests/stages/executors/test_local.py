@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -84,6 +85,22 @@ def test_a_process_does_not_outlive_the_stage(tmp_path: Path) -> None:
         stage.kill()
     process.wait(10)
     assert not process.is_running()
+
+
+def test_items_that_hold_memory_are_bounded(opened: Open) -> None:
+    """Never more of them at work than asked for, and all of them done, in order."""
+    at_work: list[int] = []
+    seen: list[int] = []
+
+    def hold(item: int) -> int:
+        at_work.append(item)
+        seen.append(len(at_work))
+        time.sleep(0.01)
+        at_work.remove(item)
+        return item
+
+    assert opened(4).map(hold, range(12), most=2) == [*range(12)]
+    assert max(seen) == 2
 
 
 def test_at_least_one_worker(tmp_path: Path) -> None:
