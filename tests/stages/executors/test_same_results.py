@@ -76,7 +76,7 @@ def test_special_studies_are_the_same_too(
     steps: tuple[str, ...],
     changes: dict[str, object],
 ) -> None:
-    """Bootstrap samples and held-out cells; a view of residuals; pipelines refitted in every fold; drawn training cells.
+    """Bootstrap samples and held-out cells; a view of residuals; pipelines refitted in every fold; drawn cells.
 
     This process never holds more folds than it may have units, one here, and not one for each thread of the cluster.
     """
