@@ -17,6 +17,8 @@ __all__ = ["effective_rank", "independent_share"]
 _finding = partial(Finding, gate="effective_rank")
 NEARLY = 0.25
 """With the default bound, a share below this is a warning; a bound of the spec has no such zone."""
+FEW_AXES = 2
+"""With two axes their one correlation decides, and two programmes that exclude each other are no fault of a fit."""
 WHY = "An embedding that varies along few directions only is a smaller one under a larger K's name."
 
 
@@ -30,7 +32,7 @@ def effective_rank(context: GateContext) -> Iterator[Finding]:
     because the covariance of PCA scores falls off by construction and would be called degenerate (0.2 to 0.5 of K on
     the same data); minus one, because P is at least 1, so that P / K could never fall below 0.1 for K up to 10.
     Real PCA, FA and NMF embeddings (300 to 10,000 cells, K 10 to 60) have shares of 0.8 to 1. At 0.1, nine axes of
-    ten repeat the others; up to 0.25 it is a warning.
+    ten repeat the others; up to 0.25 it is a warning, and with two axes it is never more than that.
 
     The participation ratio as a dimension: Gao et al. (2017), A theory of multineuronal dimensionality, dynamics and
     measurement, bioRxiv 214262.
@@ -46,8 +48,8 @@ def effective_rank(context: GateContext) -> Iterator[Finding]:
             continue  # nothing varies here, which the gate `embedding` reports; or there is but one axis
         share = independent_share(axes.correlation, k)
         if share < max(least, nearly):
-            severity: Verdict = "fail" if share < least else "warn"
-            remedy = "To pass: adjust to a smaller K, or leave this method out."
+            severity: Verdict = "fail" if share < least and k > FEW_AXES else "warn"
+            remedy = "To pass: adjust to another K, or leave this method out."
             faults.append(_record(item.subject, severity, share, k, least, f"{WHY} {remedy}"))
         else:
             smallest[item.group] = min(share, smallest.get(item.group, 1.0))

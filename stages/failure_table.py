@@ -137,7 +137,7 @@ FAILURES: Mapping[FailureKind, FailureRule] = MappingProxyType(
         "spec": FailureRule(
             transient=False,
             why="a parameter does not fit the data, for example K above the rank",
-            types=("builtins.ValueError",),
+            types=("builtins.ValueError",),  # `UnfitSetting` among them: then no unit's omission is proposed
         ),
         "bug": FailureRule(transient=False, why="nobody foresaw it, so nothing says that another try would help"),
     },

@@ -12,6 +12,7 @@ from pydantic import JsonValue
 
 from stagewright.stages.classify.path_in_sample import InSamplePath
 from stagewright.stages.plan1_embeddings import EmbeddedCohort
+from stagewright.stages.unfit_setting import UnfitSetting
 from stagewright.state.plan1c_models import penalties_of
 from stagewright.state.spec.effective import EffectiveStudy
 
@@ -100,7 +101,7 @@ def patients_of(cohort: EmbeddedCohort, column: str, group: str = "none") -> lis
     if group != "none":
         missing = int(cohort.obs[group].isna().sum())
         if missing:
-            raise ValueError(
+            raise UnfitSetting(
                 f"classifier.cv.group: {missing:,} cells have no value in {group!r}, so that their group is unknown; "
                 "drop them with data.filters, or give them one in the file"
             )

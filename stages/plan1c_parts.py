@@ -22,6 +22,7 @@ from stagewright.stages.classify.folds import (
 from stagewright.stages.classify.stratum_folds import repeated_stratum_folds
 from stagewright.stages.plan1_embeddings import EmbeddedCohort
 from stagewright.stages.plan1_tables import PatientCells, patients_of
+from stagewright.stages.unfit_setting import UnfitSetting
 from stagewright.state.artifacts import Skipped
 from stagewright.state.plan1c_models import groups_of
 from stagewright.state.spec.effective import EffectiveStudy
@@ -165,7 +166,7 @@ def _grouped(
 def _groups(cohort: EmbeddedCohort, column: str) -> NDArray[np.str_]:
     values = cohort.obs[column]
     if values.isna().any():
-        raise ValueError(
+        raise UnfitSetting(
             f"classifier.cv.group: {int(values.isna().sum())} cells have no {column}, so nobody can say with which "
             "they belong; fill the column, or filter these cells out"
         )

@@ -51,8 +51,18 @@ def survey(asked: SurveyRequest) -> Survey:
             for item in counts["patients"]
         ),
         warnings=_warnings(facts, asked, counts),
+        levels=_levels(facts, asked),
         genes_found=genes_found,
     )
+
+
+def _levels(facts: FileFacts, asked: SurveyRequest) -> dict[str, tuple[str, ...]]:
+    """Return the levels of the columns that the study loads, over the whole file, where all of them are known."""
+    return {
+        item["name"]: tuple(level["level"] for level in item["levels"])
+        for item in facts["obs_columns"]
+        if item["name"] in asked.scope.obs_columns and item["levels"] and item["n_unique"] == len(item["levels"])
+    }
 
 
 def _genes_found(path: Path, asked: SurveyRequest) -> dict[str, int]:

@@ -37,6 +37,8 @@ class Survey(Record):
         Cells that are left after filters and time points, with a patient and one of the two labels.
     filters
         What each filter left, in words.
+    levels
+        Of the obs columns that the study loads, over the whole file; without those that have more than 50.
     genes_found
         How many genes of each list the file has.
     """

@@ -5,6 +5,7 @@ import math
 from stagewright.stages.largest_k import largest_k
 from stagewright.state.refusals import Refusal
 from stagewright.state.spec import Adjustments, GoalSpec, effective_study
+from stagewright.state.spec.downsampling import RandomDownsampling
 from stagewright.state.spec.effective import EffectiveStudy
 from stagewright.state.spec.goal import CHECKPOINTS
 from stagewright.state.survey import PatientCells, Survey
@@ -51,6 +52,7 @@ def check_feasible(spec: GoalSpec, found: Survey) -> None:
     _check_grouping(spec, both)
     _check_batches(spec, found)
     _check_replicates(spec, found)
+    _check_downsampling(spec, found)
     cv = spec.classifier.cv
     most = max(min(item.positive, item.negative) for item in both)
     if _folds_within_patients(spec) and cv.group == "none" and most < cv.folds:
@@ -124,6 +126,22 @@ def _check_replicates(spec: GoalSpec, found: Survey) -> None:
             f"reduction.replicates: bootstrap_patients draws whole patients, and of {len(found.patients)} most samples "
             f"would be alike; at least {FEWEST_DRAWN_PATIENTS} are needed. Take bootstrap_cells or seed.",
         )
+
+
+def _check_downsampling(spec: GoalSpec, found: Survey) -> None:
+    """Refuse draws among the cells of a source that no cell comes from."""
+    for index, variant in enumerate(spec.classifier.downsampling if "plan1c" in spec.stages else ()):
+        if not isinstance(variant, RandomDownsampling):
+            continue
+        column = spec.data.columns.get(variant.source)
+        levels = () if column is None else found.levels.get(column, ())
+        if levels and variant.source_level not in levels:
+            raise Refusal(
+                "invalid_data",
+                f"classifier.downsampling[{index}]: no cell has {variant.source_level!r} in {column}, the column of "
+                f"data.columns.{variant.source}; its levels are {', '.join(levels[:SHOWN])}. Name the one whose cells "
+                "are drawn as source_level; without such a role cells of the label's negative class are drawn.",
+            )
 
 
 def cohort_warnings(spec: GoalSpec, found: Survey, *, shown: int | None = None) -> list[str]:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stagewright.stages.preprocess.selection import LogValue
+from stagewright.stages.unfit_setting import UnfitSetting
 from stagewright.state.spec.downsampling import NoDownsampling, RandomDownsampling
 
 __all__ = ["AbundantCells", "Downsampled", "abundant_cells", "downsample"]
@@ -86,7 +87,7 @@ def abundant_cells(
         from_source = source.astype(str) == settings.source_level
         if not from_source.any():
             levels = ", ".join(sorted(map(str, np.unique(source.astype(str))))[:10])
-            raise ValueError(
+            raise UnfitSetting(
                 f"downsampling: no cell has {settings.source_level!r} in the column of data.columns.{settings.source}; "
                 f"it has {levels}. Give source_level, or another role as source."
             )

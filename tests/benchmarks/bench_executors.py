@@ -89,7 +89,7 @@ def _executors(folder: Path) -> Iterator[tuple[Executor, Executor, Executor]]:
 
 
 def _started() -> Any:  # noqa: ANN401 - its attributes are awaitable or not, by how it was made
-    off: dict[str, Any] = {"dashboard_address": None, "worker_dashboard_address": None}
+    off: dict[str, Any] = {"dashboard_address": ":0", "worker_dashboard_address": None}
     return LocalCluster(n_workers=2, threads_per_worker=1, processes=True, **off)
 
 

@@ -13,7 +13,7 @@ def on_cluster(scratch: Path | None) -> ExecutorChoice:
 def test_an_attempt_has_a_folder_of_its_own_below_the_common_one() -> None:
     """Also where its own path has so few parts that the root would be one of them."""
     choice = on_cluster(Path("/shared"))
-    attempt = Path("/home/me/experiments/run_1/attempts/0001_A_plan0/scratch")
+    attempt = Path("/lab/experiments/run_1/attempts/0001_A_plan0/scratch")
     assert choice.scratch_of(attempt) == Path("/shared/run_1_attempts_0001_A_plan0_scratch")
     assert choice.scratch_of(Path("/scratch/stagewright-x/doctor_y")) == Path("/shared/scratch_stagewright-x_doctor_y")
 

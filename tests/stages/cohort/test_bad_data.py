@@ -194,7 +194,7 @@ def test_a_patient_with_one_cell(workspace: Workspace, call: Call, declare: Decl
     reply = call("plan_run", spec=declare("plan0"), dry_run=True)
     assert any("single class" in line and "alone" in line for line in reply["warnings"])
     by_patient = [{"method": "hvg", "n_top_genes": 20, "batch": "patient"}]
-    with pytest.raises(Refusal, match=r"fewer than 3 cells: alone \(1\). Drop them with data.filters"):
+    with pytest.raises(Refusal, match=r"fewer than 3 cells: alone \(1\). Drop them by data.filters"):
         call("plan_run", spec=declare("plan0", preprocess=by_patient))
     cohort = _load(workspace.root / "cohort.h5ad", declare("plan0"))
     assert (cohort.patients == "alone").sum() == 1
