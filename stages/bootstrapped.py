@@ -42,7 +42,7 @@ class Bootstrapped:
         self._whole = whole
         self._share = share
         self._patients = patients
-        self._kind = kind
+        self._kind: Bootstrap = kind
         self._number = number
         self._left = n_fits
         self._matrix: SharedValue[SharedMatrix] | None = None

@@ -106,15 +106,14 @@ def _together(
     ]
     scored = tuple((item, item.rows) for item in patients if not item.single_class)
     n_positive = int(positive.sum())
+    folds = None
     if groups is None:
         plan = feasible_folds(n_positive, positive.size - n_positive, study.folds)
         if plan.n_folds:
             folds = repeated_stratum_folds(positive, names, plan.n_folds, study.repeats, TOGETHER_SEED)
     else:
-        plan, drawn = _grouped(positive, groups, study, TOGETHER_SEED)
-        if drawn is not None:
-            folds = drawn
-    if plan.n_folds == 0 or not scored:
+        plan, folds = _grouped(positive, groups, study, TOGETHER_SEED)
+    if folds is None or not scored:
         reason = plan.reason or "no patient has cells of both classes"
         return Split((), tuple(Skipped(patient=item.name, reason=reason, where=place) for item in patients))
     notes = (f"{place}: {plan.n_folds} folds instead of {study.folds} ({plan.reason})",) if plan.reason else ()
@@ -151,6 +150,7 @@ def _grouped(
 ) -> tuple[FoldPlan, NDArray[np.int64] | None]:
     """Return the most folds, up to those wanted, whose training parts hold both classes in every repeat."""
     plan = feasible_grouped_folds(positive, groups, study.folds)
+    refused = ""
     for n_folds in range(plan.n_folds, FEWEST - 1, -1):
         try:
             folds = repeated_grouped_folds(positive, groups, n_folds, study.repeats, seed)

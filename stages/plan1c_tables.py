@@ -177,7 +177,7 @@ def _predictions(scored: Sequence[Scored], cohort: EmbeddedCohort, patient_colum
     return pd.DataFrame(
         named
         | {
-            "patient": pd.Categorical.from_codes(patients.codes[rows], dtype=patients.dtype),
+            "patient": pd.Categorical.from_codes(patients.codes[rows], categories=patients.categories),
             "cell": pd.Categorical.from_codes(rows, categories=cohort.obs.index),
             "alpha": np.array([item.alphas[item.at] for item in scored])[models],
             "repeat": np.concatenate([np.repeat(np.arange(shape[0], dtype=np.int32), shape[1]) for shape in repeats]),

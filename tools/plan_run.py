@@ -53,7 +53,9 @@ class _Declared:
     def digest(self, data: SealedData) -> str:
         """Return what tells this study from another: its declaration and its data, gene lists among them."""
         said: dict[str, JsonValue] = {"spec": self.spec.model_dump(mode="json"), "data": data.sha256}
-        return digest_json(said if data.gene_lists is None else said | {"gene_lists": {**data.gene_lists}})
+        if data.gene_lists is not None:
+            said["gene_lists"] = {**data.gene_lists}
+        return digest_json(said)
 
 
 def plan_run(

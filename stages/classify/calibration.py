@@ -60,7 +60,7 @@ def reliability(probability: _Floats, y: NDArray[np.bool_]) -> Reliability:
     with np.errstate(invalid="ignore", divide="ignore"):
         return Reliability(
             n_cells=np.bincount(flat, minlength=size).reshape(shape),
-            weight=weight.reshape(shape),
+            weight=weight.reshape(shape).astype(np.float64),
             mean_probability=(predicted / weight).reshape(shape),
             share_positive=(positive / weight).reshape(shape),
         )

@@ -25,21 +25,26 @@ class CountsSource(Protocol):
     @property
     def shape(self) -> tuple[int, int]:
         """(n_cells, n_genes)."""
+        ...
 
     @property
     def n_nonzero(self) -> int:
         """Number of counts that are not zero."""
+        ...
 
     @property
     def totals(self) -> NDArray[np.float64]:
         """Counts of each cell over all genes, shape (n_cells,)."""
+        ...
 
     @property
     def cells_per_gene(self) -> NDArray[np.int64]:
         """Number of cells with a count of each gene, shape (n_genes,)."""
+        ...
 
     def blocks(self) -> Iterator[sparse.csr_matrix]:
         """Yield the cells in order, in CSR float32 blocks of shape (some, n_genes) without stored zeros."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -136,7 +141,8 @@ Counts: TypeAlias = "sparse.csr_matrix | CountsSource"
 
 def as_source(counts: Counts) -> CountsSource:
     """Return counts as what gives them in blocks."""
-    return MemoryCounts(counts) if sparse.issparse(counts) else counts
+    # Its cached properties are properties, which pyright does not see.
+    return MemoryCounts(counts) if sparse.issparse(counts) else counts  # pyright: ignore[reportReturnType]
 
 
 def block_bounds(lengths: NDArray[np.integer], most: int = BLOCK_VALUES) -> Iterator[tuple[int, int]]:

@@ -32,7 +32,7 @@ def open_zarr(path: Path) -> Generator[Store]:
         raise CohortUnreadable(
             f"{linked}: is a link; a zarr store must hold its parts itself, so copy it with its data"
         )
-    import zarr  # noqa: PLC0415 - half a second, and only a zarr store needs it
+    import zarr.errors  # noqa: PLC0415 - half a second, and only a zarr store needs it
 
     try:
         group = zarr.open_group(path, mode="r")

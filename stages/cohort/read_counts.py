@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from stagewright.stages.cohort.count_checks import CountChecks
-from stagewright.stages.cohort.counts_source import BLOCK_VALUES, CountsSource, MemoryCounts, index_dtype
+from stagewright.stages.cohort.counts_source import BLOCK_VALUES, CountsSource, as_source, index_dtype
 from stagewright.stages.cohort.disk_counts import CountSums, StoredCounts, matrix_in, stamp_of, write_scratch
 from stagewright.stages.cohort.guess_counts import guess_counts
 from stagewright.stages.cohort.inspect_h5ad import list_matrices
@@ -79,7 +79,7 @@ def read_counts(file: Store, wanted: CountsWanted) -> CountsSource:
     blocks = map(checks.as_counts, parts)
     source: CountsSource
     if in_memory:
-        source = MemoryCounts(_gather(blocks, shape, None if is_array(element) else n_values))
+        source = as_source(_gather(blocks, shape, None if is_array(element) else n_values))
     else:
         sums = CountSums(np.zeros(shape[1], dtype=np.int64))
         if by_columns:

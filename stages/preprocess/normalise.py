@@ -136,9 +136,9 @@ def _to_library_size(
     if not target_sum > 0:
         raise ValueError(f"target_sum is {target_sum}; it must be positive (1e4 is the custom).")
     _check_finite_and_non_negative(counts)
-    if totals is None:
-        totals = counts @ np.ones(counts.shape[1])  # summed in float64
-    factors = np.divide(target_sum, totals, out=np.zeros_like(totals), where=totals > 0).astype(np.float32)
+    # Summed in float64.
+    sums = np.asarray(counts @ np.ones(counts.shape[1]) if totals is None else totals, dtype=np.float64)
+    factors = np.divide(target_sum, sums, out=np.zeros_like(sums), where=sums > 0).astype(np.float32)
     chosen = _chosen(counts, genes)
     values: npt.NDArray[np.float32] = chosen.data.astype(np.float32)
     values *= np.repeat(factors, np.diff(chosen.indptr))

@@ -82,7 +82,7 @@ def wilcoxon(
         Entries are negative, the arrays do not fit, or a class has fewer than 10 cells (with strata: in the strata
         that have both classes).
     """
-    n_cells = expression.shape[0] if isinstance(expression, sparse.csr_matrix) else len(positive)
+    n_cells: int = expression.shape[0] if isinstance(expression, sparse.csr_matrix) else len(positive)  # pyright: ignore[reportAttributeAccessIssue]  # scipy has no types
     if positive.dtype != np.bool_ or positive.shape != (n_cells,):
         raise ValueError(f"positive is {positive.dtype} of shape {positive.shape}; bool of ({n_cells},) is needed.")
     names = np.full(n_cells, "all") if strata is None else strata.astype(str)

@@ -258,7 +258,8 @@ def descend(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917 - a compiled func
         change, total = np.float32(0), np.float32(0)
         for a in range(n_active):
             i = active[a]
-            scores[i] = _visit(own[a, :n], weights[a], totals[i], x, predicted, ratio, inverse)
+            of_all = np.float32(totals[i])
+            scores[i] = _visit(own[a, :n], weights[a], of_all, x, predicted, ratio, inverse)
             change += abs(scores[i] - weights[a]) * totals[i]
             total += scores[i] * totals[i]
         if not everything:

@@ -4,6 +4,9 @@ By the package `scvi-tools`, the extra `scvi`, which brings torch. The model is 
 as they are (`normalisation: {method: none}`).
 """
 
+from importlib import import_module
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -51,7 +54,7 @@ def fit_scvi(
         The matrix does not hold counts.
     """
     require_package("scvi")
-    import scvi as tools  # noqa: PLC0415 - optional, and it brings torch
+    tools: Any = import_module("scvi")  # optional, and it brings torch
     from anndata import AnnData  # noqa: PLC0415 - as above
 
     if not isinstance(view, Standardised) or not np.array_equal(view.x.data, np.rint(view.x.data)):

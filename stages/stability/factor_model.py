@@ -59,7 +59,7 @@ class FactorModel:
         scaled = self.loadings / deviations[:, None]
         lower = np.linalg.cholesky(np.eye(self.loadings.shape[1]) + scaled.T @ scaled)
         constant = np.log(self.noise).sum() + 2 * np.log(np.diag(lower)).sum() + len(self.noise) * np.log(2 * np.pi)
-        return Likelihood(np.linalg.solve(lower, scaled.T).T, deviations, float(constant))
+        return Likelihood(np.asarray(np.linalg.solve(lower, scaled.T).T, dtype=np.float64), deviations, float(constant))
 
 
 def factor_model(reduction: Reduction, n_varying: int) -> FactorModel:
@@ -82,7 +82,7 @@ def factor_model(reduction: Reduction, n_varying: int) -> FactorModel:
     if "uniquenesses" in reduction.arrays:
         noise = np.asarray(reduction.arrays["uniquenesses"], dtype=np.float64)
         if "factor_correlation" in reduction.arrays:
-            loadings = loadings @ np.linalg.cholesky(np.asarray(reduction.arrays["factor_correlation"]))
+            loadings = loadings @ np.linalg.cholesky(reduction.arrays["factor_correlation"].astype(np.float64))
         return FactorModel(loadings, np.maximum(noise, LOWEST_NOISE))
     if "variances" in reduction.arrays:
         variances = np.asarray(reduction.arrays["variances"], dtype=np.float64)

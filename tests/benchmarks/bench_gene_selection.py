@@ -1,5 +1,8 @@
 """Wilcoxon tests of all genes and Pearson residuals: ours against scanpy on the same data, in one run."""
 
+# Tables, JSON and libraries without types: what is read from them is compared, not computed with.
+# pyright: reportPossiblyUnboundVariable=false
+
 import statistics
 import time
 import tracemalloc

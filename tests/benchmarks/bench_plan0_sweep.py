@@ -5,6 +5,9 @@ and K, and its time is multiplied by the number of seeds; ours runs every fit. B
 matrix, so that the divergences can be compared.
 """
 
+# Tables, JSON and libraries without types: what is read from them is compared, not computed with.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportIndexIssue=false
+
 import json
 import resource
 import subprocess

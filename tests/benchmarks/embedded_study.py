@@ -5,6 +5,9 @@ in part. Sizes are those of the reference study's cohort: patients from some doz
 of malignant cells from one half to one in a thousand.
 """
 
+# Tables, JSON and libraries without types: what is read from them is compared, not computed with.
+# pyright: reportArgumentType=false
+
 import json
 import shutil
 import tempfile

@@ -1,5 +1,8 @@
 """Run Plan 0 and Plan 1A on a file in a process of its own, as the worker does, and say what they took."""
 
+# Tables, JSON and libraries without types: what is read from them is compared, not computed with.
+# pyright: reportCallIssue=false
+
 import json
 import os
 import resource

@@ -1,5 +1,8 @@
 """Plan 0's replicates by bootstrap and its held-out fits, through the worker's function and the gates."""
 
+# Tables, JSON and libraries without types: what is read from them is compared, not computed with.
+# pyright: reportArgumentType=false, reportCallIssue=false, reportIndexIssue=false, reportOperatorIssue=false, reportOptionalSubscript=false
+
 import json
 from collections.abc import Callable
 from typing import Any

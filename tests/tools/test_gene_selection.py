@@ -1,5 +1,8 @@
 """Selections of genes that the cells in scope cannot carry are refused before anything runs."""
 
+# Tables, JSON and libraries without types: what is read from them is compared, not computed with.
+# pyright: reportArgumentType=false
+
 import pytest
 
 from stagewright.stages.preprocess import hvg, wilcoxon

@@ -1,5 +1,8 @@
 """`stagewright init` writes a spec that can be planned; `stagewright doctor` says what is to mend."""
 
+# Tables, JSON and libraries without types: what is read from them is compared, not computed with.
+# pyright: reportAssignmentType=false
+
 import json
 from pathlib import Path
 

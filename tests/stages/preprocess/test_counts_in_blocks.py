@@ -1,5 +1,8 @@
 """Genes are chosen, and their expression is built, from counts in blocks as from counts in memory: bit for bit."""
 
+# Tables, JSON and libraries without types: what is read from them is compared, not computed with.
+# pyright: reportArgumentType=false
+
 import numpy as np
 import pytest
 from scipy import sparse

@@ -1,5 +1,8 @@
 """Consensus NMF against the authors' package on the package's own replicates."""
 
+# Tables, JSON and libraries without types: what is read from them is compared, not computed with.
+# pyright: reportArgumentType=false, reportCallIssue=false, reportOperatorIssue=false
+
 import contextlib
 import io
 import warnings

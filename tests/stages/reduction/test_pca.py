@@ -1,5 +1,8 @@
 """PCA against scikit-learn's full decomposition of the dense standardised matrix."""
 
+# Tables, JSON and libraries without types: what is read from them is compared, not computed with.
+# pyright: reportArgumentType=false, reportCallIssue=false
+
 import numpy as np
 import pytest
 from scipy import sparse

@@ -4,6 +4,9 @@ The labels of these cells are pure noise. A gene selection by the label of all c
 same selection inside each training fold does not.
 """
 
+# Tables, JSON and libraries without types: what is read from them is compared, not computed with.
+# pyright: reportOperatorIssue=false
+
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
