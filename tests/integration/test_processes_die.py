@@ -183,8 +183,10 @@ def test_a_cancelled_wait_is_over_at_once_and_the_stage_goes_on(
     run_id = plan("waits")
 
     async def script(client: Client) -> None:
-        with anyio.move_on_after(1.0):
-            await client.call_tool("execute_stage", {"run_id": run_id, "wait_s": 30})
+        async with anyio.create_task_group() as calls:
+            calls.start_soon(client.call_tool, "execute_stage", {"run_id": run_id, "wait_s": 30})
+            await until((workspace.root / "pid").exists)  # the command is at work
+            calls.cancel_scope.cancel()
         assert (await ask(client, "read_state", run_id=run_id))["status"] == "running"
         log = workspace.root / "experiments" / run_id / "logs" / "tool_calls.log"
         await until(lambda: "given up by the caller" in log.read_text())
