@@ -12,13 +12,13 @@ from pydantic import BaseModel, Field
 
 from stagewright.gates.finding import bounded
 from stagewright.gates.left_out import left_out
+from stagewright.gates.owed_units import seeds_left
 from stagewright.gates.places import cell_table
-from stagewright.gates.promises import seeds_left
 from stagewright.gates.protocol import Finding, GateContext
 from stagewright.gates.tables import numbers, read_csv
 from stagewright.state.layout import analysis, held_out_file
 from stagewright.state.records import Verdict
-from stagewright.state.spec.reduction import HeldOut
+from stagewright.state.spec.reduction import LINEAR, HeldOut
 from stagewright.state.step_units import held_out_unit
 
 __all__ = ["held_out"]
@@ -31,8 +31,6 @@ MISSING = (
     "Without the figure this K is judged by its explained share and stability, and not at all where others have the "
     "figure. To pass: adjust to a smaller K if the training cells do not carry this one, or take more cells."
 )
-PREDICTS = ("pca", "fa", "nmf", "cnmf")
-"""Methods with a linear model of the genes."""
 
 
 class _Group(BaseModel):
@@ -101,7 +99,7 @@ def held_out(context: GateContext) -> Iterator[Finding]:
             yield _fail(subject, "not a record of held-out errors", "R2, and errors and totals of at least one group")
             continue
         if not document.applicable:
-            never = method not in PREDICTS  # no other K would help
+            never = method not in LINEAR  # no other K would help
             wanted = "no figure of a method without a linear model" if never else "a held-out R2"
             said = f"no figure: {document.reason}"
             yield _record(subject, "pass" if never else "warn", said, wanted, WHY if never else MISSING)

@@ -12,8 +12,8 @@ from stagewright.gates.cohort_obs import ClassCounts, class_counts, labelled_cel
 from stagewright.gates.finding import bounded
 from stagewright.gates.left_out import left_out
 from stagewright.gates.model_names import model_names
+from stagewright.gates.owed_units import grid
 from stagewright.gates.places import patient_table
-from stagewright.gates.promises import grid
 from stagewright.gates.protocol import Finding, GateContext
 from stagewright.gates.result_rows import PatientRows, ResultRows, alpha_keys, read_result_rows
 from stagewright.state.canonical import data_bytes

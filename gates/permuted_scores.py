@@ -15,8 +15,8 @@ from stagewright.gates.left_out import left_out
 from stagewright.gates.model_names import with_model_names
 from stagewright.gates.oof import read_oof
 from stagewright.gates.oof_auc import roc_auc_by_repeat
+from stagewright.gates.owed_units import permuted_grid
 from stagewright.gates.places import controls_summary, permuted_oof, permuted_summary
-from stagewright.gates.promises import permuted_grid
 from stagewright.gates.protocol import Finding, GateContext
 from stagewright.gates.tables import numbers, read_csv
 

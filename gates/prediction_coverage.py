@@ -11,8 +11,8 @@ from stagewright.gates.finding import bounded
 from stagewright.gates.left_out import left_out
 from stagewright.gates.model_names import mode_of, model_names
 from stagewright.gates.oof import read_oof
+from stagewright.gates.owed_units import grid
 from stagewright.gates.places import oof_table, patient_table
-from stagewright.gates.promises import grid
 from stagewright.gates.protocol import Finding, GateContext
 from stagewright.gates.result_rows import read_result_rows
 from stagewright.state.plan1c_models import groups_of

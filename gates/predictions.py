@@ -9,8 +9,8 @@ from stagewright.gates.catalogue import threshold
 from stagewright.gates.finding import bounded
 from stagewright.gates.left_out import left_out
 from stagewright.gates.oof import read_oof
+from stagewright.gates.owed_units import grid
 from stagewright.gates.places import coefficients_table, oof_table
-from stagewright.gates.promises import grid
 from stagewright.gates.protocol import Finding, GateContext
 from stagewright.gates.tables import numbers, read_csv
 

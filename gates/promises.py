@@ -7,6 +7,7 @@ from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
+from stagewright.gates.owed_units import NOTHING, grid, methods_left, permuted_grid, seeds_left
 from stagewright.gates.places import (
     cell_table,
     coefficients_table,
@@ -18,6 +19,23 @@ from stagewright.gates.places import (
     plan1b_summary,
     plan1c_summary,
     strata_table,
+)
+from stagewright.gates.promised_columns import (
+    BASELINES,
+    COMPONENT_MATCHES,
+    CONTROLS,
+    K_CURVES,
+    METRICS,
+    METRICS_NO_CV,
+    OOF,
+    PERMUTED_SUMMARY,
+    PLAN1A_SUMMARY,
+    PLAN1B_SUMMARY,
+    PLAN1C_SUMMARY,
+    POOLED,
+    RELIABILITY,
+    STRATA,
+    SUMMARY,
 )
 from stagewright.state.artifacts import ArtifactFormat
 from stagewright.state.layout import (
@@ -33,63 +51,18 @@ from stagewright.state.layout import (
     replicate_folder,
 )
 from stagewright.state.plan1c_models import models_of
-from stagewright.state.spec.preprocess import Preprocess
 from stagewright.state.spec.reduction import Method
 from stagewright.state.step_request import StepRequest
 from stagewright.state.step_units import (
     cell_unit,
-    embedding_unit,
-    fit_unit,
     fold_units,
     held_out_unit,
-    permuted_unit,
-    seeds_of,
     writes_embeddings,
 )
 
-__all__ = ["NOTHING", "Promise", "grid", "permuted_grid", "promises", "seeds_left"]
-
-NOTHING: frozenset[str] = frozenset()
+__all__ = ["Promise", "promises"]
 
 CELLS = "cells"
-
-SUMMARY = (
-    "method,k,n_seeds,replicates,stability_mean,stability_median,stability_p10,stability_chance,"
-    "stability_fraction_below_0.3,consensus_silhouette,explained,held_out_r2,held_out_r2_se,held_out_log_likelihood,"
-    "objective,objective_spread,sparsity,orthogonality,effective_rank,converged,"
-    "chosen,shortlisted,reason"
-)
-METRICS_NO_CV = (
-    "patient,penalty,alpha,k,n_cells,n_positive,n_negative,auc,average_precision,balanced_accuracy,recall_positive,"
-    "recall_negative,precision_positive,precision_negative,brier,log_loss,deviance_explained,n_nonzero,gap"
-)
-METRICS = (
-    "patient,penalty,alpha,k,n_cells,n_positive,n_negative,folds,repeats,auc_mean,auc_sd,average_precision_mean,gap"
-)
-K_CURVES = "k,replicate,stability,prediction_error"
-COMPONENT_MATCHES = "seed,component,match_median,match_min,consensus_cluster,silhouette"
-OOF = "patient,cell,penalty,repeat,fold,label,decision,probability,alpha"
-PLAN1A_SUMMARY = "preprocess,method,k,penalty,n_patients,n_skipped,alpha"
-PLAN1B_SUMMARY = (
-    "preprocess,method,k,penalty,alpha,n_patients,n_skipped,auc_median,auc_median_low,auc_median_high,auc_mean,auc_min,auc_max,auc_median_own_alpha,"
-    "average_precision_median,balanced_accuracy_median,best"
-)
-PERMUTED_SUMMARY = "preprocess,method,k,penalty,alpha,n_patients,n_skipped,auc_median,best"
-CONTROLS = (
-    "stage,preprocess,supervised,method,k,penalty,score,n_patients,observed,permutations,permuted_mean,permuted_sd,"
-    "permuted_min,permuted_max,excess,p,z,observed_within_strata,permuted_within_strata,p_within_strata,chance_low,"
-    "chance_high,above_chance"
-)
-STRATA = "stratum,n_cells,n_positive,n_negative,permuted,log10_arrangements,reason"
-POOLED = "mode,downsampling,penalty,alpha,n_cells,auc_mean,average_precision_mean"
-RELIABILITY = "mode,downsampling,penalty,alpha,bin_from,bin_to,n_predictions,weight,mean_probability,share_positive"
-PLAN1C_SUMMARY = (
-    "preprocess,method,k,mode,downsampling,penalty,l1_ratio,alpha,n_patients,n_skipped,auc_median,auc_median_low,"
-    "auc_median_high,auc_mean,auc_min,auc_max,auc_choice_left_out_median,average_precision_median,"
-    "recall_positive_median,calibration_error_median,auc_all_cells,average_precision_no_skill_median,"
-    "accuracy_majority_median,auc_library_size_median,best_of_mode,best"
-)
-BASELINES = "patient,n_cells,n_positive,n_negative,prevalence,majority_accuracy,auc_library_size,auc_detected_genes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,32 +126,6 @@ def promises(request: StepRequest, left_out: Container[str] = NOTHING) -> Iterat
             return
 
 
-def seeds_left(request: StepRequest, method: Method, k: int, left_out: Container[str]) -> tuple[int, ...]:
-    """Return the seeds of which Plan 0 owes the fit of one method and K."""
-    return tuple(seed for seed in seeds_of(request.study, method) if fit_unit(method, k, seed) not in left_out)
-
-
-def grid(request: StepRequest, left_out: Container[str] = NOTHING) -> tuple[tuple[str, Method], ...]:
-    """Return the cells of the classification grid that a step owes: preprocess tag and method."""
-    return tuple(
-        (entry.tag, method)
-        for entry in request.study.preprocess
-        for method in _methods(request, entry.tag, left_out)
-        if cell_unit(request.stage, entry.tag, method) not in left_out
-        and not any(unit in left_out for unit in fold_units(request.study, request.stage, entry.tag, method))
-    )
-
-
-def _methods(request: StepRequest, tag: str, left_out: Container[str]) -> tuple[Method, ...]:
-    """Return the methods of which a preprocess has an embedding."""
-    known = request.k_by_method
-    return tuple(
-        method
-        for method in request.study.methods
-        if method not in known or embedding_unit(tag, method, known[method]) not in left_out
-    )
-
-
 def _plan0(request: StepRequest, left_out: Container[str]) -> Iterator[Promise]:
     folder = analysis(request.checkpoint) / "plan0"
     asked: list[tuple[Method, int]] = [(method, k) for method, values in request.study.ks.items() for k in values]
@@ -214,7 +161,7 @@ def _plan0(request: StepRequest, left_out: Container[str]) -> Iterator[Promise]:
 
 def _embeddings(request: StepRequest, left_out: Container[str]) -> Iterator[Promise]:
     for tag in (entry.tag for entry in request.study.preprocess):
-        ks = {method: _chosen_k(request, method) for method in _methods(request, tag, left_out)}
+        ks = {method: _chosen_k(request, method) for method in methods_left(request, tag, left_out)}
         yield Promise(
             str(embedding_file(request.checkpoint, tag)),
             "h5ad",
@@ -244,29 +191,6 @@ def _plan1b(request: StepRequest, left_out: Container[str]) -> Iterator[Promise]
     rows = len(cells) * len(request.study.penalties)
     yield _table(plan1b_summary(request.checkpoint), PLAN1B_SUMMARY, rows)
     yield _table(plan1b_summary(request.checkpoint).with_name("baselines.csv"), BASELINES)
-
-
-def permuted_grid(request: StepRequest, left_out: Container[str] = NOTHING) -> tuple[tuple[int, str, str, Method], ...]:
-    """Return what Plan 2 owes: permutation, mirrored stage, preprocess tag and method."""
-    return tuple(
-        (number, stage, entry.tag, method)
-        for number in range(1, request.study.permutations + 1)
-        for stage in request.study.mirrored
-        for entry in request.study.preprocess
-        for method in request.study.methods
-        if not left_out_of_permutation(request, left_out, number, stage, entry, method)
-    )
-
-
-def left_out_of_permutation(
-    request: StepRequest, left_out: Container[str], number: int, stage: str, entry: Preprocess, method: Method
-) -> bool:
-    """Return whether a permuted cell of the grid, or the embedding that it needs, need not have been done."""
-    known = request.k_by_method
-    embedding = embedding_unit(entry.tag, method, known[method]) if method in known else ""
-    needed = permuted_unit(number, embedding) if entry.supervised else embedding
-    own = (*fold_units(request.study, stage, entry.tag, method), cell_unit(stage, entry.tag, method))
-    return needed in left_out or any(permuted_unit(number, unit) in left_out for unit in own)
 
 
 def _plan2(request: StepRequest, left_out: Container[str]) -> Iterator[Promise]:

@@ -12,7 +12,7 @@ import pandas as pd
 from stagewright.gates.finding import bounded
 from stagewright.gates.left_out import left_out
 from stagewright.gates.matched_correlation import matched_correlation, read_loadings
-from stagewright.gates.promises import seeds_left
+from stagewright.gates.owed_units import seeds_left
 from stagewright.gates.protocol import Finding, GateContext
 from stagewright.gates.tables import numbers, read_csv
 from stagewright.state.layout import analysis, k_folder, replicate_folder

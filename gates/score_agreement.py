@@ -13,8 +13,8 @@ from stagewright.gates.left_out import left_out
 from stagewright.gates.model_names import mode_of, model_names, with_model_names
 from stagewright.gates.oof import read_oof
 from stagewright.gates.oof_auc import roc_auc_by_repeat
+from stagewright.gates.owed_units import grid
 from stagewright.gates.places import grid_summary, oof_table, patient_table
-from stagewright.gates.promises import grid
 from stagewright.gates.protocol import Finding, GateContext
 from stagewright.gates.result_rows import alpha_key, alpha_keys
 from stagewright.gates.tables import numbers, read_csv

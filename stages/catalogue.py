@@ -11,6 +11,7 @@ from stagewright.state.plan1c_models import planned_models
 from stagewright.state.spec.effective import MIRRORED, EffectiveStudy, mirrored_stages
 from stagewright.state.spec.faults import nearest
 from stagewright.state.spec.goal import GoalSpec
+from stagewright.state.spec.reduction import NON_NEGATIVE, WITHOUT_TRANSFORM
 from stagewright.state.step_units import seeds_of
 
 __all__ = ["STAGES", "StageEntry", "count_units", "load_stage", "spec_faults"]
@@ -63,10 +64,6 @@ OF_PLAN2 = ("excess", "p", "n_above_chance")
 OF_CONFIGURATION = {"plan1a": "auc_in_sample", "plan1b": "auc"}
 OF_METHOD = ("k", "explained", "stability_median", "held_out_r2")
 
-NON_NEGATIVE = ("nmf", "cnmf")
-"""Methods that factorise values without a sign."""
-WITHOUT_TRANSFORM = ("scvi", "harmony")
-"""Methods whose embedding is of the cells that they were fitted on and no others."""
 SHOWN_METRICS = 5
 
 

@@ -18,13 +18,13 @@ from stagewright.stages.preprocess.scale import cells_of, unseen_cells
 from stagewright.stages.protocol import StageContext, Unit
 from stagewright.stages.reduction.catalogue import FitUnit
 from stagewright.stages.reduction.sweep import FitSettings, SharedMatrix
-from stagewright.stages.stability.held_out import PREDICTS, HeldOutFigures, held_out_figures
+from stagewright.stages.stability.held_out import HeldOutFigures, held_out_figures
 from stagewright.stages.stability.held_out_errors import HeldOutErrors
 from stagewright.stages.stability.hold_out import HeldOutCells, hold_out
 from stagewright.stages.unit_cache import UnitInputs
 from stagewright.state.artifacts import ArtifactWriter
 from stagewright.state.layout import held_out_file
-from stagewright.state.spec.reduction import HeldOut
+from stagewright.state.spec.reduction import LINEAR, HeldOut
 from stagewright.state.step_units import held_out_unit
 
 __all__ = ["HeldOutFits", "Prediction"]
@@ -114,7 +114,7 @@ class HeldOutFits:
             "n_held_out": n_held_out,
             "n_genes": int(self._split.first_half.size),
         }
-        if what.method not in PREDICTS:
+        if what.method not in LINEAR:
             return document | _nothing(f"{what.method} has no linear model of the genes, so that it predicts none")
         if n_held_out == 0:
             return document | _nothing("no patient has enough cells to hold one out")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from stagewright.stages.classify.calibration import calibration_line
 from stagewright.stages.classify.choice import OBJECTIVE, choice_left_out, choose_alpha
 from stagewright.stages.classify.metrics import BinaryMetrics, binary_metrics
-from stagewright.stages.classify.out_of_fold import FoldPrediction, OutOfFold, PredictFolds, out_of_fold, predict_fold
+from stagewright.stages.classify.out_of_fold import DrawnFold, OutOfFold, PredictFolds, out_of_fold, predict_drawn_fold
 from stagewright.stages.classify.path_in_sample import InSamplePath, path_without_cv
 from stagewright.stages.classify.threads import map_nogil
 from stagewright.stages.plan1_tables import PatientCells
@@ -135,7 +135,7 @@ def score_models(
         shared = executor.share(cells, _Cells, x=x, y=y, folds=part.folds, rows=part.rows)
         ratios = [model.l1_ratio for model in models]
 
-        def predict(places: Sequence[tuple[int, int]]) -> list[FoldPrediction]:
+        def predict(places: Sequence[tuple[int, int]]) -> list[DrawnFold]:
             return context.map(
                 lambda place: executor.call(_predicted, shared, part.name, alphas, ratios, drawn, place),
                 places,
@@ -171,10 +171,10 @@ def _predicted(
     l1_ratios: Sequence[float],
     draws: TrainingDraws | None,
     place: tuple[int, int],
-) -> FoldPrediction:
+) -> DrawnFold:
     """Predict one fold of a part, on whatever worker."""
     draw = None if draws is None else draws.of(name, cells.rows)
-    return predict_fold(cells.x, cells.y, cells.folds, alphas, l1_ratios, draw, place)
+    return predict_drawn_fold(cells.x, cells.y, cells.folds, alphas, l1_ratios, draw, place)
 
 
 def _score_alone(

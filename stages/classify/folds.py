@@ -1,5 +1,6 @@
 """Folds for cross-validation: stratified by class, or grouped so that no group lies on both sides."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
     "FoldPlan",
+    "deal_out",
     "feasible_folds",
     "feasible_grouped_folds",
     "grouped_folds",
@@ -93,14 +95,29 @@ def stratified_folds(y: ArrayLike, n_folds: int, seed: int | np.random.SeedSeque
             f"{n_folds} folds are not possible: at least 2, and at most the {smaller} cells of the smaller class. "
             "Ask feasible_folds first."
         )
+    return deal_out((labels, ~labels), n_folds, seed)
+
+
+def deal_out(strata: Iterable[NDArray[np.bool_]], n_folds: int, seed: int | np.random.SeedSequence) -> _Folds:
+    """Deal the cells of each stratum out at random, each stratum going on where the one before stopped.
+
+    So the folds' totals stay even, too.
+
+    Parameters
+    ----------
+    strata
+        Masks of shape (n,), of which each cell is in exactly one.
+    """
     generator = np.random.default_rng(seed)
-    folds = np.empty(labels.size, dtype=np.int64)
     dealt = 0
-    for members in (labels, ~labels):
+    folds: _Folds | None = None
+    for members in strata:
+        folds = np.empty(members.size, dtype=np.int64) if folds is None else folds
         size = int(members.sum())
-        # The second class goes on where the first stopped, which keeps the folds' totals even.
         folds[members] = generator.permutation((np.arange(size) + dealt) % n_folds)
         dealt += size
+    if folds is None:
+        raise ValueError("there is no stratum of cells to deal out")
     return folds
 
 

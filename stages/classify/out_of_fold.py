@@ -7,11 +7,10 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from stagewright.stages.classify.logistic_path import fit_logistic_path
-from stagewright.stages.classify.standardise import fit_standardisation
+from stagewright.stages.classify.fold_prediction import FoldPrediction, predict_left_out
 from stagewright.stages.classify.threads import map_nogil
 
-__all__ = ["Draw", "FoldPrediction", "OutOfFold", "PredictFolds", "out_of_fold", "predict_fold"]
+__all__ = ["Draw", "DrawnFold", "OutOfFold", "PredictFolds", "out_of_fold", "predict_drawn_fold"]
 
 _Floats = NDArray[np.float64]
 
@@ -39,26 +38,15 @@ class OutOfFold:
 
 
 @dataclass(frozen=True, slots=True)
-class FoldPrediction:
-    """What the models of one fold predict of the cells left out.
+class DrawnFold:
+    """One fold: what the models of each mixture predict of the cells left out, and how many cells were trained on."""
 
-    Attributes
-    ----------
-    decision
-        Logits, shape (n_mixtures, n_left_out, m).
-    gaps
-        Duality gaps relative to the objective, shape (n_mixtures, m).
-    n_train
-        Cells trained on.
-    """
-
-    decision: _Floats
-    gaps: _Floats
+    predictions: tuple[FoldPrediction, ...]
     n_train: int
 
 
-PredictFolds: TypeAlias = Callable[[Sequence[tuple[int, int]]], list[FoldPrediction]]
-"""Does `predict_fold` for each (repeat, fold), wherever that runs, and returns what each gives, in order."""
+PredictFolds: TypeAlias = Callable[[Sequence[tuple[int, int]]], list[DrawnFold]]
+"""Does `predict_drawn_fold` for each (repeat, fold), wherever that runs, and returns what each gives, in order."""
 
 
 def out_of_fold(
@@ -113,18 +101,20 @@ def out_of_fold(
 
     places = list(np.ndindex(n_repeats, n_folds))
 
-    def here(place: tuple[int, int]) -> FoldPrediction:
-        return predict_fold(x, y, folds, alphas, l1_ratios, draw, place)
+    def here(place: tuple[int, int]) -> DrawnFold:
+        return predict_drawn_fold(x, y, folds, alphas, l1_ratios, draw, place)
 
     found = map_nogil(here, places, n_workers) if predict is None else predict(places)
     for place, fold in zip(places, found, strict=True):
-        decisions[:, place[0], folds[place[0]] == place[1]] = fold.decision
-        gaps[(slice(None), *place)] = fold.gaps
+        test = folds[place[0]] == place[1]
+        for number, predicted in enumerate(fold.predictions):
+            decisions[number, place[0], test] = predicted.decision
+            gaps[(number, *place)] = predicted.gaps
         n_train[place] = fold.n_train
     return tuple(OutOfFold(decisions[number], gaps[number], n_train) for number in range(len(l1_ratios)))
 
 
-def predict_fold(
+def predict_drawn_fold(
     x: _Floats,
     y: NDArray[np.bool_],
     folds: NDArray[np.int64],
@@ -132,7 +122,7 @@ def predict_fold(
     l1_ratios: Sequence[float],
     draw: Draw | None,
     place: tuple[int, int],
-) -> FoldPrediction:
+) -> DrawnFold:
     """Fit the paths of one repeat and fold, and predict the cells left out; the arguments are those of `out_of_fold`.
 
     Raises
@@ -148,9 +138,4 @@ def predict_fold(
     if not labels.any() or labels.all():
         which = f"fold {place[1] + 1} of repeat {place[0] + 1}"
         raise ValueError(f"{which}: one class is left among {rows.size} training cells; use fewer folds")
-    train = x[rows]
-    standardisation = fit_standardisation(train)
-    train, left_out = standardisation.apply(train), standardisation.apply(x[test])
-    paths = [fit_logistic_path(train, labels, alphas, l1_ratio=l1_ratio) for l1_ratio in l1_ratios]
-    decision = np.stack([path.decision(left_out) for path in paths])
-    return FoldPrediction(decision, np.stack([path.gaps for path in paths]), int(rows.size))
+    return DrawnFold(predict_left_out(x, y, rows, test, alphas, l1_ratios), int(rows.size))

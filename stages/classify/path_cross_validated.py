@@ -6,14 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from stagewright.stages.classify.fold_prediction import FoldPrediction, predict_left_out
 from stagewright.stages.classify.folds import repeated_grouped_folds, repeated_stratified_folds
-from stagewright.stages.classify.logistic_path import fit_logistic_path
 from stagewright.stages.classify.metrics import BinaryMetrics, binary_metrics, probability, roc_auc
 from stagewright.stages.classify.path_in_sample import InSamplePath, path_without_cv
-from stagewright.stages.classify.standardise import fit_standardisation
 from stagewright.stages.classify.threads import map_nogil
 
-__all__ = ["CrossValidatedPath", "FoldPrediction", "cross_validated_path", "measured_path", "predict_fold"]
+__all__ = ["CrossValidatedPath", "cross_validated_path", "measured_path"]
 
 _Floats = NDArray[np.float64]
 _TIE = 1e-12  # areas are ratios of counts: what differs by less differs by rounding only
@@ -89,23 +88,6 @@ class CrossValidatedPath:
     refit: InSamplePath
 
 
-@dataclass(frozen=True, slots=True)
-class FoldPrediction:
-    """The cells of one fold, predicted by models that did not see them.
-
-    Attributes
-    ----------
-    decision
-        Logits, shape (n_test, m).
-    gaps, converged
-        Of each fit, shape (m,), as in `LogisticPath`.
-    """
-
-    decision: _Floats
-    gaps: _Floats
-    converged: NDArray[np.bool_]
-
-
 def cross_validated_path(  # noqa: PLR0913 - what defines the estimate is named in the call
     x: ArrayLike,
     y: ArrayLike,
@@ -168,48 +150,14 @@ def cross_validated_path(  # noqa: PLR0913 - what defines the estimate is named 
 
     def predict(place: tuple[int, int]) -> FoldPrediction:
         test = folds[place[0]] == place[1]
-        return predict_fold(
-            features, labels, test, penalties, l1_ratio=l1_ratio, balanced=balanced, tol=tol, max_iter=max_iter
+        (predicted,) = predict_left_out(
+            features, labels, ~test, test, penalties, [l1_ratio], balanced=balanced, tol=tol, max_iter=max_iter
         )
+        return predicted
 
     places = list(np.ndindex(n_repeats, n_folds))
     predictions = dict(zip(places, map_nogil(predict, places, n_workers), strict=True))
     return measured_path(labels, folds, predictions, refit, n_workers=n_workers, keep_all_decisions=keep_all_decisions)
-
-
-def predict_fold(
-    features: _Floats,
-    labels: NDArray[np.bool_],
-    test: NDArray[np.bool_],
-    alphas: _Floats,
-    *,
-    l1_ratio: float = 1.0,
-    balanced: bool = True,
-    tol: float = 1e-10,
-    max_iter: int = 200,
-) -> FoldPrediction:
-    """Fit the path on the cells that are not left out, standardised by themselves, and predict those that are.
-
-    Parameters
-    ----------
-    features, labels
-        Of all cells, shapes (n, p) and (n,).
-    test
-        Which cells are left out, shape (n,).
-    alphas, l1_ratio, balanced, tol, max_iter
-        As in `fit_logistic_path`.
-    """
-    standardisation = fit_standardisation(features[~test])
-    path = fit_logistic_path(
-        standardisation.apply(features[~test]),
-        labels[~test],
-        alphas,
-        l1_ratio=l1_ratio,
-        balanced=balanced,
-        tol=tol,
-        max_iter=max_iter,
-    )
-    return FoldPrediction(path.decision(standardisation.apply(features[test])), path.gaps, path.converged)
 
 
 def measured_path(

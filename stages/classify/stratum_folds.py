@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from stagewright.stages.classify.folds import deal_out
+
 __all__ = ["repeated_stratum_folds", "stratum_folds"]
 
 
@@ -43,16 +45,9 @@ def stratum_folds(
     smaller = int(min(labels.sum(), (~labels).sum()))
     if not 2 <= n_folds <= smaller:  # noqa: PLR2004 - one fold leaves nothing to train on
         raise ValueError(f"{n_folds} folds are not possible: at least 2, and at most the {smaller} cells of a class.")
-    generator = np.random.default_rng(seed)
     codes = np.unique(names, return_inverse=True)[1]
-    folds = np.empty(labels.size, dtype=np.int64)
-    dealt = 0
-    for members in (labels, ~labels):
-        for code in range(int(codes.max()) + 1):
-            rows = np.flatnonzero(members & (codes == code))
-            folds[rows] = generator.permutation((np.arange(rows.size) + dealt) % n_folds)
-            dealt += rows.size
-    return folds
+    strata = (members & (codes == code) for members in (labels, ~labels) for code in range(int(codes.max()) + 1))
+    return deal_out(strata, n_folds, seed)
 
 
 def repeated_stratum_folds(

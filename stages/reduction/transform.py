@@ -11,10 +11,9 @@ from stagewright.stages.reduction.nonnegative_scores import Loss, nonnegative_sc
 from stagewright.stages.reduction.reduction import Float32Array, Reduction
 from stagewright.stages.reduction.standardise import Standardised
 from stagewright.stages.reduction.view import Float64Array, View
+from stagewright.state.spec.reduction import NON_NEGATIVE
 
 __all__ = ["transform"]
-
-NON_NEGATIVE = ("nmf", "cnmf")
 
 
 def transform(reduction: Reduction, x: sparse.csr_matrix | View) -> Float32Array:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stagewright.stages.classify.path_cross_validated import FoldPrediction
+from stagewright.stages.classify.fold_prediction import FoldPrediction
 
 __all__ = ["FoldArrays", "RefittedPredictions", "gathered"]
 

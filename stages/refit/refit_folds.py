@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import JsonValue
 from scipy import sparse
 
-from stagewright.stages.classify.path_cross_validated import predict_fold
+from stagewright.stages.classify.fold_prediction import predict_left_out
 from stagewright.stages.cohort.load import Cohort
 from stagewright.stages.executors.executor import SharedValue
 from stagewright.stages.files import save_array
@@ -246,8 +246,7 @@ def _fold_arrays(
         test, labels = cells.test[rows], cells.positive[rows]
         here = slice(start, start + int(test.sum()))
         start = here.stop
-        for at, l1_ratio in enumerate(l1_ratios):
-            found = predict_fold(features[rows], labels, test, alphas, l1_ratio=l1_ratio)
+        for at, found in enumerate(predict_left_out(features[rows], labels, ~test, test, alphas, l1_ratios)):
             decision[at, here] = found.decision
             gaps[at, number], converged[at, number] = found.gaps, found.converged
     return FoldArrays(decision, gaps, converged)

@@ -19,14 +19,11 @@ from stagewright.stages.reduction.view import View
 from stagewright.stages.stability.factor_model import FactorModel, factor_model
 from stagewright.stages.stability.held_out_errors import HeldOutErrors
 from stagewright.stages.stability.hold_out import HeldOutCells
+from stagewright.state.spec.reduction import NON_NEGATIVE
 
-__all__ = ["PREDICTS", "HeldOutFigures", "held_out_figures"]
+__all__ = ["HeldOutFigures", "held_out_figures"]
 
 BLOCK_CELLS = 1024
-NON_NEGATIVE = ("nmf", "cnmf")
-PREDICTS = ("pca", "fa", *NON_NEGATIVE)
-"""Methods with a linear model of the genes."""
-
 _Predict = Callable[[sparse.csr_matrix | None, Float32Array], Float32Array]
 """From cells, and their deviations from the training means, to the other half of these, on the errors' scale."""
 

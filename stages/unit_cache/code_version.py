@@ -88,6 +88,7 @@ CODE: Mapping[Kind, _Code] = MappingProxyType(
             (
                 "stages/classify",
                 "stages/plan1b.py",
+                "stages/plan1b_tables.py",
                 "stages/plan1_folds.py",
                 "stages/refit",
                 "state/plan1c_models.py",

@@ -11,11 +11,27 @@ from pydantic import Field, JsonValue, field_validator, model_validator
 from stagewright.state.spec.reduction_settings import Cnmf, FactorAnalysis, Harmony, Nmf, Scvi
 from stagewright.state.spec.strict import Strict, check_distinct
 
-__all__ = ["SEED_INVARIANT", "HeldOut", "Ks", "Method", "Reduction", "Replicates"]
+__all__ = [
+    "LINEAR",
+    "NON_NEGATIVE",
+    "SEED_INVARIANT",
+    "WITHOUT_TRANSFORM",
+    "HeldOut",
+    "Ks",
+    "Method",
+    "Reduction",
+    "Replicates",
+]
 
 Method = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 """Name of a method; it is part of file and metric names."""
 
+NON_NEGATIVE: frozenset[Method] = frozenset({"nmf", "cnmf"})
+"""Methods that factorise values without a sign."""
+LINEAR: frozenset[Method] = frozenset({"pca", "fa"}) | NON_NEGATIVE
+"""Methods with a linear model of the genes: they predict held-out genes from others."""
+WITHOUT_TRANSFORM: frozenset[Method] = frozenset({"scvi", "harmony"})
+"""Methods whose embedding is of the cells that they were fitted on and no others."""
 SEED_INVARIANT: frozenset[Method] = frozenset({"pca"})
 """Methods that give the same result for every seed: fitted once for each K, and without a seed stability."""
 
