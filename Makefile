@@ -48,7 +48,7 @@ slow: setup-dev
 	$(ONE_THREAD) $(BIN)/python -m pytest -m "slow and not faults" $(PYTEST) || test $$? -eq 5
 
 faults: setup-dev
-	$(BIN)/python -m pytest -m faults -n 2 $(PYTEST) tests/faults
+	$(BIN)/python -m pytest -m faults -n 4 --dist loadgroup $(PYTEST) tests/faults
 
 bench: setup-dev
 	$(BIN)/python tests/benchmarks/run_benchmarks.py

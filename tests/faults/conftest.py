@@ -81,6 +81,12 @@ def plan_studies(
     return make_plans(tmp_path_factory.mktemp("plans"), tiny_cohort, planner)
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist hands the tests out
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the groups, which stay in one process: what they share is made once, and no process ends on them."""
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+
+
 def _is_survey(item: object) -> bool:
     return isinstance(item, Survey)
 
