@@ -78,6 +78,57 @@ GATES: tuple[GateEntry, ...] = (
         ),
     ),
     GateEntry(
+        "variance_collapse",
+        "stagewright.gates.variance_collapse",
+        "no axis of an embedding has next to no variance beside the others",
+        PLANS,
+        (
+            Bound(
+                "at_least",
+                1e-6,
+                0.0,
+                1.0,
+                "smallest variance of an axis as a share of the largest",
+                "real PCA and FA axes have 0.005 and more; at 1e-6 an axis has a thousandth of the spread of another, "
+                "which single precision hardly carries; a warning up to 1e-4",
+            ),
+        ),
+    ),
+    GateEntry(
+        "unused_components",
+        "stagewright.gates.unused_components",
+        "every component of a non-negative factorisation makes up a part of some cell",
+        PLANS,
+        (
+            Bound(
+                "at_least",
+                0.01,
+                0.0,
+                1.0,
+                "largest part of a cell that the least used component makes up",
+                "in real NMF the least used component makes up half of some cell and more; at 0.01 it would take a "
+                "hundred like it to make up one cell",
+            ),
+        ),
+    ),
+    GateEntry(
+        "larger_k",
+        "stagewright.gates.larger_k",
+        "the fit of a larger K is another one than that of a smaller K, and reproduces no less",
+        ("plan0",),
+        (
+            Bound(
+                "at_most",
+                0.99999,
+                0.5,
+                1.0,
+                "smallest absolute correlation of a smaller K's axis with its match in a larger K",
+                "of NMF, cNMF and FA of real cells the axis that changed most keeps 0.6 to 0.99; only a copy, or a K "
+                "that did not reach the method, comes to the bound",
+            ),
+        ),
+    ),
+    GateEntry(
         "replicate_summary",
         "stagewright.gates.replicate_summary",
         "each method and K has its summary over the promised replicates, and those on disk agree with it",
@@ -150,6 +201,24 @@ GATES: tuple[GateEntry, ...] = (
         "stagewright.gates.score_agreement",
         "the reported AUCs follow from the out-of-fold predictions",
         OUT_OF_FOLD,
+    ),
+    GateEntry(
+        "winner_stability",
+        "stagewright.gates.winner_stability",
+        "the same configuration wins when one patient is left out, whichever it is",
+        ("plan1b",),
+        (
+            Bound(
+                "at_least",
+                0.75,
+                0.0,
+                1.0,
+                "share of the patients without whom the winner stays the same",
+                "of simulated studies in which the best is ahead by two standard deviations of the patients none lies "
+                "below, where no configuration is better half do; a warning by default, a failure when the spec sets "
+                "it",
+            ),
+        ),
     ),
     GateEntry(
         "grouped_folds",

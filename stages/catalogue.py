@@ -57,7 +57,7 @@ GRID = ("plan1a", "plan1b", "plan1c")
 
 BEST = {
     "plan1a": ("auc_in_sample",),
-    "plan1b": ("auc", "auc_choice_left_out", "average_precision"),
+    "plan1b": ("auc", "auc_choice_left_out", "average_precision", "winner_stability"),
     "plan1c": ("auc", "auc_choice_left_out", "average_precision", "recall_positive"),
 }
 OF_PLAN2 = ("excess", "p", "n_above_chance")

@@ -45,6 +45,7 @@ from stagewright.stages.protocol import StageContext, StageResult
 from stagewright.stages.refit.cohort_once import CohortOnce
 from stagewright.stages.refit.predictions import RefittedPredictions
 from stagewright.stages.refit.refit_folds import refitted_predictions
+from stagewright.stages.winner_stability import winner_stability
 from stagewright.state.layout import analysis
 
 __all__ = ["path_of", "run", "score_configuration"]
@@ -70,7 +71,9 @@ def run(context: StageContext) -> StageResult:
     table = pd.DataFrame(
         [row | baseline_columns(trivial, names) for row, names in zip(summary, of_row, strict=True)],
     )
-    best = best_row(eligible(summary, request.study.scope), "auc_median")
+    candidates = eligible(summary, request.study.scope)
+    best = best_row(candidates, "auc_median")
+    stability = winner_stability(context, candidates, best)
     table["best"] = [row is best for row in summary]
     save_csv(context.artifacts, folder / "plan1b_summary.csv", table)
     named = f"{best['preprocess']}/{best['method']}/k_{best['k']}/{best['penalty']}"
@@ -81,6 +84,7 @@ def run(context: StageContext) -> StageResult:
             "plan1b.best.average_precision": float(best["average_precision_median"]),
             "plan1b.n_patients": float(min(row["n_patients"] for row in summary)),
         }
+        | ({} if stability is None else {"plan1b.best.winner_stability": stability})
         | scores("plan1b", summary, "auc_median", "auc"),
         configurations=configurations(summary),
         skipped=grid.skipped,
