@@ -197,6 +197,12 @@ GATES: tuple[GateEntry, ...] = (
         OUT_OF_FOLD,
     ),
     GateEntry(
+        "class_support",
+        "stagewright.gates.class_support",
+        "each training and each test fold holds cells of both classes",
+        OUT_OF_FOLD,
+    ),
+    GateEntry(
         "score_agreement",
         "stagewright.gates.score_agreement",
         "the reported AUCs follow from the out-of-fold predictions",
@@ -217,6 +223,75 @@ GATES: tuple[GateEntry, ...] = (
                 "of simulated studies in which the best is ahead by two standard deviations of the patients none lies "
                 "below, where no configuration is better half do; a warning by default, a failure when the spec sets "
                 "it",
+            ),
+        ),
+    ),
+    GateEntry(
+        "technical_decoy",
+        "stagewright.gates.technical_decoy",
+        "the best embedding tells the classes apart better than how the cells were measured does",
+        ("plan1b",),
+        (
+            Bound(
+                "at_least",
+                0.0,
+                0.0,
+                0.5,
+                "lower end of the 95 % interval of the AUC above that of the technical decoy, over patients",
+                "at 0 the decoy may be as good; a failure when not even the upper end exceeds it, otherwise a warning, "
+                "as few patients have wide intervals and depth can follow from biology; a failure when the spec sets "
+                "it",
+            ),
+        ),
+    ),
+    GateEntry(
+        "leak_columns",
+        "stagewright.gates.leak_columns",
+        "no column that the study names tells the label by itself",
+        OUT_OF_FOLD,
+        (
+            Bound(
+                "at_most",
+                0.9,
+                0.0,
+                1.0,
+                "median over patients of Cramer's V with the label, or of |2 AUC - 1|",
+                "at 0.9 a column errs on about one cell in twenty; a warning, a failure for a column by which the "
+                "study is designed",
+            ),
+        ),
+    ),
+    GateEntry(
+        "confounded_label",
+        "stagewright.gates.confounded_label",
+        "the label does not coincide with who, when or where the cells are from",
+        OUT_OF_FOLD,
+        (
+            Bound(
+                "at_most",
+                0.9,
+                0.0,
+                1.0,
+                "Cramer's V of the label with patient, time point or technical column, over all cells",
+                "where most donors are either diseased or healthy it is 0.5 to 0.8; at 0.9 one cell in twenty has "
+                "another label than its level; a warning, because labels may be given by patient or visit",
+            ),
+        ),
+    ),
+    GateEntry(
+        "donor_identity",
+        "stagewright.gates.donor_identity",
+        "no cell is there twice, under one donor or two",
+        OUT_OF_FOLD,
+        (
+            Bound(
+                "at_most",
+                0.01,
+                0.0,
+                1.0,
+                "share of the cells that are there twice",
+                "a perfect memory of 0.01 of the cells lifts an AUC by at most 0.005, which no comparison hangs on; "
+                "real data have none; any is a warning, more a failure",
             ),
         ),
     ),

@@ -110,7 +110,8 @@ def metric_names(stage: str, spec: GoalSpec) -> list[str]:
         for method in spec.reduction.methods
         for penalty in spec.classifier.penalties
     ]
-    return [*(f"{stage}.best.{name}" for name in BEST[stage]), f"{stage}.n_patients", *cells]
+    decoy = ["plan1b.decoy.auc"] if stage == "plan1b" else []
+    return [*(f"{stage}.best.{name}" for name in BEST[stage]), f"{stage}.n_patients", *decoy, *cells]
 
 
 def _plan1c_metrics(spec: GoalSpec) -> list[str]:
