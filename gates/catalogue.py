@@ -78,6 +78,57 @@ GATES: tuple[GateEntry, ...] = (
         ),
     ),
     GateEntry(
+        "variance_collapse",
+        "stagewright.gates.variance_collapse",
+        "no axis of an embedding has next to no variance beside the others",
+        PLANS,
+        (
+            Bound(
+                "at_least",
+                1e-6,
+                0.0,
+                1.0,
+                "smallest variance of an axis as a share of the largest",
+                "real PCA and FA axes have 0.005 and more; at 1e-6 an axis has a thousandth of the spread of another, "
+                "which single precision hardly carries; a warning up to 1e-4",
+            ),
+        ),
+    ),
+    GateEntry(
+        "unused_components",
+        "stagewright.gates.unused_components",
+        "every component of a non-negative factorisation makes up a part of some cell",
+        PLANS,
+        (
+            Bound(
+                "at_least",
+                0.01,
+                0.0,
+                1.0,
+                "largest part of a cell that the least used component makes up",
+                "in real NMF the least used component makes up half of some cell and more; at 0.01 it would take a "
+                "hundred like it to make up one cell",
+            ),
+        ),
+    ),
+    GateEntry(
+        "larger_k",
+        "stagewright.gates.larger_k",
+        "the fit of a larger K is another one than that of a smaller K, and reproduces no less",
+        ("plan0",),
+        (
+            Bound(
+                "at_most",
+                0.99999,
+                0.5,
+                1.0,
+                "smallest absolute correlation of a smaller K's axis with its match in a larger K",
+                "of NMF, cNMF and FA of real cells the axis that changed most keeps 0.6 to 0.99; only a copy, or a K "
+                "that did not reach the method, comes to the bound",
+            ),
+        ),
+    ),
+    GateEntry(
         "replicate_summary",
         "stagewright.gates.replicate_summary",
         "each method and K has its summary over the promised replicates, and those on disk agree with it",
@@ -146,10 +197,103 @@ GATES: tuple[GateEntry, ...] = (
         OUT_OF_FOLD,
     ),
     GateEntry(
+        "class_support",
+        "stagewright.gates.class_support",
+        "each training and each test fold holds cells of both classes",
+        OUT_OF_FOLD,
+    ),
+    GateEntry(
         "score_agreement",
         "stagewright.gates.score_agreement",
         "the reported AUCs follow from the out-of-fold predictions",
         OUT_OF_FOLD,
+    ),
+    GateEntry(
+        "winner_stability",
+        "stagewright.gates.winner_stability",
+        "the same configuration wins when one patient is left out, whichever it is",
+        ("plan1b",),
+        (
+            Bound(
+                "at_least",
+                0.75,
+                0.0,
+                1.0,
+                "share of the patients without whom the winner stays the same",
+                "of simulated studies in which the best is ahead by two standard deviations of the patients none lies "
+                "below, where no configuration is better half do; a warning by default, a failure when the spec sets "
+                "it",
+            ),
+        ),
+    ),
+    GateEntry(
+        "technical_decoy",
+        "stagewright.gates.technical_decoy",
+        "the best embedding tells the classes apart better than how the cells were measured does",
+        ("plan1b",),
+        (
+            Bound(
+                "at_least",
+                0.0,
+                0.0,
+                0.5,
+                "lower end of the 95 % interval of the AUC above that of the technical decoy, over patients",
+                "at 0 the decoy may be as good; a failure when not even the upper end exceeds it, otherwise a warning, "
+                "as few patients have wide intervals and depth can follow from biology; a failure when the spec sets "
+                "it",
+            ),
+        ),
+    ),
+    GateEntry(
+        "leak_columns",
+        "stagewright.gates.leak_columns",
+        "no column that the study names tells the label by itself",
+        OUT_OF_FOLD,
+        (
+            Bound(
+                "at_most",
+                0.9,
+                0.0,
+                1.0,
+                "median over patients of Cramer's V with the label, or of |2 AUC - 1|",
+                "at 0.9 a column errs on about one cell in twenty; a warning, a failure for a column by which the "
+                "study is designed",
+            ),
+        ),
+    ),
+    GateEntry(
+        "confounded_label",
+        "stagewright.gates.confounded_label",
+        "the label does not coincide with who, when or where the cells are from",
+        OUT_OF_FOLD,
+        (
+            Bound(
+                "at_most",
+                0.9,
+                0.0,
+                1.0,
+                "Cramer's V of the label with patient, time point or technical column, over all cells",
+                "where most donors are either diseased or healthy it is 0.5 to 0.8; at 0.9 one cell in twenty has "
+                "another label than its level; a warning, because labels may be given by patient or visit",
+            ),
+        ),
+    ),
+    GateEntry(
+        "donor_identity",
+        "stagewright.gates.donor_identity",
+        "no cell is there twice, under one donor or two",
+        OUT_OF_FOLD,
+        (
+            Bound(
+                "at_most",
+                0.01,
+                0.0,
+                1.0,
+                "share of the cells that are there twice",
+                "a perfect memory of 0.01 of the cells lifts an AUC by at most 0.005, which no comparison hangs on; "
+                "real data have none; any is a warning, more a failure",
+            ),
+        ),
     ),
     GateEntry(
         "grouped_folds",

@@ -6,14 +6,15 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from stagewright.gates.contributions import DEAD, dead_components
 from stagewright.gates.embeddings import Embedding, measure_axes, read_embeddings
 from stagewright.gates.finding import bounded
 from stagewright.gates.protocol import Finding, GateContext
+from stagewright.state.spec.reduction import NON_NEGATIVE
 
 __all__ = ["embedding"]
 
 _finding = partial(Finding, gate="embedding")
-DEAD = 1e-4
 FINITE = (
     "A single NaN spreads through every distance, model and mean that touches it. To pass: execute the step "
     "again with a smaller K, or leave this method out, by adjust."
@@ -69,14 +70,11 @@ def _faults(item: Embedding) -> Iterator[Finding]:
     # A constant axis of the scores has been reported; its loadings would only say so again.
     silent = axes.constant if axes.constant.size == genes.constant.size else np.zeros_like(genes.constant)
     yield from _column_faults(item.subject, "loadings", genes.not_finite, genes.constant & ~silent)
-    if item.method in ("nmf", "cnmf") and axes.norm.shape == genes.norm.shape:
+    if item.method in NON_NEGATIVE and axes.norm.shape == genes.norm.shape:
         contribution = axes.norm * genes.norm
-        known = np.isfinite(contribution)
-        largest = contribution[known].max(initial=0.0)
-        with np.errstate(invalid="ignore"):
-            dead = known & (contribution < DEAD * largest) & ~axes.constant & ~genes.constant
+        dead = dead_components(contribution) & ~axes.constant & ~genes.constant
         if dead.any():
-            weakest = np.nanmin(contribution) / largest
+            weakest = np.nanmin(contribution) / np.nanmax(contribution)
             measured = f"{_columns(dead)} with a contribution of {weakest:.1e} of the largest"
             yield _fail(f"{item.subject} components", measured, f"at least {DEAD:g} of the largest", ALIVE)
 

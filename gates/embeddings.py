@@ -59,6 +59,8 @@ class Axes:
         The columns that are finite and vary, shape (m,).
     correlation
         Pearson correlation of those over cells, shape (m, m).
+    covariance
+        Covariance of all columns over cells, shape (k, k); values that are not finite count as 0.
     """
 
     not_finite: NDArray[np.intp]
@@ -66,6 +68,7 @@ class Axes:
     norm: NDArray[np.float64]
     varying: NDArray[np.intp]
     correlation: NDArray[np.float64]
+    covariance: NDArray[np.float64]
 
 
 def read_embeddings(context: GateContext) -> Iterator[Embedding]:
@@ -108,6 +111,7 @@ def measure_axes(scores: NDArray[np.floating]) -> Axes:
         norm=np.where(not_finite == 0, np.sqrt(squares + n_cells * mean**2), np.nan),
         varying=varying,
         correlation=products[np.ix_(varying, varying)] / np.outer(scale, scale),
+        covariance=products / max(n_cells, 1),
     )
 
 

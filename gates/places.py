@@ -17,6 +17,8 @@ __all__ = [
     "cell_table",
     "coefficients_table",
     "controls_summary",
+    "decoy_oof",
+    "decoy_table",
     "embedding_file",
     "grid_summary",
     "oof_table",
@@ -69,6 +71,16 @@ def plan1c_summary(checkpoint: Checkpoint) -> PurePosixPath:
 def grid_summary(request: StepRequest) -> PurePosixPath:
     """Return the summary of Plan 1b or 1c."""
     return (plan1c_summary if request.stage == "plan1c" else plan1b_summary)(request.checkpoint)
+
+
+def decoy_oof(checkpoint: Checkpoint) -> PurePosixPath:
+    """Return where Plan 1b writes the out-of-fold predictions of its technical decoy."""
+    return analysis(checkpoint) / "classification_grid" / "decoy_oof.parquet"
+
+
+def decoy_table(checkpoint: Checkpoint) -> PurePosixPath:
+    """Return where Plan 1b writes one row for each patient of its technical decoy."""
+    return analysis(checkpoint) / "classification_grid" / "decoy.csv"
 
 
 def controls_summary(checkpoint: Checkpoint) -> PurePosixPath:

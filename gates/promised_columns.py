@@ -37,3 +37,4 @@ PLAN1C_SUMMARY = (
     "accuracy_majority_median,auc_library_size_median,best_of_mode,best"
 )
 BASELINES = "patient,n_cells,n_positive,n_negative,prevalence,majority_accuracy,auc_library_size,auc_detected_genes"
+DECOY = "patient,n_cells,n_positive,n_negative,n_features,alpha,auc_mean"

@@ -12,6 +12,8 @@ from stagewright.gates.places import (
     cell_table,
     coefficients_table,
     controls_summary,
+    decoy_oof,
+    decoy_table,
     embedding_file,
     oof_table,
     patient_table,
@@ -24,6 +26,7 @@ from stagewright.gates.promised_columns import (
     BASELINES,
     COMPONENT_MATCHES,
     CONTROLS,
+    DECOY,
     K_CURVES,
     METRICS,
     METRICS_NO_CV,
@@ -191,6 +194,8 @@ def _plan1b(request: StepRequest, left_out: Container[str]) -> Iterator[Promise]
     rows = len(cells) * len(request.study.penalties)
     yield _table(plan1b_summary(request.checkpoint), PLAN1B_SUMMARY, rows)
     yield _table(plan1b_summary(request.checkpoint).with_name("baselines.csv"), BASELINES)
+    yield _table(decoy_table(request.checkpoint), DECOY)
+    yield Promise(str(decoy_oof(request.checkpoint)), "parquet", columns=tuple(OOF.split(",")))
 
 
 def _plan2(request: StepRequest, left_out: Container[str]) -> Iterator[Promise]:

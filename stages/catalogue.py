@@ -57,7 +57,7 @@ GRID = ("plan1a", "plan1b", "plan1c")
 
 BEST = {
     "plan1a": ("auc_in_sample",),
-    "plan1b": ("auc", "auc_choice_left_out", "average_precision"),
+    "plan1b": ("auc", "auc_choice_left_out", "average_precision", "winner_stability"),
     "plan1c": ("auc", "auc_choice_left_out", "average_precision", "recall_positive"),
 }
 OF_PLAN2 = ("excess", "p", "n_above_chance")
@@ -110,7 +110,8 @@ def metric_names(stage: str, spec: GoalSpec) -> list[str]:
         for method in spec.reduction.methods
         for penalty in spec.classifier.penalties
     ]
-    return [*(f"{stage}.best.{name}" for name in BEST[stage]), f"{stage}.n_patients", *cells]
+    decoy = ["plan1b.decoy.auc"] if stage == "plan1b" else []
+    return [*(f"{stage}.best.{name}" for name in BEST[stage]), f"{stage}.n_patients", *decoy, *cells]
 
 
 def _plan1c_metrics(spec: GoalSpec) -> list[str]:

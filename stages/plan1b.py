@@ -23,6 +23,7 @@ from stagewright.stages.classify.path_cross_validated import (
     measured_path,
 )
 from stagewright.stages.classify.path_in_sample import path_without_cv
+from stagewright.stages.decoy import technical_decoy
 from stagewright.stages.executors.executor import SharedValue
 from stagewright.stages.files import save_csv
 from stagewright.stages.plan1_embeddings import EmbeddedCohort
@@ -45,6 +46,7 @@ from stagewright.stages.protocol import StageContext, StageResult
 from stagewright.stages.refit.cohort_once import CohortOnce
 from stagewright.stages.refit.predictions import RefittedPredictions
 from stagewright.stages.refit.refit_folds import refitted_predictions
+from stagewright.stages.winner_stability import winner_stability
 from stagewright.state.layout import analysis
 
 __all__ = ["path_of", "run", "score_configuration"]
@@ -70,7 +72,10 @@ def run(context: StageContext) -> StageResult:
     table = pd.DataFrame(
         [row | baseline_columns(trivial, names) for row, names in zip(summary, of_row, strict=True)],
     )
-    best = best_row(eligible(summary, request.study.scope), "auc_median")
+    candidates = eligible(summary, request.study.scope)
+    best = best_row(candidates, "auc_median")
+    stability = winner_stability(context, candidates, best)
+    decoy = technical_decoy(context, grid.cells)
     table["best"] = [row is best for row in summary]
     save_csv(context.artifacts, folder / "plan1b_summary.csv", table)
     named = f"{best['preprocess']}/{best['method']}/k_{best['k']}/{best['penalty']}"
@@ -81,11 +86,14 @@ def run(context: StageContext) -> StageResult:
             "plan1b.best.average_precision": float(best["average_precision_median"]),
             "plan1b.n_patients": float(min(row["n_patients"] for row in summary)),
         }
+        | {"plan1b.decoy.auc": decoy}
+        | ({} if stability is None else {"plan1b.best.winner_stability": stability})
         | scores("plan1b", summary, "auc_median", "auc"),
         configurations=configurations(summary),
         skipped=grid.skipped,
         notes=(
             f"best configuration: {named}, median AUC over patients {best['auc_median']:.4f}",
+            f"technical decoy: median AUC over patients {decoy:.4f} from depth and technical columns alone",
             *([] if pipeline else supervised_notes(summary)),
             *grid.notes,
         ),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["OBJECTIVE", "choice_left_out", "choose_alpha"]
+__all__ = ["OBJECTIVE", "TIE", "choice_left_out", "choose_alpha"]
 
 OBJECTIVE = ("roc_auc", "average_precision", "recall_positive")
 """The metrics that decide, the first before the second before the third; then the larger alpha wins."""

@@ -21,7 +21,10 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 from scipy import sparse
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from stagewright.gates.protocol import GateContext, GateRequest
 from stagewright.state.artifacts import ArtifactWriter, Outcome, Skipped, seal
@@ -45,6 +48,8 @@ from stagewright.state.step_request import CommandStage, StepRequest
 N_GENES = 40
 KS = {"pca": (3, 5), "nmf": (3, 5)}
 CHOSEN = {"pca": 5, "nmf": 3}
+EFFECT = {"pca": 2.0, "nmf": 0.8}
+"""By how many standard deviations the predictions tell the classes apart: pca is the clear winner."""
 SEEDS = (1, 2, 3)
 ALPHAS = (0.1, 1.0, 10.0)
 CHOSEN_ALPHA = 1.0
@@ -376,11 +381,22 @@ def _write_embeddings(writer: ArtifactWriter, cells: pd.DataFrame) -> None:
     obs = _in_scope(cells)
     obsm = {f"X_{method}": rng.gamma(2.0, size=(len(obs), k)).astype(np.float32) for method, k in CHOSEN.items()}
     varm = {f"{method}_loadings": rng.exponential(size=(N_GENES, k)).astype(np.float32) for method, k in CHOSEN.items()}
+    obs = obs.assign(**_depth(len(obs)))
     path = preprocess_folder("B", TAG) / "adata_with_dr.h5ad"
     _write_h5ad(writer.place(path), obs, obsm, varm)
     widths = ({name: array.shape[1] for name, array in arrays.items()} for arrays in (obsm, varm))
     writer.record(path, "h5ad", shape=(len(obs), N_GENES), obs=obs.columns, obsm=next(widths), varm=next(widths))
     writer.write_json(preprocess_folder("B", TAG) / "gene_log.json", {"kept": N_GENES})
+
+
+def _depth(n_cells: int) -> dict[str, NDArray[np.float64]]:
+    """Return a library size and detected genes for each cell, which have nothing to do with its label."""
+    rng = np.random.default_rng(19)
+    size = rng.integers(500, 5000, n_cells).astype(np.float64)
+    return {
+        "stagewright_library_size": size,
+        "stagewright_detected_genes": np.round(size * rng.uniform(0.3, 0.5, n_cells)),
+    }
 
 
 def _scored() -> dict[str, tuple[int, int]]:
@@ -456,7 +472,7 @@ def _plan1b(writer: ArtifactWriter, request: StepRequest, cells: pd.DataFrame) -
     for method, k in CHOSEN.items():
         cell = classification_cell("B", TAG, method)
         _write_coefficients(writer, cell / "coefs.csv", k)
-        predicted = _predictions(obs, rng)
+        predicted = _predictions(obs, rng, EFFECT[method])
         predicted.to_parquet(writer.place(cell / "oof_predictions.parquet"), index=False)
         writer.record(cell / "oof_predictions.parquet", "parquet", shape=predicted.shape, columns=predicted.columns)
         auc = _auc(predicted)
@@ -476,6 +492,7 @@ def _plan1b(writer: ArtifactWriter, request: StepRequest, cells: pd.DataFrame) -
     for name in ("auc_median_own_alpha", "average_precision_median", "balanced_accuracy_median", *intervals):
         summary[name] = 0.7
     summary["best"] = summary["auc_median"] == summary["auc_median"].max()
+    _write_decoy(writer, obs.assign(**_depth(len(obs))), predicted)
     _write_baselines(writer, analysis("B") / "classification_grid" / "baselines.csv")
     place = analysis("B") / "classification_grid" / "plan1b_summary.csv"
     _write_csv(writer, place, summary.columns, [*summary.itertuples(index=False, name=None)])
@@ -489,6 +506,29 @@ def _write_baselines(writer: ArtifactWriter, path: PurePosixPath) -> None:
         for patient, counts in CELLS_OF.items()
     ]
     _write_csv(writer, path, header.split(","), rows)
+
+
+def _write_decoy(writer: ArtifactWriter, obs: pd.DataFrame, predicted: pd.DataFrame) -> None:
+    """Write what depth alone predicts in the folds of other predictions: scikit-learn's ridge, all in one go."""
+    depth = np.log1p(obs[["stagewright_library_size", "stagewright_detected_genes"]])
+    parts = []
+    for (_, _), one in predicted.groupby(["patient", "repeat"], sort=False):
+        features, decision = depth.loc[one["cell"]].to_numpy(), np.empty(len(one))
+        for fold in range(FOLDS):
+            test = (one["fold"] == fold).to_numpy()
+            model = make_pipeline(StandardScaler(), LogisticRegression(C=1 / CHOSEN_ALPHA, class_weight="balanced"))
+            decision[test] = model.fit(features[~test], one["label"][~test]).decision_function(features[test])
+        parts.append(one.assign(penalty="decoy", decision=decision, probability=1 / (1 + np.exp(-decision))))
+    decoy = pd.concat(parts, ignore_index=True)
+    folder = analysis("B") / "classification_grid"
+    decoy.to_parquet(writer.place(folder / "decoy_oof.parquet"), index=False)
+    writer.record(folder / "decoy_oof.parquet", "parquet", shape=decoy.shape, columns=decoy.columns)
+    header = "patient,n_cells,n_positive,n_negative,n_features,alpha,auc_mean"
+    rows = [
+        (patient, sum(CELLS_OF[patient]), *CELLS_OF[patient], 2, CHOSEN_ALPHA, auc)
+        for patient, auc in _auc(decoy).items()
+    ]
+    _write_csv(writer, folder / "decoy.csv", header.split(","), rows)
 
 
 def _auc(predicted: pd.DataFrame) -> dict[str, float]:
@@ -507,13 +547,13 @@ def _metrics(summary: pd.DataFrame) -> dict[str, float]:
     return {"plan1b.best.auc": best} | {f"plan1b.{TAG}.{method}.l1.auc": float(median) for method, median in named}
 
 
-def _predictions(obs: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+def _predictions(obs: pd.DataFrame, rng: np.random.Generator, effect: float) -> pd.DataFrame:
     parts = []
     for patient in _scored():
         mine = obs[obs["donor"] == patient]
         label = (mine["CN.label"] == "cancer").to_numpy()
         for repeat in range(REPEATS):
-            decision = rng.normal(size=len(mine)) + label
+            decision = rng.normal(size=len(mine)) + effect * label
             parts.append(
                 pd.DataFrame(
                     {
@@ -521,7 +561,7 @@ def _predictions(obs: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
                         "cell": mine.index.astype(str),
                         "penalty": "l1",
                         "repeat": repeat,
-                        "fold": rng.permutation(np.arange(len(mine)) % FOLDS),
+                        "fold": _stratified(label, repeat),
                         "label": label,
                         "decision": decision,
                         "probability": 1 / (1 + np.exp(-decision)),
@@ -530,6 +570,15 @@ def _predictions(obs: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
                 )
             )
     return pd.concat(parts, ignore_index=True)
+
+
+def _stratified(label: NDArray[np.bool_], repeat: int) -> NDArray[np.int64]:
+    """Return stratified folds, the same for every configuration."""
+    rng = np.random.default_rng([23, label.size, repeat])
+    folds = np.empty(label.size, dtype=np.int64)
+    for level in (False, True):
+        folds[label == level] = rng.permutation(np.arange(int((label == level).sum())) % FOLDS)
+    return folds
 
 
 def _command(writer: ArtifactWriter, request: StepRequest, _: pd.DataFrame) -> Outcome:

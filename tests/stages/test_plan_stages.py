@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
@@ -193,6 +194,48 @@ def test_every_cell_is_scored_once_per_repeat_and_never_by_its_own_fold(
     ]
     assert folds[0].index.is_unique
     assert all(other.equals(folds[0]) for other in folds[1:])
+
+
+def test_the_decoy_is_ridge_on_depth_in_the_same_folds(done: tuple[Study, list[StageResult]]) -> None:
+    """scikit-learn's fit of log library size and log detected genes gives the written decisions; so does the metric."""
+    study, results = done
+    grid = study.run / "C/analysis/classification_grid"
+    obs = ad.read_h5ad(study.run / f"C/analysis/preprocess_cache/{HVG}/adata_with_dr.h5ad").obs
+    depth = np.log1p(obs[["stagewright_library_size", "stagewright_detected_genes"]])
+    decoy = pd.read_parquet(grid / "decoy_oof.parquet")
+    patient = decoy["patient"].iloc[0]
+    one = decoy[(decoy["patient"] == patient) & (decoy["repeat"] == 1)]
+    features, label = depth.loc[one["cell"]].to_numpy(float), one["label"].to_numpy()
+    for fold in range(3):
+        test = (one["fold"] == fold).to_numpy()
+        scale = StandardScaler().fit(features[~test])
+        ridge = LogisticRegression(C=1 / one["alpha"].iloc[0], class_weight="balanced", tol=1e-10, max_iter=1000)
+        ridge.fit(scale.transform(features[~test]), label[~test])
+        found = ridge.decision_function(scale.transform(features[test]))
+        np.testing.assert_allclose(one["decision"][test], found, atol=1e-4)
+    keys = ["patient", "cell", "repeat", "fold", "label"]
+    beside = pd.read_parquet(grid / HVG / "pca/oof_predictions.parquet")
+    assert decoy[keys].equals(beside[keys])
+    table = pd.read_csv(grid / "decoy.csv")
+    assert results[2].metrics["plan1b.decoy.auc"] == pytest.approx(table["auc_mean"].median())
+
+
+def test_the_winner_without_each_patient_is_counted(done: tuple[Study, list[StageResult]]) -> None:
+    """The metric follows from the tables by the rule as the page of the goal spec tells it."""
+    study, results = done
+    grid = study.run / "C/analysis/classification_grid"
+    scores = {
+        (tag, method): pd.read_csv(grid / tag / method / "metrics.csv").pivot_table(
+            index="patient", columns="alpha", values="auc_mean"
+        )
+        for tag in (HVG, FILTERED)
+        for method in METHODS
+    }
+    winner = max(scores, key=lambda key: scores[key].median().max())
+    patients = scores[winner].index
+    without = [{key: table.drop(index=patient).median().max() for key, table in scores.items()} for patient in patients]
+    wins = [medians[winner] >= max(medians.values()) - 1e-12 for medians in without]
+    assert results[2].metrics["plan1b.best.winner_stability"] == pytest.approx(np.mean(wins))
 
 
 def test_a_patient_without_a_result_has_a_reason(done: tuple[Study, list[StageResult]]) -> None:
