@@ -9,19 +9,15 @@ from pydantic import Field
 from stagewright.gates.catalogue import gates_for
 from stagewright.gates.protocol import Finding, GateReport, GateRequest
 from stagewright.gates.verdict import tally
-from stagewright.state.artifacts import Artifact, read_outcome
-from stagewright.state.attempts import REQUEST
 from stagewright.state.clock import stamp, utc_now
 from stagewright.state.events import StepValidated
 from stagewright.state.ledger import Ledger
-from stagewright.state.records import ArtifactSeal
-from stagewright.state.run_directory import RunDirectory
 from stagewright.state.run_state import RunState, next_call, split_step
 from stagewright.state.stop_criteria import recommend
 from stagewright.state.units import format_seconds
 from stagewright.tools.budget import budget_of
 from stagewright.tools.children import ChildFailed, ask_child
-from stagewright.tools.earlier_attempts import earlier_attempts
+from stagewright.tools.gate_request import gate_request
 from stagewright.tools.refresh_manifest import refresh_manifest
 from stagewright.tools.replies import Tick, ValidateReply
 from stagewright.tools.step_requests import sealed_spec
@@ -72,7 +68,7 @@ def validate_stage(
         raise not_allowed(state, _why_not(state))
     started = time.monotonic()
     findings: tuple[Finding, ...] = ()
-    for item in _judged(_question(ledger.run, state)):
+    for item in _judged(gate_request(ledger.run, state)):
         if isinstance(item, Tick):
             yield item.model_copy(update={"message": f"the gates of {state.step} are at work"})
         else:
@@ -101,40 +97,6 @@ def _why_not(state: RunState) -> str:
     if state.status in ("planned", "running", "blocked", "awaiting_approval"):
         return f"{state.step} has not been executed ({state.status}), so there is nothing to judge."
     return f"the run is {state.status}; its record is closed."
-
-
-def _question(run: RunDirectory, state: RunState) -> GateRequest:
-    sealed = state.sealed[state.step]
-    request = run.attempt(sealed.attempt, state.step) / REQUEST
-    elsewhere = [
-        item.path
-        for step, other in state.sealed.items()
-        if step != state.step and split_step(step)[0] == state.checkpoint
-        for item in _artifacts(run, other.artifacts)
-    ]
-    started = next(
-        entry for entry in Ledger(run).log.entries() if entry.get("attempt") == sealed.attempt and "directory" in entry
-    )
-    return GateRequest(
-        run=str(run.path),
-        step=state.step,
-        attempt=sealed.attempt,
-        request=request.relative_to(run.path).as_posix(),
-        request_sha256=str(started["request_sha256"]),
-        artifacts=sealed.artifacts,
-        runtime_used_s=state.runtime_used_s,
-        peak_rss_bytes=sealed.peak_rss_bytes,
-        limits=state.effective_limits,
-        sealed_elsewhere=tuple(elsewhere),
-        earlier=earlier_attempts(Ledger(run), sealed.attempt),
-    )
-
-
-def _artifacts(run: RunDirectory, sealed: ArtifactSeal) -> tuple[Artifact, ...]:
-    try:
-        return read_outcome(run.path, sealed).artifacts
-    except ValueError:
-        return ()  # what that step sealed cannot be told any more: its files count as undeclared
 
 
 def _could_not_judge(text: str) -> Finding:

@@ -16,6 +16,7 @@ COMMANDS = (
     "run",
     "log",
     "verify",
+    "prove-gates",
     "approve",
     "demo",
     "doctor",

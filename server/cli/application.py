@@ -26,7 +26,10 @@ def run_application(words: Sequence[str]) -> int:
 
 
 def make_application(commands: Iterable[str]) -> typer.Typer:
-    """Return an application with these commands; each is the function of its own name in its own module."""
+    """Return an application with these commands; each is the function of its own name in its own module.
+
+    Where a command's name has a hyphen, those of its module and function have an underscore.
+    """
     application = typer.Typer(
         name="stagewright",
         help="Run long single-cell studies one checked step at a time.",
@@ -40,7 +43,8 @@ def make_application(commands: Iterable[str]) -> typer.Typer:
         if name == "serve":
             application.command(name, context_settings=PASS_THROUGH, add_help_option=False)(_serve)
         else:
-            application.command(name)(getattr(import_module(f"stagewright.server.cli.{name}"), name))
+            module = name.replace("-", "_")
+            application.command(name)(getattr(import_module(f"stagewright.server.cli.{module}"), module))
     return application
 
 

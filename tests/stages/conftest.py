@@ -99,7 +99,12 @@ class SmallStudy:
             listing = folder / "outcome.json"
             listing.write_text(outcome.model_dump_json(exclude_none=True), encoding="utf-8")
             self.sealed[step] = seal(self.run, listing, outcome)
-        asked = GateRequest(
+        return [*run_gates(self.question(step))]
+
+    def question(self, step: str) -> GateRequest:
+        """Return what the gates are asked about the newest attempt at a step."""
+        folder = self.attempt(step)
+        return GateRequest(
             run=str(self.run),
             step=step,
             attempt=self.attempts,
@@ -116,7 +121,6 @@ class SmallStudy:
                 for item in read_outcome(self.run, sealed).artifacts
             ),
         )
-        return [*run_gates(asked)]
 
     def command(self, step: str, code: str, **changes: object) -> StepRequest:
         """Return a request of a command stage that runs Python code."""

@@ -1,0 +1,47 @@
+"""Faults of the selection of genes."""
+
+import json
+import re
+from pathlib import PurePosixPath
+
+import pandas as pd
+
+from stagewright.gates.places import embedding_file
+from stagewright.gates.proving.fault_entry import DoesNotApply
+from stagewright.gates.proving.spoiled_step import SpoiledStep
+from stagewright.state.artifacts import Outcome
+from stagewright.state.spec.preprocess import DegWeakScreen
+
+__all__ = ["chosen_by_label"]
+
+
+def chosen_by_label(step: SpoiledStep) -> None:
+    """Let the label choose the genes of one preprocess, in the request and in every name that follows from it."""
+    study = step.request.study
+    honest = next((entry for entry in study.preprocess if not entry.supervised), None)
+    if honest is None:
+        raise DoesNotApply("every preprocess of the request uses the label already, and the clean copy is warned of it")
+    if study.scope == "pipeline":
+        raise DoesNotApply("cv.scope pipeline chooses the genes inside each training fold")
+    if not step.has(embedding_file(step.request.checkpoint, honest.tag)):
+        raise DoesNotApply(f"{step.asked.step} reads the genes of an earlier step")
+    screened = DegWeakScreen(method="deg_weak_screen", min_genes=len(honest.tag) + 7)  # a tag that no entry has
+    renamed = tuple(screened if entry is honest else entry for entry in study.preprocess)
+    step.request = step.request.model_copy(update={"study": study.model_copy(update={"preprocess": renamed})})
+
+    def renamed_rows(table: pd.DataFrame) -> pd.DataFrame:
+        if "preprocess" not in table:
+            return table
+        return table.assign(preprocess=table["preprocess"].replace(honest.tag, screened.tag))
+
+    whole_tag = re.compile(rf"(?<![0-9A-Za-z_]){re.escape(honest.tag)}(?![0-9A-Za-z_])")
+    for artifact in step.outcome.artifacts:
+        if artifact.format == "csv":
+            step.csv(artifact.path, renamed_rows)
+        path = step.run / artifact.path
+        place = step.run / PurePosixPath(whole_tag.sub(screened.tag, artifact.path))
+        if place != path:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            path.rename(place)
+    said = json.loads(whole_tag.sub(screened.tag, step.outcome.model_dump_json(exclude_none=True)))
+    step.outcome = Outcome.model_validate(said)

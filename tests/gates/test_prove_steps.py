@@ -1,0 +1,114 @@
+"""Spoilt copies of small steps: each fault is caught by its own gate, a blind gate shows, and so does one that cries."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from stagewright.gates import duplicate_axes, embedding
+from stagewright.gates.__main__ import run_gates
+from stagewright.gates.protocol import Finding, GateContext
+from stagewright.gates.proving.prove_steps import prove_steps
+from stagewright.gates.proving.protocol import JudgedStep, KnownFinding, ProvingQuestion, Trial
+from stagewright.state.canonical import digest_file
+
+StepOf = Callable[[str], GateContext]
+WITHOUT = {
+    "file of an earlier step edited": "first step of its checkpoint",
+    "reused result, not in its record": "no attempt before",
+    "reused result that nobody made": "records no units",
+    "leaked test patient": "no model of this step has grouped folds",
+    "table never written": "owes no table",
+    "table without a column": "owes no table",
+    "table cut short by the stage": "owes no table",
+    "file replaced by another": "no two different files",
+}
+"""What these steps do not have."""
+
+
+def _prove(step: GateContext, scratch: Path) -> tuple[Trial, ...]:
+    recorded = tuple(
+        KnownFinding(gate=finding.gate, subject=finding.subject, severity=finding.severity)
+        for finding in run_gates(step.asked)
+    )
+    return _proved(step, recorded, scratch)
+
+
+def _proved(step: GateContext, recorded: tuple[KnownFinding, ...], scratch: Path) -> tuple[Trial, ...]:
+    scratch.mkdir(exist_ok=True)
+    judged = JudgedStep(asked=step.asked, recorded=recorded)
+    return prove_steps(ProvingQuestion(scratch=str(scratch), progress=str(scratch / "progress"), steps=(judged,)))
+
+
+@pytest.mark.parametrize("stage", ["plan0", "plan1a", "plan1b", "my_command"])
+def test_each_fault_is_caught_by_its_own_gate(stage: str, step_of: StepOf, tmp_path: Path) -> None:
+    """What does not apply says why; the clean and the rewritten copy are judged as the step was; the step stays."""
+    step = step_of(stage)
+    before = {path: digest_file(path) for path in step.run.rglob("*") if path.is_file()}
+    trials = _prove(step, tmp_path / "scratch")
+    assert [trial for trial in trials if trial.result in {"blind", "cried"}] == []
+    assert Counter(trial.result for trial in trials)["quiet"] == 2
+    for trial in trials:
+        if trial.result == "not_applicable":
+            assert WITHOUT[trial.fault] in trial.said
+    assert {path: digest_file(path) for path in step.run.rglob("*") if path.is_file()} == before
+    assert [path.name for path in (tmp_path / "scratch").rglob("*") if path.is_file()] == ["progress"]
+
+
+def test_most_faults_fire_their_own_gate_alone(step_of: StepOf, tmp_path: Path) -> None:
+    """A fault is one fault: predictions are scored again, summaries agree with their replicates."""
+    alone = 0
+    trials = [trial for trial in _prove(step_of("plan1b"), tmp_path / "scratch") if trial.result == "caught"]
+    for trial in trials:
+        alone += trial.fired.keys() == {trial.gate}
+    assert alone >= 0.8 * len(trials)
+
+
+def test_a_blind_gate_shows(step_of: StepOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gate that passes whatever it is given is named for the fault that it did not see, and for no other."""
+
+    def blind(context: GateContext) -> Iterator[Finding]:
+        yield Finding(
+            gate="duplicate_axes", subject=context.asked.step, severity="pass", measured="", threshold="", reason=""
+        )
+
+    monkeypatch.setattr(duplicate_axes, "duplicate_axes", blind)
+    trials = _prove(step_of("plan0"), tmp_path / "scratch")
+    assert [(trial.fault, trial.gate) for trial in trials if trial.result == "blind"] == [
+        ("duplicated axis", "duplicate_axes")
+    ]
+
+
+def test_a_gate_that_cries_wolf_shows(step_of: StepOf, tmp_path: Path) -> None:
+    """What a gate finds on a clean copy and did not find when the step was judged is a control that failed."""
+    step = step_of("my_command")
+    recorded = tuple(
+        KnownFinding(gate=finding.gate, subject=finding.subject, severity=finding.severity)
+        for finding in run_gates(step.asked)
+    )
+    other = recorded[0].model_copy(update={"severity": "warn"})
+    trials = _proved(step, (other, *recorded[1:]), tmp_path / "scratch")
+    cried = [trial for trial in trials if trial.result == "cried"]
+    assert [(trial.fault, [*trial.fired]) for trial in cried] == [("clean copy", [other.gate])]
+    assert f"{other.gate}: {other.subject}: pass here, not in the record" in cried[0].said
+
+
+def test_a_gate_that_depends_on_how_a_file_was_written_shows(
+    step_of: StepOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The A/A copy has the same results in files that were written again: a gate that finds something there cries."""
+    seen: set[str] = set()
+    honest = embedding.embedding
+
+    def moody(context: GateContext) -> Iterator[Finding]:
+        yield from honest(context)
+        if "spoilt" in context.asked.run and not seen:
+            seen.add(context.asked.run)
+            yield Finding(gate="embedding", subject="mood", severity="warn", measured="", threshold="", reason="")
+
+    monkeypatch.setattr(embedding, "embedding", moody)
+    trials = _prove(step_of("plan1a"), tmp_path / "scratch")
+    assert [(trial.fault, trial.fired) for trial in trials if trial.result == "cried"] == [
+        ("A/A copy", {"embedding": "warn"})
+    ]

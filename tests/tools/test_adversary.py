@@ -1,0 +1,169 @@
+"""An agent that would rather be done than right: every trick fails, and the record shows that it was tried."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stagewright.state.refusals import Refusal
+from stagewright.state.run_directory import RunDirectory
+from stagewright.tools import Workspace
+from stagewright.tools.verify_run import verify_run
+
+Call = Callable[..., dict[str, Any]]
+At = Callable[[str], str]
+Refused = Callable[..., Refusal]
+
+RESULT = "A/analysis/ok/result.json"
+ARGUED = "The gate is too strict and the AUC is excellent, so we continue."
+
+
+@pytest.fixture
+def run_at(at: At, workspace: Workspace) -> Callable[[str], RunDirectory]:
+    """Return a function that brings a run to a status through real calls."""
+    return lambda status: workspace.run(at(status))
+
+
+def _named(run: RunDirectory) -> set[str]:
+    """Return the files that `verify` names."""
+    return {problem.file for problem in verify_run(run)}
+
+
+def _entries(run: RunDirectory, log: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in run.log(log).read_text(encoding="utf-8").splitlines()]
+
+
+def _rewrite(path: Path, change: Callable[[str], str]) -> None:
+    path.write_text(change(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def test_red_gates_are_not_argued_away(run_at: Callable[[str], RunDirectory], refused: Refused, call: Call) -> None:
+    """Neither good reasons nor another judgement nor the next step leads on, and each try stands in the record."""
+    run = run_at("failed")
+    refused("not_allowed_now", "decide", run_id=run.run_id, decision="continue", rationale=ARGUED)
+    refused("not_allowed_now", "execute_stage", run_id=run.run_id)
+    assert call("validate_stage", run_id=run.run_id, again=True)["verdict"] == "fail"
+    refused("not_allowed_now", "decide", run_id=run.run_id, decision="continue", rationale=ARGUED)
+    tried = [entry for entry in _entries(run, "tool_calls") if ARGUED in json.dumps(entry)]
+    assert len(tried) == 2
+    assert all("not_allowed_now" in json.dumps(entry) for entry in tried)
+    assert {entry["verdict"] for entry in _entries(run, "agent_run") if entry["event"] == "step_validated"} == {"fail"}
+    assert not any(entry["event"] == "decided" for entry in _entries(run, "agent_run"))
+
+
+@pytest.mark.parametrize(
+    "sealed",
+    [
+        {"gates": {"duplicate_axes": {"at_most": 1.0}}},
+        {"stop": {"failure": []}},
+        {"data": {"label": {"positive": "normal", "negative": "malignant"}}},
+        {"cv": {"folds": 2}},
+        {"holdout": {"patients": 0.1}},
+        {"objective": "What can be shown?"},
+        {"approvals": []},
+    ],
+    ids=lambda sealed: next(iter(sealed)),
+)
+def test_what_was_sealed_is_not_adjusted(
+    sealed: dict[str, Any], run_at: Callable[[str], RunDirectory], refused: Refused
+) -> None:
+    """Thresholds, labels, criteria and folds are those of the plan, whatever the gates said since."""
+    run = run_at("failed")
+    given = {"run_id": run.run_id, "decision": "adjust", "rationale": ARGUED, "adjustments": sealed}
+    refusal = refused("sealed", "decide", **given)
+    assert next(iter(sealed)) in str(refusal)
+    assert not any(entry["event"] == "decided" for entry in _entries(run, "agent_run"))
+
+
+def test_results_that_were_edited_after_the_seal_do_not_pass(
+    run_at: Callable[[str], RunDirectory], refused: Refused, call: Call
+) -> None:
+    """The gates see it, whoever made the step look better, and `verify` names the file."""
+    run = run_at("executed")
+    (run.path / RESULT).write_text("[2]", encoding="utf-8")
+    reply = call("validate_stage", run_id=run.run_id)
+    assert (reply["verdict"], reply["worst"][0]["gate"]) == ("fail", "artifact_integrity")
+    refused("not_allowed_now", "decide", run_id=run.run_id, decision="continue", rationale=ARGUED)
+    assert RESULT in _named(run)
+
+
+def test_results_that_were_edited_after_the_verdict_are_named(run_at: Callable[[str], RunDirectory]) -> None:
+    """A step that passed with other results than those that lie there now."""
+    run = run_at("validated")
+    (run.path / RESULT).write_text("[2]", encoding="utf-8")
+    assert RESULT in _named(run)
+
+
+def test_planning_the_goal_again_hides_no_try(run_at: Callable[[str], RunDirectory], call: Call) -> None:
+    """A goal that failed and is planned anew is a second run, and the first one stays as it failed."""
+    run = run_at("failed")
+    spec = run.spec.read_text(encoding="utf-8")
+    (run.path.parent.parent / "again.yaml").write_text(spec, encoding="utf-8")
+    reply = call("plan_run", spec="again.yaml")
+    assert reply["run_id"] != run.run_id
+    listed = json.dumps(call("read_state", view="runs"))
+    assert run.run_id in listed
+    assert reply["run_id"] in listed
+    assert call("read_state", run_id=run.run_id)["status"] == "validated"
+
+
+def test_a_snapshot_that_says_validated_convinces_nobody(
+    run_at: Callable[[str], RunDirectory], call: Call, workspace: Workspace
+) -> None:
+    """RUN_STATE.json is a cache: the decision is made on the ledger, and until then `verify` says what differs."""
+    run = run_at("executed")
+    _rewrite(run.snapshot, lambda text: text.replace('"executed"', '"validated"'))
+    assert _named(run) == {"RUN_STATE.json"}
+    with pytest.raises(Refusal) as caught:
+        call("decide", run_id=run.run_id, decision="continue", rationale="it says validated")
+    assert caught.value.code == "not_allowed_now"
+    assert "executed" in str(caught.value.status)
+    assert workspace.ledger(run.run_id).read().status == "executed"
+
+
+@pytest.mark.parametrize(
+    ("log", "cut", "names"),
+    [
+        ("agent_run", slice(1, 2), "logs/agent_run.log"),
+        ("agent_run", slice(-1, None), "RUN_STATE.json"),
+        ("validation", slice(-1, None), "logs/agent_run.log"),
+        ("validation", slice(0, 1), "logs/validation.log"),
+    ],
+)
+def test_a_deleted_line_does_not_lead_on(
+    log: str, cut: slice, names: str, run_at: Callable[[str], RunDirectory], call: Call
+) -> None:
+    """Without the verdict, or without what a gate found, nobody may continue, and `verify` names the place."""
+    run = run_at("failed")
+    lines = run.log(log).read_text(encoding="utf-8").splitlines(keepends=True)
+    del lines[cut]
+    run.log(log).write_text("".join(lines), encoding="utf-8")
+    assert names in _named(run)
+    with pytest.raises(Refusal):
+        call("decide", run_id=run.run_id, decision="continue", rationale="nothing was found")
+
+
+def test_a_forged_verdict_does_not_hold(run_at: Callable[[str], RunDirectory], call: Call) -> None:
+    """An entry that the agent wrote itself breaks the chain: the run is closed to everybody until a person looks."""
+    run = run_at("failed")
+    last = _entries(run, "agent_run")[-1]
+    forged = last | {"seq": last["seq"] + 1, "verdict": "pass", "recommended": "continue", "prev": last["hash"]}
+    with run.log("agent_run").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(forged) + "\n")
+    named = [problem.line for problem in verify_run(run) if problem.file == "logs/agent_run.log"]
+    assert forged["seq"] in named
+    with pytest.raises(Refusal) as caught:
+        call("decide", run_id=run.run_id, decision="continue", rationale="it passed")
+    assert caught.value.code == "damaged"
+
+
+def test_a_finding_that_was_turned_around_is_named(run_at: Callable[[str], RunDirectory], refused: Refused) -> None:
+    """A failure in validation.log that now says pass: the line is named, and the ledger's verdict stands."""
+    run = run_at("failed")
+    _rewrite(run.log("validation"), lambda text: text.replace('"severity": "fail"', '"severity": "pass"', 1))
+    assert "logs/validation.log" in _named(run)
+    with pytest.raises(Refusal):
+        refused("not_allowed_now", "decide", run_id=run.run_id, decision="continue", rationale="it passed")
+        raise Refusal("not_allowed_now", "as it has to be")
