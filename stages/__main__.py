@@ -21,6 +21,9 @@ def main(arguments: list[str] | None = None) -> int:
     survey = children.add_parser("survey", help="look into a data file without reading its matrix")
     survey.add_argument("request", type=Path)
     survey.add_argument("answer", type=Path)
+    holdout = children.add_parser("holdout", help="score the sealed hold-out, as the lock-box allows")
+    holdout.add_argument("request", type=Path)
+    holdout.add_argument("answer", type=Path)
     suggest = children.add_parser("suggest", help="guess the data section of a goal spec from a file")
     suggest.add_argument("request", type=Path)
     suggest.add_argument("answer", type=Path)
@@ -59,6 +62,12 @@ def _survey(asked: argparse.Namespace) -> int:
     return answer_survey(asked.request, asked.answer)
 
 
+def _holdout(asked: argparse.Namespace) -> int:
+    from stagewright.stages.holdout.answer import answer_holdout
+
+    return answer_holdout(asked.request, asked.answer)
+
+
 def _suggest(asked: argparse.Namespace) -> int:
     from stagewright.stages.suggest import answer_suggest
 
@@ -94,6 +103,7 @@ CHILDREN = {
     "supervise": _supervise,
     "work": _work,
     "survey": _survey,
+    "holdout": _holdout,
     "suggest": _suggest,
     "cohort": _cohort,
     "executor": _executor,

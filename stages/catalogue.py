@@ -184,6 +184,25 @@ def spec_faults(spec: GoalSpec, commands: Mapping[str, Any]) -> list[str]:
             if method in WITHOUT_TRANSFORM
         ]
     faults += _metric_faults(spec)
-    if spec.holdout is not None:
-        faults.append("holdout: the sealed hold-out is not built into this version; leave the key out")
+    return faults + _holdout_faults(spec)
+
+
+def _holdout_faults(spec: GoalSpec) -> list[str]:
+    """Return what keeps a spec from having a sealed hold-out."""
+    if spec.holdout is None:
+        return []
+    faults = [
+        f"holdout: the command stage {stage} is given the whole data file, patients of the hold-out included; leave "
+        "the stage or the hold-out out"
+        for stage in spec.stages
+        if stage not in STAGES
+    ]
+    if not {"plan1b", "plan1c"} & set(spec.stages):
+        faults.append("holdout: what is scored at the end is the best configuration of plan1b or plan1c; add one")
+    faults += [
+        f"holdout: {method} cannot score cells that it was not fitted on, so not the patients put aside; leave the "
+        "method or the hold-out out"
+        for method in spec.reduction.methods
+        if method in WITHOUT_TRANSFORM
+    ]
     return faults

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 
 import numpy as np
@@ -19,9 +19,10 @@ from stagewright.stages.protocol import StageContext, Unit
 from stagewright.stages.unit_cache import UnitInputs
 from stagewright.state.artifacts import ArtifactWriter
 from stagewright.state.layout import gene_list_file
+from stagewright.state.records import SealedData
 from stagewright.state.spec.preprocess import GeneList, Preprocess
 
-__all__ = ["gene_sets_of", "genes_of"]
+__all__ = ["gene_sets_of", "genes_of", "sealed_gene_sets"]
 
 NOTHING: Mapping[str, JsonValue] = MappingProxyType({})
 
@@ -70,6 +71,11 @@ def genes_of(
 
 
 def gene_sets_of(context: StageContext, entry: Preprocess) -> GeneSets | None:
+    """Return all sets of the file that a gene list names, from the run's sealed copy; see `sealed_gene_sets`."""
+    return sealed_gene_sets(context.run, context.request.data, entry)
+
+
+def sealed_gene_sets(run: Path, data: SealedData, entry: Preprocess) -> GeneSets | None:
     """Return all sets of the file that a gene list names, from the run's sealed copy; None for other methods.
 
     Raises
@@ -79,10 +85,10 @@ def gene_sets_of(context: StageContext, entry: Preprocess) -> GeneSets | None:
     """
     if not isinstance(entry, GeneList):
         return None
-    digest = (context.request.data.gene_lists or {}).get(entry.path)
+    digest = (data.gene_lists or {}).get(entry.path)
     if digest is None:
         raise ValueError(f"{entry.path} was not sealed when the run was planned; plan a new run with this list")
-    path = context.run / gene_list_file(digest)
+    path = run / gene_list_file(digest)
     content = path.read_bytes() if path.is_file() else b""
     if hashlib.sha256(content).hexdigest() != digest:
         raise ValueError(f"{path}: the copy of {entry.path} that was sealed at planning is gone or changed; restore it")

@@ -8,7 +8,9 @@ from stagewright.stages.cohort.open_data import open_data
 from stagewright.stages.cohort.records import CohortCounts, FileFacts
 from stagewright.stages.cohort.tabulate import tabulate
 from stagewright.stages.cohort.unreadable import CohortMismatch, CohortUnreadable
+from stagewright.stages.holdout.draw import draw_holdout, patient_digests
 from stagewright.state.canonical import data_bytes, digest_data
+from stagewright.state.holdout import HoldoutDraw, kept_patients
 from stagewright.state.records import SealedData
 from stagewright.state.snapshot import write_atomically
 from stagewright.state.survey import PatientCells, Survey, SurveyRequest
@@ -33,7 +35,7 @@ def survey(asked: SurveyRequest) -> Survey:
         fault = _fault(facts, asked)
         if fault is not None:
             return Survey(fault=fault)
-        counts = tabulate(path, asked.scope)
+        counts, drawn = _counted(path, asked)
         genes_found = _genes_found(path, asked)
     except (CohortUnreadable, CohortMismatch) as error:
         return Survey(fault=str(error))
@@ -53,15 +55,37 @@ def survey(asked: SurveyRequest) -> Survey:
         warnings=_warnings(facts, asked, counts),
         levels=_levels(facts, asked),
         genes_found=genes_found,
+        holdout=drawn,
     )
 
 
+def _counted(path: Path, asked: SurveyRequest) -> tuple[CohortCounts, HoldoutDraw | None]:
+    """Return the counts of the patients that the study works with, and those that were drawn for its hold-out."""
+    counts = tabulate(path, asked.scope)
+    if asked.holdout is None:
+        return counts, None
+    drawn = draw_holdout(counts["patients"], patient_digests(path, asked.scope.patient), asked.holdout)
+    working = [item["patient"] for item in counts["patients"] if item["patient"] not in drawn.patients]
+    if not working:
+        return counts | {"n_kept": 0, "steps": [], "patients": []}, drawn
+    others = tabulate(path, kept_patients(asked.scope, working))
+    # The first step is the hold-out's own; cells without a patient, which it removed too, belong to nobody.
+    return others | {"steps": others["steps"][1:], "n_without_patient": counts["n_without_patient"]}, drawn
+
+
 def _levels(facts: FileFacts, asked: SurveyRequest) -> dict[str, tuple[str, ...]]:
-    """Return the levels of the columns that the study loads, over the whole file, where all of them are known."""
+    """Return the levels of the columns that the study loads, over the whole file, where all of them are known.
+
+    Those of the patient column would name the patients of a hold-out.
+    """
+    hidden = () if asked.holdout is None else (asked.scope.patient,)
     return {
         item["name"]: tuple(level["level"] for level in item["levels"])
         for item in facts["obs_columns"]
-        if item["name"] in asked.scope.obs_columns and item["levels"] and item["n_unique"] == len(item["levels"])
+        if item["name"] in asked.scope.obs_columns
+        and item["name"] not in hidden
+        and item["levels"]
+        and item["n_unique"] == len(item["levels"])
     }
 
 

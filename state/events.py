@@ -4,6 +4,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, JsonValue, TypeAdapter
 
+from stagewright.state.holdout import HoldoutScore, HoldoutSeal
 from stagewright.state.records import (
     ArtifactSeal,
     Blocked,
@@ -52,6 +53,8 @@ class RunPlanned(_Event):
     ----------
     spec
         What spec.yaml declares, so that a change of that file can be told and undone.
+    holdout
+        What the run keeps of its sealed hold-out.
     """
 
     event: Literal["run_planned"] = "run_planned"
@@ -66,6 +69,7 @@ class RunPlanned(_Event):
     approvals: tuple[Checkpoint, ...] = ()
     parent_run_id: str | None = None
     spec: dict[str, JsonValue] = Field(default_factory=dict)
+    holdout: HoldoutSeal | None = None
 
 
 class AttemptStarted(_Event):
@@ -140,6 +144,8 @@ class Decided(_Event):
     ----------
     proposal
         The blocked step's proposal that an adjustment applied.
+    holdout
+        What the lock-box said of the sealed hold-out, where the decision completed the run.
     """
 
     event: Literal["decided"] = "decided"
@@ -152,6 +158,7 @@ class Decided(_Event):
     proposal: Proposal | None = None
     before_first_look: bool
     k_by_method: dict[str, int] = Field(default_factory=dict)
+    holdout: HoldoutScore | None = None
 
 
 class Approved(_Event):

@@ -123,6 +123,8 @@ def updated_manifest(
         "run": (run if isinstance(run, dict) else {}) | ended,
         "params": _params(state, spec),
         "artifacts": listed,
+        "holdout": None if state.holdout is None else state.holdout.model_dump(mode="json"),
+        "holdout_score": None if state.holdout_score is None else state.holdout_score.model_dump(mode="json"),
         "executors": {
             step: outcome.executor.model_dump(mode="json", exclude_none=True)
             for step, outcome in outcomes.items()

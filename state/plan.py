@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from stagewright.state.holdout import HoldoutSeal
 from stagewright.state.records import Limits
 from stagewright.state.spec.adjustments import Adjustments
 from stagewright.state.spec.effective import EffectiveStudy, effective_study
@@ -22,7 +23,14 @@ def plan_steps(spec: GoalSpec) -> tuple[str, ...]:
     return tuple(f"{checkpoint}/{stage}" for checkpoint in CHECKPOINTS for stage in spec.stages)
 
 
-def plan_document(run_id: str, spec: GoalSpec, limits: Limits, units: Mapping[str, int], warnings: list[str]) -> str:
+def plan_document(
+    run_id: str,
+    spec: GoalSpec,
+    limits: Limits,
+    units: Mapping[str, int],
+    warnings: list[str],
+    holdout: HoldoutSeal | None = None,
+) -> str:
     """Return the text of PLAN.md.
 
     Parameters
@@ -31,6 +39,8 @@ def plan_document(run_id: str, spec: GoalSpec, limits: Limits, units: Mapping[st
         The number of units of work of each step.
     warnings
         What a person should know before the first step.
+    holdout
+        What the run keeps of its sealed hold-out.
     """
     lines = [
         f"# Plan of {run_id}",
@@ -74,6 +84,13 @@ def plan_document(run_id: str, spec: GoalSpec, limits: Limits, units: Mapping[st
         f"- Failure, judged from checkpoint B on: {criterion}; continue is refused then"
         for criterion in spec.stop.failure
     ]
+    if holdout is not None:
+        lines.append(
+            f"- Hold-out: {holdout.n_patients} patients ({holdout.n_both} with both classes, {holdout.n_cells} cells) "
+            f"are put aside and seen by no step. The decision that completes the run asks the lock-box for their "
+            f"score; about these patients it answers {holdout.queries} times, all runs together. Commitment to who "
+            f"they are: sha256 {holdout.commitment}."
+        )
     lines += [f"- A person approves before checkpoint {checkpoint}" for checkpoint in spec.approvals]
     if warnings:
         lines += ["", "## Warnings", "", *(f"- {warning}" for warning in warnings)]

@@ -15,7 +15,7 @@ from stagewright.state.spec.strict import Strict
 from stagewright.state.step_request import CommandStage
 from stagewright.state.units import Bytes, Seconds
 
-__all__ = ["Caps", "Policy", "parse_policy"]
+__all__ = ["Caps", "HoldoutPolicy", "Policy", "parse_policy"]
 
 
 class Caps(Strict):
@@ -29,6 +29,13 @@ class Caps(Strict):
     runs: Annotated[int, Field(ge=1)] = 10_000
 
 
+class HoldoutPolicy(Strict):
+    """Where the lock-box of sealed hold-outs lies, and the most queries that a spec may declare."""
+
+    directory: Path | None = None
+    queries: Annotated[int, Field(ge=1, le=100)] = 10
+
+
 class Policy(Strict):
     """The operator's policy. Without a file, these defaults.
 
@@ -40,12 +47,15 @@ class Policy(Strict):
         Argvs that a spec may name as stages.
     executor
         Where the heavy calls of the built-in stages run.
+    holdout
+        The lock-box of sealed hold-outs.
     """
 
     data_roots: tuple[Path, ...] = ()
     caps: Caps = Caps()
     commands: dict[StageName, CommandStage] = Field(default_factory=dict)
     executor: ExecutorChoice = ExecutorChoice()
+    holdout: HoldoutPolicy = HoldoutPolicy()
 
 
 def parse_policy(text: str, folder: Path) -> Policy:
@@ -64,4 +74,8 @@ def parse_policy(text: str, folder: Path) -> Policy:
         faults = list_faults(describe_faults(error, Policy))
         raise Refusal("invalid_argument", f"the operator's policy has faults:\n{faults}") from error
     roots = tuple((folder / root).resolve() for root in policy.data_roots)
-    return policy.model_copy(update={"data_roots": roots, "executor": policy.executor.under(folder)})
+    holdout = policy.holdout
+    if holdout.directory is not None:
+        holdout = holdout.model_copy(update={"directory": (folder / holdout.directory.expanduser()).resolve()})
+    update = {"data_roots": roots, "executor": policy.executor.under(folder), "holdout": holdout}
+    return policy.model_copy(update=update)

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field, JsonValue
 
+from stagewright.state.holdout import HoldoutScore, HoldoutSeal
 from stagewright.state.records import (
     ArtifactSeal,
     Blocked,
@@ -53,6 +54,8 @@ class RunState(Record):
         Attempts of the present step that failed since the last decision, and as what.
     decisions
         Decisions so far: what belongs to one decision is told by it from what belongs to the next.
+    holdout, holdout_score
+        What the run keeps of its sealed hold-out, and what the lock-box said at its end.
     """
 
     run_id: str
@@ -87,6 +90,8 @@ class RunState(Record):
     failures: int = 0
     blocked: Blocked | None = None
     last_decision: str | None = None
+    holdout: HoldoutSeal | None = None
+    holdout_score: HoldoutScore | None = None
 
     @property
     def step(self) -> str:
@@ -107,6 +112,11 @@ class RunState(Record):
     def finished(self) -> bool:
         """Whether nothing may happen to this run any more."""
         return self.status in ("completed", "stopped")
+
+    @property
+    def on_last_step(self) -> bool:
+        """Whether `continue` on the present step completes the run."""
+        return self.position + 1 == len(self.steps)
 
     @property
     def effective_limits(self) -> Limits:

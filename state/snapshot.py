@@ -34,6 +34,7 @@ def snapshot_document(state: RunState, head: Head, timestamp: str) -> dict[str, 
         "last_completed_step": state.last_completed_step,
         "next_step": _plain(next_call(state)),
         "metrics": {step: {**sealed.metrics} for step, sealed in state.sealed.items()},
+        "holdout": _holdout(state),
         "gates": None if state.gates is None else _plain(state.gates) | {"verdict": state.verdict},
         "budget": {
             "runtime_s": {"used": round(state.runtime_used_s, 3), "limit": limits.runtime_s},
@@ -45,6 +46,15 @@ def snapshot_document(state: RunState, head: Head, timestamp: str) -> dict[str, 
         "timestamp": timestamp,
         "fold": _plain(state),
     }
+
+
+def _holdout(state: RunState) -> dict[str, JsonValue] | None:
+    """Return what a reader may know of the hold-out: how many are put aside, and their score when there is one."""
+    if state.holdout is None:
+        return None
+    sealed = _plain(state.holdout.model_copy())
+    del sealed["working"]
+    return sealed | {"score": None if state.holdout_score is None else _plain(state.holdout_score)}
 
 
 def write_snapshot(path: Path, state: RunState, head: Head, timestamp: str) -> None:

@@ -2,6 +2,7 @@
 
 from pydantic import Field, JsonValue
 
+from stagewright.state.holdout import HoldoutDraw, HoldoutWish
 from stagewright.state.records import Record, SealedData
 from stagewright.state.spec.data import DataScope
 
@@ -9,11 +10,15 @@ __all__ = ["PatientCells", "SuggestAnswer", "SuggestRequest", "Survey", "SurveyR
 
 
 class SurveyRequest(Record):
-    """Look into a file with the eyes of one data scope; count which of some lists of genes it has, by their names."""
+    """Look into a file with the eyes of one data scope; count which of some lists of genes it has, by their names.
+
+    With a wish for a hold-out, patients are drawn for it first, and everything else is said of the others.
+    """
 
     path: str
     scope: DataScope
     genes: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    holdout: HoldoutWish | None = None
 
 
 class PatientCells(Record):
@@ -41,6 +46,8 @@ class Survey(Record):
         Of the obs columns that the study loads, over the whole file; without those that have more than 50.
     genes_found
         How many genes of each list the file has.
+    holdout
+        Who was drawn for the hold-out; of them nothing else is said.
     """
 
     fault: str | None = None
@@ -54,6 +61,7 @@ class Survey(Record):
     warnings: tuple[str, ...] = ()
     levels: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     genes_found: dict[str, int] = Field(default_factory=dict)
+    holdout: HoldoutDraw | None = None
 
 
 class SuggestRequest(Record):

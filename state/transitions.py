@@ -12,6 +12,8 @@ The law of the machine
 - An attempt ends once: finished or lost. Another may begin only after that.
 - Attempts of a step may fail `retries` times, or less often where the failure cannot pass or an operator's cap is
   lower; then the step is `blocked`, until an adjustment or a stop.
+- A run with a sealed hold-out completes only by a decision that says what the lock-box answered, or that its questions
+  were used up; no other decision may carry a score. So a run is told of its hold-out once.
 - `stop` is always possible. After it, or after `completed`, nothing may happen but the end of a cancelled attempt.
 """
 
@@ -115,6 +117,7 @@ def _planned(event: RunPlanned) -> RunState:
         limits=event.limits,
         approvals=event.approvals,
         steps=event.steps,
+        holdout=event.holdout,
     )
     return state.model_copy(update={"status": "awaiting_approval" if _needs_approval(state, 0) else "planned"})
 
@@ -229,6 +232,11 @@ def _validated(state: RunState, event: StepValidated) -> RunState:
 def _decided(state: RunState, event: Decided) -> RunState:
     _need(not state.finished, f"decided at status {state.status}")
     _need(event.step == state.step, f"decided at {event.step} where {state.step} is the step")
+    ends = event.decision == "continue" and state.on_last_step
+    _need(
+        (event.holdout is not None) == (ends and state.holdout is not None),
+        "the lock-box answers once: to the decision that completes a run with a hold-out",
+    )
     common: dict[str, object] = {"last_decision": event.call_digest, "recommended": None, "recommended_why": None}
     common |= {"decisions": state.decisions + 1}
     if event.decision == "stop":
@@ -243,7 +251,7 @@ def _decided(state: RunState, event: Decided) -> RunState:
             | {"adjustments": state.adjustments.merged(newer)},
         )
     _need(state.status == "validated" and state.verdict in ("pass", "warn"), "continue needs a verdict of pass or warn")
-    return _next_step(state.model_copy(update=common))
+    return _next_step(state.model_copy(update=common | {"holdout_score": event.holdout}))
 
 
 def _next_step(state: RunState) -> RunState:

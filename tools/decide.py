@@ -1,13 +1,15 @@
 """Decide on a step: continue, adjust or stop, with a rationale, on a verdict."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
 from stagewright.state.clock import stamp, utc_now
 from stagewright.state.events import Decided
-from stagewright.state.ledger import Transition
+from stagewright.state.holdout import HoldoutScore
+from stagewright.state.ledger import Ledger, Transition
 from stagewright.state.refusals import Refusal
 from stagewright.state.run_state import RunState, next_call
 from stagewright.state.spec import GoalSpec, effective_study
@@ -15,6 +17,7 @@ from stagewright.tools.adjusting import Adjustment, adjustment_of
 from stagewright.tools.attempt_view import is_lost
 from stagewright.tools.budget import budget_of
 from stagewright.tools.decision_rules import Asked, check_continue, check_k, check_words
+from stagewright.tools.holdout_query import ask_lockbox, ends_with_holdout
 from stagewright.tools.lost_attempt import record_loss
 from stagewright.tools.refresh_manifest import refresh_manifest
 from stagewright.tools.replies import DecideReply, Tick
@@ -47,6 +50,8 @@ def decide(
 ) -> Iterator[Tick | DecideReply]:
     """Record a decision and move the run on. The same decision given twice in a row is recorded once.
 
+    `continue` after the last step of a run with a sealed hold-out asks the lock-box for its score first.
+
     Parameters
     ----------
     decision
@@ -63,7 +68,7 @@ def decide(
 
     Yields
     ------
-    A `DecideReply`.
+    Signs of life while the lock-box is at work, then a `DecideReply`.
 
     Raises
     ------
@@ -73,6 +78,12 @@ def decide(
     asked = Asked(decision, rationale.strip(), adjustments, proposal, k_by_method)
     check_words(asked)
     ledger = workspace.ledger(run_id)
+    scored: _Scored | None = None
+    for item in _holdout(workspace, ledger, asked):
+        if isinstance(item, Tick):
+            yield item
+        else:
+            scored = item
     with ledger.transition() as transition:
         before = transition.state
         if before.finished:  # whoever ended it may have died before the manifest followed
@@ -84,13 +95,40 @@ def decide(
             record_loss(workspace, transition)  # or nobody would end what it left, and count what it used
         running = transition.state.status == "running"
         spec = None if asked.decision == "stop" else sealed_spec(ledger.run, before)  # a stop is always possible
-        event = _event(workspace, transition.state, spec, asked)
+        event = _event(workspace, transition.state, spec, asked, scored)
         after = _commit(transition, event)
         refresh_manifest(ledger.run, after, stamp(utc_now()))
     yield _reply(workspace, after, asked, event=event, was_running=running, spec=spec)
 
 
-def _event(workspace: Workspace, state: RunState, spec: GoalSpec | None, asked: Asked) -> Decided:
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    """What the lock-box said, and the state of the run when it was asked."""
+
+    state: RunState
+    score: HoldoutScore
+
+
+def _holdout(workspace: Workspace, ledger: Ledger, asked: Asked) -> Iterator[Tick | _Scored]:
+    """Ask the lock-box where a decision is about to complete a run with a hold-out; the run's lock is free meanwhile.
+
+    What keeps the run from continuing is said before that, so that no query is spent on a decision that is refused.
+    """
+    if asked.decision != "continue":
+        return
+    with ledger.transition() as transition:
+        state = transition.state
+    if not ends_with_holdout(state):
+        return
+    check_continue(state)
+    check_k(state, asked.k_by_method or {}, asked.decision)
+    for item in ask_lockbox(workspace, ledger, state):
+        yield item if isinstance(item, Tick) else _Scored(state, item)
+
+
+def _event(
+    workspace: Workspace, state: RunState, spec: GoalSpec | None, asked: Asked, scored: _Scored | None
+) -> Decided:
     if state.finished:
         raise not_allowed(state, f"the run is {state.status}; its record is closed and nothing can be decided.")
     adjusted = Adjustment({}, (), None)
@@ -109,11 +147,16 @@ def _event(workspace: Workspace, state: RunState, spec: GoalSpec | None, asked: 
     if proposed_k and asked.k_by_method:
         raise Refusal("invalid_argument", f"proposal {asked.proposal} chooses K itself; leave k_by_method out")
     chosen = check_k(state, asked.k_by_method or proposed_k, asked.decision)
+    if (scored is None) == (asked.decision == "continue" and ends_with_holdout(state)) or (
+        scored is not None and (scored.state.attempt, scored.state.decisions) != (state.attempt, state.decisions)
+    ):
+        raise not_allowed(state, f"the run moved on to {state.status} while the hold-out was asked for; decide again.")
     message = {"continue": f"continue after {state.step}", "adjust": f"adjust {state.step}", "stop": "stop the run"}
     if adjusted.proposal is not None:
         message["adjust"] += f" by proposal {asked.proposal} ({adjusted.proposal.what})"
+    told = "" if scored is None else f" [{scored.score.said()}]"
     return Decided(
-        message=f"{message[asked.decision]}: {asked.rationale.splitlines()[0][:200]}",
+        message=f"{message[asked.decision]}: {asked.rationale.splitlines()[0][:200]}{told}",
         step=state.step,
         actor=workspace.actor,
         decision=asked.decision,
@@ -125,6 +168,7 @@ def _event(workspace: Workspace, state: RunState, spec: GoalSpec | None, asked: 
         proposal=adjusted.proposal,
         before_first_look=not state.looked,
         k_by_method=chosen,
+        holdout=None if scored is None else scored.score,
     )
 
 
@@ -163,6 +207,8 @@ def _reply(
         ending += "; the new K list is swept from the next checkpoint's plan0 on"
     elif event is not None and event.adjustments.get("k") is not None and spec is not None:
         ending += _swept(state, spec)
+    if state.holdout_score is not None:
+        ending += f"; {state.holdout_score.said()}"
     return DecideReply(
         run_id=state.run_id,
         step=state.step,
@@ -175,6 +221,7 @@ def _reply(
         label=None if event is None else event.label,
         before_first_look=not state.looked,
         k_by_method=state.k_by_method,
+        holdout=state.holdout_score,
         budget=budget_of(workspace, state),
     )
 

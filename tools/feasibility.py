@@ -10,13 +10,22 @@ from stagewright.state.spec.effective import EffectiveStudy
 from stagewright.state.spec.goal import CHECKPOINTS
 from stagewright.state.survey import PatientCells, Survey
 
-__all__ = ["check_feasible", "cohort_warnings", "control_warnings", "rank_warnings", "supervised_warnings"]
+__all__ = [
+    "check_feasible",
+    "cohort_warnings",
+    "control_warnings",
+    "fewest_patients",
+    "rank_warnings",
+    "supervised_warnings",
+]
 
 SHOWN = 6
 USUAL_P = 0.05
 MIN_BATCH_CELLS = 3
 """As in the selection of highly variable genes: a variance of fewer cells says nothing."""
 FEWEST_FOLDS = 2
+FEWEST_KEPT_PATIENTS = 2
+"""Beside a hold-out: a median over one patient is no median."""
 FEWEST_DRAWN_PATIENTS = 4
 """Of two patients 3 of 8 pairs of samples are the same, of three one of 8."""
 
@@ -61,6 +70,14 @@ def check_feasible(spec: GoalSpec, found: Survey) -> None:
             "invalid_data",
             f"classifier.cv.folds: no patient has {cv.folds} cells of each class; {feasible} ({_shown(tuple(both))})",
         )
+
+
+def fewest_patients(spec: GoalSpec) -> int:
+    """Return how many patients with both classes a study with a hold-out has to keep."""
+    cv, modes = spec.classifier.cv, spec.classifier.modes if "plan1c" in spec.stages else ()
+    grouped = cv.folds if cv.group == spec.data.patient or "grouped" in modes else 0
+    drawn = FEWEST_DRAWN_PATIENTS if spec.reduction.replicates == "bootstrap_patients" else 0
+    return max(FEWEST_KEPT_PATIENTS, grouped, drawn)
 
 
 def _folds_within_patients(spec: GoalSpec) -> bool:

@@ -12,6 +12,7 @@ from stagewright.state.canonical import digest_file
 from stagewright.state.clock import stamp, utc_now
 from stagewright.state.durable import sync_folder, sync_tree, write_durably
 from stagewright.state.events import RunPlanned
+from stagewright.state.holdout import HoldoutSeal
 from stagewright.state.layout import gene_list_file
 from stagewright.state.ledger import Ledger
 from stagewright.state.lock import run_lock
@@ -46,6 +47,8 @@ class NewRun:
         Units of work of each step.
     gene_lists
         Content of each gene list.
+    holdout
+        What the run keeps of its sealed hold-out.
     """
 
     text: str
@@ -57,6 +60,7 @@ class NewRun:
     units: dict[str, int]
     warnings: list[str]
     gene_lists: list[bytes] = field(default_factory=list)
+    holdout: HoldoutSeal | None = None
 
 
 def make_or_find(workspace: Workspace, new: NewRun) -> tuple[RunDirectory, RunState, bool]:
@@ -137,7 +141,7 @@ def _fill(run: RunDirectory, workspace: Workspace, new: NewRun, moment: datetime
         kept.write_bytes(content)
         sync_tree([kept], run.path)
     limits = Limits(runtime_s=spec.budget.runtime, memory_bytes=spec.budget.memory, retries=spec.budget.retries)
-    write_durably(run.plan, plan_document(run.run_id, spec, limits, new.units, new.warnings))
+    write_durably(run.plan, plan_document(run.run_id, spec, limits, new.units, new.warnings, new.holdout))
     for name in LOG_NAMES:
         run.log(name).touch()
     sync_tree([run.log(name) for name in LOG_NAMES], run.path)
@@ -156,6 +160,7 @@ def _fill(run: RunDirectory, workspace: Workspace, new: NewRun, moment: datetime
             approvals=spec.approvals,
             parent_run_id=new.parent,
             spec=spec.model_dump(mode="json", exclude_none=True),
+            holdout=new.holdout,
         ),
         moment,
     )

@@ -31,6 +31,7 @@ from stagewright.tools.feasibility import (
 )
 from stagewright.tools.gene_lists import DeclaredList, declared_lists, genes_missing
 from stagewright.tools.gene_selection import check_gene_selection
+from stagewright.tools.holdout_plan import check_holdout, holdout_warnings, seal_holdout, wish_of
 from stagewright.tools.new_run import NewRun, earlier_runs, make_or_find
 from stagewright.tools.replies import PlanReply, StepPlan, Tick
 from stagewright.tools.workspace import Workspace
@@ -99,7 +100,8 @@ def plan_run(
     found: Survey | None = None
     lists = declared_lists(workspace, declared.spec, declared.folder)
     wanted = {item.entry.tag: item.chosen.genes for item in lists}
-    question = SurveyRequest(path=str(data_path), scope=declared.spec.data, genes=wanted)
+    wish = wish_of(workspace, declared.spec)
+    question = SurveyRequest(path=str(data_path), scope=declared.spec.data, genes=wanted, holdout=wish)
     try:
         for tick in ask_child("stagewright.stages", "survey", question, Survey, SURVEY_TIMEOUT_S):
             if isinstance(tick, Tick):
@@ -110,6 +112,7 @@ def plan_run(
         raise Refusal("invalid_data", f"the data file could not be looked into: {error.last_line}") from error
     if found is None or found.data is None:
         raise Refusal("invalid_data", found.fault if found is not None and found.fault else "no answer about the data")
+    check_holdout(declared.spec, found)
     check_feasible(declared.spec, found)
     check_gene_selection(declared.spec, found)
     data = _sealed(found.data, lists)
@@ -167,6 +170,7 @@ def _planned(
         for stage in spec.stages
     }
     supervised = [*supervised_warnings(spec), *control_warnings(spec), *rank_warnings(spec, found)]
+    supervised += holdout_warnings(workspace, spec, found)
     warnings = [*found.warnings, *supervised, *cohort_warnings(spec, found)]
     both = sum(1 for item in found.patients if item.positive and item.negative)
     facts = PlanReply(
@@ -187,11 +191,14 @@ def _planned(
         summary = f"The spec is valid; {len(facts.steps)} steps. No run was made (dry run)."
         return facts.model_copy(update={"summary": summary, "next": again, "dry_run": True})
     digest = declared.digest(data)
-    new = NewRun(declared.text, spec, digest, data, found, parent, units, warnings, [item.content for item in lists])
+    contents, holdout = [item.content for item in lists], seal_holdout(workspace, spec, found)
+    new = NewRun(declared.text, spec, digest, data, found, parent, units, warnings, contents, holdout)
     run, state, existed = make_or_find(workspace, new)
     if not existed and (earlier := earlier_runs(workspace, new, run)):
         facts = facts.model_copy(update={"warnings": [*facts.warnings, earlier]})
     what = "This spec was already planned and has not started" if existed else "Planned"
     summary = f"{what}: {len(facts.steps)} steps on {found.n_obs_in_scope} cells of {len(found.patients)} patients."
+    if state.holdout is not None:
+        summary += f" {state.holdout.n_patients} more patients ({state.holdout.n_cells} cells) are put aside."
     place = {"run_id": run.run_id, "step": state.step, "status": state.status, "run_dir": str(run.path)}
     return facts.model_copy(update=place | {"summary": summary, "next": next_call(state)})

@@ -6,6 +6,7 @@ from typing import TypeAlias, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from stagewright.state.holdout import HoldoutScore
 from stagewright.state.records import Blocked, FindingSummary, Verdict
 from stagewright.state.refusals import NextCall
 
@@ -129,6 +130,7 @@ class DecideReply(Reply):
     label: str | None = None
     before_first_look: bool = True
     k_by_method: dict[str, int] = Field(default_factory=dict)
+    holdout: HoldoutScore | None = None
     budget: Budget | None = None
 
 

@@ -2,6 +2,7 @@
 
 import os
 
+from stagewright.state.holdout import working_scope
 from stagewright.state.records import Limits
 from stagewright.state.refusals import NextCall, Refusal
 from stagewright.state.run_directory import RunDirectory
@@ -55,7 +56,7 @@ def request_for(workspace: Workspace, run: RunDirectory, state: RunState, left: 
         step=state.step,
         attempt=state.attempt + 1,
         data=locate_data(workspace, run, state, spec),
-        scope=spec.data,
+        scope=working_scope(spec.data, state.holdout),
         study=study,
         k_by_method=state.k_by_method,
         upstream=upstream,

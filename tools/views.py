@@ -80,6 +80,10 @@ def _summary(ledger: Ledger, state: RunState, _start: int, _limit: int) -> Page:
         "configurations_tried": len(state.configurations),
         "looked_at_pilot_scores": state.looked,
     }
+    if state.holdout is not None:
+        put_aside = state.holdout.model_dump(mode="json", exclude={"working"})
+        score = None if state.holdout_score is None else state.holdout_score.model_dump(mode="json", exclude_none=True)
+        summary["holdout"] = put_aside | {"score": score or "asked for by the decision that completes the run"}
     if state.status == "running":
         at_work: list[JsonValue] = [] if view.progress is None else [*view.progress.named(view.now)]
         summary["progress"] = {
@@ -118,7 +122,9 @@ def _short(log: str, entry: Entry) -> JsonValue:
 
 
 def _metrics(_ledger: Ledger, state: RunState, start: int, limit: int) -> Page:
-    rows: list[JsonValue] = [
+    score = {} if state.holdout_score is None else state.holdout_score.metrics()
+    rows: list[JsonValue] = [{"step": "holdout", "metric": name, "value": value} for name, value in score.items()]
+    rows += [
         {"step": step, "metric": name, "value": value}
         for step in reversed(state.steps)
         if step in state.sealed

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stagewright.state.ledger import Ledger
+from stagewright.state.lockbox import LOCKBOX, Lockbox
 from stagewright.state.policy import Policy
 from stagewright.state.refusals import LedgerCorrupt, Refusal
 from stagewright.state.run_directory import RunDirectory, find_run
@@ -47,6 +48,11 @@ class Workspace:
         """Return the ledger of a run."""
         return Ledger(self.run(named))
 
+    @property
+    def lockbox(self) -> Lockbox:
+        """The lock-box of sealed hold-outs: in the operator's folder, or else in a hidden one of the root."""
+        return Lockbox(self.policy.holdout.directory or self.root / LOCKBOX)
+
     def contained(self, text: str, folder: Path, what: str) -> Path:
         """Return the absolute path that `text` means, links resolved, if the caller may name it.
 
@@ -60,7 +66,8 @@ class Workspace:
         Raises
         ------
         Refusal
-            `outside_root` when it lies neither under the root nor under one of the operator's data roots.
+            `outside_root` when it lies neither under the root nor under one of the operator's data roots, or when it
+            lies in the lock-box.
         """
         if "\0" in text:
             raise Refusal("invalid_argument", f"{what}: a path holds no NUL byte")
@@ -70,6 +77,10 @@ class Workspace:
             raise Refusal("invalid_argument", f"{what} {text!r} leads nowhere: {error}") from error
         if any(part.is_symlink() for part in (path, *path.parents)):  # Python 3.13 leaves a loop as it is
             raise Refusal("invalid_argument", f"{what} {text!r} leads nowhere: its links go round in a loop")
+        if path.is_relative_to(self.lockbox.folder.resolve()):
+            raise Refusal(
+                "outside_root", f"{what} {text!r} lies in the lock-box of sealed hold-outs; name another file"
+            )
         allowed = [self.root.resolve(), *self.policy.data_roots]
         if self.trusted or any(path.is_relative_to(place) for place in allowed):
             return path

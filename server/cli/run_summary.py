@@ -42,6 +42,7 @@ def run_summary(run: RunDirectory, state: RunState) -> dict[str, JsonValue]:
             "configuration": notes,
             "metrics": {name: value for name, value in metrics.items() if ".best." in name},
         },
+        "holdout": None if state.holdout_score is None else state.holdout_score.model_dump(mode="json"),
         "k_by_method": {**state.k_by_method},
         "failures": state.failures,
         "runtime_used_s": round(state.runtime_used_s, 3),
@@ -72,6 +73,8 @@ def summary_lines(run: RunDirectory, state: RunState, typed: TypedCommand) -> li
         scores = [(name, value) for name, value in state.sealed[step].metrics.items() if ".best." in name]
         lines.append(f"Best       {step}: {best or 'see the metrics'}")
         lines += [f"           {name} = {value:.4g}" for name, value in scores]
+    if state.holdout_score is not None:
+        lines.append(f"Hold-out   {state.holdout_score.said()}")
     chosen = ", ".join(f"{method} {k}" for method, k in state.k_by_method.items())
     if chosen:
         lines.append(f"K          {chosen}")

@@ -251,3 +251,33 @@ def test_a_stage_that_chooses_k_chooses_anew(event: Make) -> None:
         ],
     )
     assert (state.k_by_method, state.k_shortlist) == ({"pca": 5}, {"pca": (5,)})
+
+
+def test_a_run_with_a_hold_out_is_told_of_it_once(event: Make) -> None:
+    """By the decision that completes it, and by no other; without that answer it does not complete."""
+    sealed = {"working": ["p1"], "n_patients": 2, "n_both": 2, "n_cells": 9, "commitment": "0" * 64, "queries": 3}
+    score = {"outcome": "scored", "auc": 0.6, "configuration": "x", "query": 1, "queries": 3}
+    steps = ["A/one", "A/two"]
+
+    def at(step: str, attempt: int, *before: Event) -> list[Event]:
+        return [
+            *before,
+            event("attempt_started", step=step, attempt=attempt),
+            event("attempt_finished", step=step, attempt=attempt, outcome="executed"),
+            event("step_validated", step=step, attempt=attempt, verdict="pass"),
+        ]
+
+    first = at("A/one", 1, event("run_planned", steps=steps, holdout=sealed))
+    with pytest.raises(ImpossibleTransition, match="the lock-box answers once"):
+        fold([*first, event("decided", step="A/one", holdout=score)])
+    last = at("A/two", 2, *first, event("decided", step="A/one"))
+    with pytest.raises(ImpossibleTransition, match="the lock-box answers once"):
+        fold([*last, event("decided", step="A/two")])
+    ended = fold([*last, event("decided", step="A/two", holdout=score)])
+    assert ended.status == "completed"
+    assert ended.holdout_score is not None
+    assert ended.holdout_score.auc == 0.6
+    assert fold([*last, event("decided", step="A/two", decision="stop")]).holdout_score is None
+    without = at("A/two", 2, *at("A/one", 1, event("run_planned", steps=steps)), event("decided", step="A/one"))
+    with pytest.raises(ImpossibleTransition, match="the lock-box answers once"):
+        fold([*without, event("decided", step="A/two", holdout=score)])

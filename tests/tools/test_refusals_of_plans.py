@@ -165,7 +165,7 @@ def test_an_executor_whose_package_is_missing_is_said_at_planning(
         ({"stages": ["plan1a"]}, "unavailable", "put plan0 before it"),
         ({"gates": {"budgt": {"at_least": 1}}}, "unavailable", "no such gate; did you mean 'budget'?"),
         ({"gates": {"stability_floor": {"at_most": 1}}}, "unavailable", "no such bound"),
-        ({"holdout": {"patients": 0.2}}, "unavailable", "holdout"),
+        ({"holdout": {"patients": 0.2}}, "unavailable", "holdout: the command stage ok is given the whole data file"),
         ({"reduction": {"methods": ["umap"]}}, "unavailable", "umap is not built into this version"),
         ({"budget": {"runtime": "8d"}}, "over_cap", "budget.runtime: 8d asked, 7d allowed"),
         ({"budget": {"memory": "2TiB"}}, "over_cap", "budget.memory: 2 TiB asked, 1 TiB allowed"),
