@@ -11,10 +11,10 @@ from stagewright.state.ledger import Transition
 from stagewright.state.refusals import Refusal
 from stagewright.state.run_state import RunState, next_call
 from stagewright.state.spec import GoalSpec, effective_study
-from stagewright.tools.adjusting import Adjustment, adjustment_of
+from stagewright.tools.adjusting import Adjustment, adjustment_of, k_changes, look, overall
 from stagewright.tools.attempt_view import is_lost
 from stagewright.tools.budget import budget_of
-from stagewright.tools.decision_rules import Asked, check_continue, check_k, check_words
+from stagewright.tools.decision_rules import Asked, check_continue, check_forecast, check_k, check_words
 from stagewright.tools.lost_attempt import record_loss
 from stagewright.tools.refresh_manifest import refresh_manifest
 from stagewright.tools.replies import DecideReply, Tick
@@ -93,9 +93,10 @@ def decide(
 def _event(workspace: Workspace, state: RunState, spec: GoalSpec | None, asked: Asked) -> Decided:
     if state.finished:
         raise not_allowed(state, f"the run is {state.status}; its record is closed and nothing can be decided.")
-    adjusted = Adjustment({}, (), None)
+    adjusted = Adjustment({}, ())
     if asked.decision == "continue":
         check_continue(state)
+        check_forecast(workspace, state)
     if asked.decision == "adjust" and spec is not None:
         adjusted = adjustment_of(
             workspace,
@@ -109,19 +110,22 @@ def _event(workspace: Workspace, state: RunState, spec: GoalSpec | None, asked: 
     if proposed_k and asked.k_by_method:
         raise Refusal("invalid_argument", f"proposal {asked.proposal} chooses K itself; leave k_by_method out")
     chosen = check_k(state, asked.k_by_method or proposed_k, asked.decision)
+    changes = (*adjusted.changes, *k_changes(state, chosen))
+    label = overall(changes)
     message = {"continue": f"continue after {state.step}", "adjust": f"adjust {state.step}", "stop": "stop the run"}
     if adjusted.proposal is not None:
         message["adjust"] += f" by proposal {asked.proposal} ({adjusted.proposal.what})"
+    said = f" ({label}, {look(state)})" if label is not None else ""
     return Decided(
-        message=f"{message[asked.decision]}: {asked.rationale.splitlines()[0][:200]}",
+        message=f"{message[asked.decision]}{said}: {asked.rationale.splitlines()[0][:200]}",
         step=state.step,
         actor=workspace.actor,
         decision=asked.decision,
         rationale=asked.rationale,
         call_digest=asked.digest(),
         adjustments=adjusted.values,
-        changes=adjusted.changes,
-        label=adjusted.label,
+        changes=changes,
+        label=label,
         proposal=adjusted.proposal,
         before_first_look=not state.looked,
         k_by_method=chosen,
@@ -158,6 +162,7 @@ def _reply(
     if applied is not None:
         where += f", with this: {applied.what}" + (f" (it counts on this: {applied.first})" if applied.first else "")
     said = "was recorded before; nothing was recorded again" if repeated else "recorded"
+    said += f" ({event.label}, {look(state)})" if event is not None and event.label is not None else ""
     ending = "; its running attempt is being ended" if was_running else ""
     if event is not None and any(item.field == "k" for item in event.changes) and state.stage != "plan0":
         ending += "; the new K list is swept from the next checkpoint's plan0 on"

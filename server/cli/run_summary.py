@@ -43,6 +43,10 @@ def run_summary(run: RunDirectory, state: RunState) -> dict[str, JsonValue]:
             "metrics": {name: value for name, value in metrics.items() if ".best." in name},
         },
         "k_by_method": {**state.k_by_method},
+        "parent_run_id": state.parent_run_id,
+        "configurations_tried": state.configurations_tried,
+        "of_them_in_other_runs": state.inherited_configurations,
+        "forecasts_met": {name: met.model_dump(mode="json") for name, met in state.forecasts_met.items()},
         "failures": state.failures,
         "runtime_used_s": round(state.runtime_used_s, 3),
         "blocked": None if state.blocked is None else state.blocked.model_dump(mode="json", exclude_none=True),
@@ -72,6 +76,10 @@ def summary_lines(run: RunDirectory, state: RunState, typed: TypedCommand) -> li
         scores = [(name, value) for name, value in state.sealed[step].metrics.items() if ".best." in name]
         lines.append(f"Best       {step}: {best or 'see the metrics'}")
         lines += [f"           {name} = {value:.4g}" for name, value in scores]
+    if state.configurations_tried:
+        others = state.inherited_configurations
+        earlier = f", {others} of them by other runs on these data and this label" if others else ""
+        lines.append(f"Tried      {state.configurations_tried} configurations{earlier}")
     chosen = ", ".join(f"{method} {k}" for method, k in state.k_by_method.items())
     if chosen:
         lines.append(f"K          {chosen}")
@@ -105,7 +113,8 @@ def _ending(state: RunState, typed: TypedCommand) -> str:
         case "awaiting_approval":
             return f"waits for a person: {approve_command(state.run_id, typed)}"
         case "validated":
-            return f"{state.step} has verdict {state.verdict}; the run was left as it is"
+            why = f": {state.recommended_why}" if state.recommended == "adjust" else ""
+            return f"{state.step} has verdict {state.verdict}; the run was left as it is{why}"
         case _:
             return f"{state.status} at {state.step}"
 
