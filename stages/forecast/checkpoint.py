@@ -1,10 +1,12 @@
 """Forecast a checkpoint from what its stages cost before: seconds by kind of unit and cells, and the peak of memory.
 
 Seconds of a step are those of its units, as many side by side as were before, and those beside its units. A unit whose
-result lies in the cache, by the same name on as many cells, costs nothing. Memory is the measured peak of the same
+result lies in the cache, by the same name on as many cells, costs nothing. What the kinds miss is taken as independent:
+their distances from the bounds add up as squares do. Memory is the measured peak of the same
 stage, scaled by the formula of `stages.peak_memory`. A stage of which nothing was measured has no forecast.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -85,12 +87,15 @@ def forecast_checkpoint(
     if not known:
         return None
     parts_known = tuple(part for _, part in known)
+    runtime_s = sum(part.runtime_s for part in parts_known)
+    below = math.hypot(*(part.runtime_s - lower for lower, part in known))
+    above = math.hypot(*(part.upper_s - part.runtime_s for part in parts_known))
     return Forecast(
         checkpoint=checkpoint,
         n_cells=n_cells,
-        runtime_s=round(sum(part.runtime_s for part in parts_known), 3),
-        runtime_lower_s=round(sum(lower for lower, _ in known), 3),
-        runtime_upper_s=round(sum(part.upper_s for part in parts_known), 3),
+        runtime_s=round(runtime_s, 3),
+        runtime_lower_s=round(max(0.0, runtime_s - below), 3),
+        runtime_upper_s=round(runtime_s + above, 3),
         memory_bytes=max((peak for peak, _ in peaks), default=None),
         memory_upper_bytes=max((upper for _, upper in peaks), default=None),
         parts=parts_known,

@@ -13,7 +13,7 @@ from stagewright.state.plan1c_models import models_of
 from stagewright.state.step_request import StepRequest
 from stagewright.state.step_units import gene_selections, step_units
 
-__all__ = ["Work", "step_work", "unit_work"]
+__all__ = ["CELLS", "Work", "step_work", "unit_work"]
 
 FITS = ("fit", "held_out", "embedding", "refit")
 CELLS = ("paths", "cv", "benchmark")

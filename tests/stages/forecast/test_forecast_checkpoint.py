@@ -141,3 +141,17 @@ def test_earlier_runs_on_the_machine_are_a_start() -> None:
     assert found.runtime_s == pytest.approx(known.runtime_s)
     assert found.memory_bytes is None, "the peak of another study calibrates nothing"
     assert "10 steps of earlier runs" in found.basis
+
+
+def test_the_start_of_a_kind_does_not_grow() -> None:
+    """Seconds that the first unit takes beyond the others, to compile its code, stand beside the units."""
+    usual, request = _measured("A", "plan1b")
+    units = [
+        UnitRecord(name=name, how="ran", elapsed_s=_seconds(request, name, CELLS["A"]) + (30.0 if at == 0 else 0.0))
+        for at, name in enumerate(name for name in step_units(request) if name.endswith("/cv"))
+    ]
+    outcome = Outcome(step=request.step, attempt=1, artifacts=(), units=tuple(units), n_cells=CELLS["A"])
+    elapsed_s = 5.0 + sum(unit.elapsed_s for unit in units)
+    cold = measured_step(request, outcome, None, elapsed_s=elapsed_s, peak_rss_bytes=1)
+    assert cold.groups["cv/pca"].seconds == pytest.approx(usual.groups["cv/pca"].seconds, rel=0.01)
+    assert cold.rest_s == pytest.approx(35.0, abs=0.01)
