@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from pydantic import Field
+
 from stagewright.state.artifacts import Outcome
+from stagewright.state.custom_gate import CommandGate, SealedGate
 from stagewright.state.records import ArtifactSeal, Limits, Record, Sha256, Verdict
 from stagewright.state.step_request import StepRequest
 
@@ -31,6 +34,8 @@ class Finding(Record):
         Written so that a person can compare them, e.g. ``0.43`` and ``at least 0.5``.
     reason
         Why the threshold is what it is, and for anything but a pass, what would make it pass.
+    code_sha256
+        Of the code of the gate that found it. Whoever runs the gates fills it in; None where no gate was at work.
     """
 
     gate: str
@@ -39,6 +44,7 @@ class Finding(Record):
     measured: str
     threshold: str
     reason: str
+    code_sha256: Sha256 | None = None
 
 
 class EarlierAttempt(Record):
@@ -73,6 +79,10 @@ class GateRequest(Record):
         Artifacts that other steps of the checkpoint have sealed: they are not undeclared.
     earlier
         The attempts before this one, in their order.
+    sealed
+        The gates that were to judge the run when it was planned.
+    commands
+        The operator's command gates as they are now.
     """
 
     run: str
@@ -86,6 +96,8 @@ class GateRequest(Record):
     limits: Limits
     sealed_elsewhere: tuple[str, ...] = ()
     earlier: tuple[EarlierAttempt, ...] = ()
+    sealed: tuple[SealedGate, ...] = ()
+    commands: dict[str, CommandGate] = Field(default_factory=dict)
 
 
 class GateReport(Record):

@@ -60,4 +60,4 @@ def _if_the_worst_were_settled(ordered: list[Finding]) -> str | None:
 
 
 def _summary(finding: Finding) -> FindingSummary:
-    return FindingSummary.model_validate(finding.model_dump())
+    return FindingSummary.model_validate(finding.model_dump(include=set(FindingSummary.model_fields)))

@@ -4,6 +4,8 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, JsonValue, TypeAdapter
 
+from stagewright.state.custom_gate import SealedGate
+from stagewright.state.forecast import Forecast, ForecastMet
 from stagewright.state.holdout import HoldoutScore, HoldoutSeal
 from stagewright.state.records import (
     ArtifactSeal,
@@ -22,6 +24,7 @@ from stagewright.state.records import (
 from stagewright.state.spec.adjustments import FieldChange
 from stagewright.state.spec.adjustments import Label as ChangeLabel
 from stagewright.state.spec.goal import Checkpoint
+from stagewright.state.tried import Tried
 
 __all__ = [
     "Approved",
@@ -55,6 +58,12 @@ class RunPlanned(_Event):
         What spec.yaml declares, so that a change of that file can be told and undone.
     holdout
         What the run keeps of its sealed hold-out.
+    cells_by_patient
+        Cells in scope of each patient, largest first, to tell how many a checkpoint looks at.
+    gates
+        The gates that judge the run. One that is gone later is missed.
+    setting, tried_before
+        In which setting configurations are tried here, and what other runs had tried on the same data and label.
     """
 
     event: Literal["run_planned"] = "run_planned"
@@ -70,10 +79,17 @@ class RunPlanned(_Event):
     parent_run_id: str | None = None
     spec: dict[str, JsonValue] = Field(default_factory=dict)
     holdout: HoldoutSeal | None = None
+    cells_by_patient: tuple[int, ...] = ()
+    gates: tuple[SealedGate, ...] = ()
+    setting: str = ""
+    tried_before: dict[str, Tried] = Field(default_factory=dict)
 
 
 class AttemptStarted(_Event):
-    """An attempt at a step began. A retry is a new attempt. `executor` says where its heavy calls were to run."""
+    """An attempt at a step began. A retry is a new attempt. `executor` says where its heavy calls were to run.
+
+    `tried_before` has what other runs tried on the same data and label since the entry that said so last.
+    """
 
     event: Literal["attempt_started"] = "attempt_started"
     attempt: int
@@ -81,6 +97,7 @@ class AttemptStarted(_Event):
     command: tuple[str, ...]
     request_sha256: Sha256
     executor: str = "local"
+    tried_before: dict[str, Tried] = Field(default_factory=dict)
 
 
 class AttemptFinished(_Event):
@@ -126,7 +143,15 @@ class StepBlocked(_Event):
 
 
 class StepValidated(_Event):
-    """The gates of a step were run on its sealed artifacts."""
+    """The gates of a step were run on its sealed artifacts.
+
+    Attributes
+    ----------
+    forecast
+        After the last step of a checkpoint: what the next one is expected to take.
+    forecast_met
+        After the last step of a checkpoint that had a forecast: what became of it.
+    """
 
     event: Literal["step_validated"] = "step_validated"
     attempt: int
@@ -135,6 +160,8 @@ class StepValidated(_Event):
     recommended: Decision
     recommended_why: str
     elapsed_s: float
+    forecast: Forecast | None = None
+    forecast_met: ForecastMet | None = None
 
 
 class Decided(_Event):

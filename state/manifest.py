@@ -73,6 +73,7 @@ def new_manifest(
             "finished_at_utc": None,
             "status": state.status,
             "parent_run_id": state.parent_run_id,
+            "configurations_tried": _tried(state),
         },
         "code": code.model_dump(mode="json") | {"packages": packages},
         "data": {
@@ -85,6 +86,7 @@ def new_manifest(
             "filters": [*data.filters],
         },
         "params": _params(state, spec),
+        "gates": {gate.name: gate.code_sha256 or gate.kind for gate in state.gates_sealed},
         "artifacts": {},
         "executors": {},
         "environment": {
@@ -118,7 +120,11 @@ def updated_manifest(
         step: [{"path": item.path, "bytes": item.bytes, "sha256": item.sha256} for item in outcome.artifacts]
         for step, outcome in outcomes.items()
     }
-    ended: dict[str, JsonValue] = {"status": state.status, "finished_at_utc": finished_at}
+    ended: dict[str, JsonValue] = {
+        "status": state.status,
+        "finished_at_utc": finished_at,
+        "configurations_tried": _tried(state),
+    }
     return manifest | {
         "run": (run if isinstance(run, dict) else {}) | ended,
         "params": _params(state, spec),
@@ -130,6 +136,14 @@ def updated_manifest(
             for step, outcome in outcomes.items()
             if outcome.executor is not None
         },
+    }
+
+
+def _tried(state: RunState) -> dict[str, JsonValue]:
+    return {
+        "in_all": state.configurations_tried,
+        "in_this_run": len(state.configurations),
+        "in_other_runs": {run_id: len(tried.configurations) for run_id, tried in state.tried_before.items()},
     }
 
 

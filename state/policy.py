@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError
 
+from stagewright.state.custom_gate import CommandGate, GateName
 from stagewright.state.executor import ExecutorChoice
 from stagewright.state.refusals import Refusal
 from stagewright.state.spec.faults import describe_faults, list_faults
@@ -45,6 +46,8 @@ class Policy(Strict):
         Folders beside the root under which an agent's spec may name data.
     commands
         Argvs that a spec may name as stages.
+    gates
+        Argvs that judge every run which is planned under this policy, beside the built-in gates.
     executor
         Where the heavy calls of the built-in stages run.
     holdout
@@ -54,6 +57,7 @@ class Policy(Strict):
     data_roots: tuple[Path, ...] = ()
     caps: Caps = Caps()
     commands: dict[StageName, CommandStage] = Field(default_factory=dict)
+    gates: dict[GateName, CommandGate] = Field(default_factory=dict)
     executor: ExecutorChoice = ExecutorChoice()
     holdout: HoldoutPolicy = HoldoutPolicy()
 

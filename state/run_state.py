@@ -4,6 +4,8 @@ from typing import Literal
 
 from pydantic import Field, JsonValue
 
+from stagewright.state.custom_gate import SealedGate
+from stagewright.state.forecast import Forecast, ForecastMet
 from stagewright.state.holdout import HoldoutScore, HoldoutSeal
 from stagewright.state.records import (
     ArtifactSeal,
@@ -19,6 +21,7 @@ from stagewright.state.records import (
 from stagewright.state.refusals import NextCall
 from stagewright.state.spec.adjustments import Adjustments
 from stagewright.state.spec.goal import CHECKPOINTS, Checkpoint
+from stagewright.state.tried import Tried, count_tried
 
 __all__ = ["RunState", "SealedStep", "Status", "next_call", "split_step"]
 
@@ -52,10 +55,18 @@ class RunState(Record):
     ----------
     tries, failed_as
         Attempts of the present step that failed since the last decision, and as what.
+    cells_by_patient
+        Cells in scope of each patient, as counted at planning.
+    forecast
+        The newest: of the next checkpoint, or, once that is opened, of the present one.
+    gates_sealed
+        The gates that judge the run, as they were when it was planned.
     decisions
         Decisions so far: what belongs to one decision is told by it from what belongs to the next.
     holdout, holdout_score
         What the run keeps of its sealed hold-out, and what the lock-box said at its end.
+    tried_before
+        What other runs tried on the same data and label, by run. It only ever grows.
     """
 
     run_id: str
@@ -67,6 +78,8 @@ class RunState(Record):
     limits: Limits
     approvals: tuple[Checkpoint, ...]
     steps: tuple[str, ...]
+    cells_by_patient: tuple[int, ...] = ()
+    gates_sealed: tuple[SealedGate, ...] = ()
     position: int = 0
     status: Status = "planned"
     attempt: int = 0
@@ -84,8 +97,13 @@ class RunState(Record):
     k_by_method: dict[str, int] = Field(default_factory=dict)
     k_shortlist: dict[str, tuple[int, ...]] = Field(default_factory=dict)
     configurations: tuple[str, ...] = ()
+    setting: str = ""
+    tried_before: dict[str, Tried] = Field(default_factory=dict)
     looked: bool = False
     runtime_used_s: float = 0.0
+    runtime_by_checkpoint: dict[str, float] = Field(default_factory=dict)
+    forecast: Forecast | None = None
+    forecasts_met: dict[str, ForecastMet] = Field(default_factory=dict)
     peak_rss_bytes: int = 0
     failures: int = 0
     blocked: Blocked | None = None
@@ -107,6 +125,29 @@ class RunState(Record):
     def stage(self) -> str:
         """The present step's stage."""
         return split_step(self.step)[1]
+
+    @property
+    def next_checkpoint(self) -> Checkpoint | None:
+        """The checkpoint that `continue` would open; None where it leads to another step of this one, or to the end."""
+        following = self.steps[self.position + 1 : self.position + 2]
+        checkpoint = split_step(following[0])[0] if following else self.checkpoint
+        return None if checkpoint == self.checkpoint else checkpoint
+
+    @property
+    def forecast_ahead(self) -> Forecast | None:
+        """The forecast of the checkpoint that `continue` would open."""
+        ahead = self.forecast is not None and self.forecast.checkpoint == self.next_checkpoint
+        return self.forecast if ahead else None
+
+    @property
+    def configurations_tried(self) -> int:
+        """How many configurations were tried on these data and this label, by this run or by another before it."""
+        return count_tried(self.tried_before, self.setting, self.configurations)
+
+    @property
+    def inherited_configurations(self) -> int:
+        """How many of them other runs tried."""
+        return count_tried(self.tried_before)
 
     @property
     def finished(self) -> bool:
@@ -175,7 +216,10 @@ def _after_verdict(state: RunState) -> tuple[str, dict[str, JsonValue], str]:
     decision = state.recommended or "stop"
     arguments: dict[str, JsonValue] = {"decision": decision, "rationale": "..."}
     if decision == "adjust":
-        arguments["adjustments"] = {}
+        fits = (
+            () if state.forecast_ahead is None or state.verdict not in ("pass", "warn") else state.forecast_ahead.fits
+        )
+        arguments["adjustments"] = {**fits[0].adjustments} if fits else {}
     return "decide", arguments, state.recommended_why or f"the verdict is {state.verdict}"
 
 

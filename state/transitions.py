@@ -6,7 +6,8 @@ The law of the machine
 - `validate_stage` runs the gates only on an `executed` step, or again on a `validated` one.
 - `continue` needs a verdict of pass or warn. It leads to the next stage, after the last stage of a checkpoint to the
   next checkpoint, after the last step to `completed`. A checkpoint opens only when every step of the one before it was
-  validated without fail, and, where the spec asks for approval, when a person has approved.
+  validated without fail, when its forecast, where there is one, fits what is left of the budget by its upper bounds,
+  and, where the spec asks for approval, when a person has approved.
 - `adjust` opens the same step again with a changed effective spec. A finished attempt is never opened again: a retry is
   a new attempt, and attempts are numbered through the whole run.
 - An attempt ends once: finished or lost. Another may begin only after that.
@@ -14,6 +15,7 @@ The law of the machine
   lower; then the step is `blocked`, until an adjustment or a stop.
 - A run with a sealed hold-out completes only by a decision that says what the lock-box answered, or that its questions
   were used up; no other decision may carry a score. So a run is told of its hold-out once.
+- What other runs tried on the same data and label is counted from the first entry on, and never taken back.
 - `stop` is always possible. After it, or after `completed`, nothing may happen but the end of a cancelled attempt.
 """
 
@@ -32,6 +34,7 @@ from stagewright.state.events import (
 from stagewright.state.refusals import LedgerCorrupt
 from stagewright.state.run_state import RunState, SealedStep, split_step
 from stagewright.state.spec.adjustments import Adjustments
+from stagewright.state.tried import merged_tried
 
 __all__ = ["ImpossibleTransition", "advance", "fold"]
 
@@ -118,6 +121,10 @@ def _planned(event: RunPlanned) -> RunState:
         approvals=event.approvals,
         steps=event.steps,
         holdout=event.holdout,
+        cells_by_patient=event.cells_by_patient,
+        gates_sealed=event.gates,
+        setting=event.setting,
+        tried_before=event.tried_before,
     )
     return state.model_copy(update={"status": "awaiting_approval" if _needs_approval(state, 0) else "planned"})
 
@@ -135,6 +142,7 @@ def _attempt_started(state: RunState, event: AttemptStarted) -> RunState:
     _need(event.step == state.step, f"attempt_started at {event.step} where {state.step} is the step")
     _need(event.attempt == state.attempt + 1, f"attempt {event.attempt} where {state.attempt + 1} follows")
     started = {"status": "running", "attempt": event.attempt, "attempt_open": True, "blocked": None}
+    started["tried_before"] = merged_tried(state.tried_before, event.tried_before)
     return state.model_copy(update=started)
 
 
@@ -144,6 +152,7 @@ def _attempt_finished(state: RunState, event: AttemptFinished) -> RunState:
     used: dict[str, object] = {
         "attempt_open": False,
         "runtime_used_s": state.runtime_used_s + event.elapsed_s,
+        "runtime_by_checkpoint": _spent(state, event.elapsed_s),
         "peak_rss_bytes": max(state.peak_rss_bytes, event.peak_rss_bytes),
     }
     if state.status == "stopped":
@@ -160,6 +169,11 @@ def _attempt_finished(state: RunState, event: AttemptFinished) -> RunState:
     failed = used | {"tries": tries, "failures": state.failures + 1, "blocked": event.blocked}
     failed |= {"failed_as": (*state.failed_as, event.failure or "bug")}
     return state.model_copy(update=failed | {"status": "running" if event.will_retry else "blocked"})
+
+
+def _spent(state: RunState, elapsed_s: float) -> dict[str, float]:
+    before = state.runtime_by_checkpoint
+    return before | {state.checkpoint: before.get(state.checkpoint, 0.0) + elapsed_s}
 
 
 def _executed(state: RunState, event: AttemptFinished) -> RunState:
@@ -204,6 +218,7 @@ def _attempt_lost(state: RunState, event: AttemptLost) -> RunState:
             "failed_as": (*state.failed_as, *(("lost",) if state.attempt_open else ())),
             "failures": state.failures + state.attempt_open,
             "runtime_used_s": state.runtime_used_s + event.elapsed_s,
+            "runtime_by_checkpoint": _spent(state, event.elapsed_s),
             "blocked": event.blocked,
         },
     )
@@ -217,6 +232,8 @@ def _validated(state: RunState, event: StepValidated) -> RunState:
     _need(worst is None or event.verdict in ("fail", "error"), f"verdict {event.verdict} over a failed gate")
     _need(worst is not None or event.verdict != "pass" or event.gates.passed > 0, "a pass without a gate")
     sealed = state.sealed[state.step].model_copy(update={"verdict": event.verdict})
+    kept = state.forecast if state.forecast is not None and state.forecast.checkpoint == state.checkpoint else None
+    met = {} if event.forecast_met is None else {event.forecast_met.checkpoint: event.forecast_met}
     return state.model_copy(
         update={
             "status": "validated",
@@ -225,6 +242,8 @@ def _validated(state: RunState, event: StepValidated) -> RunState:
             "recommended": event.recommended,
             "recommended_why": event.recommended_why,
             "sealed": state.sealed | {state.step: sealed},
+            "forecast": event.forecast or kept,
+            "forecasts_met": state.forecasts_met | met,
         },
     )
 
@@ -264,6 +283,10 @@ def _next_step(state: RunState) -> RunState:
         for step in state.steps[:position]:
             sealed = state.sealed.get(step)
             _need(sealed is not None and sealed.verdict in ("pass", "warn"), f"{step} was not validated without fail")
+        if state.forecast_ahead is not None:
+            limits = state.effective_limits
+            beyond = state.forecast_ahead.beyond(limits.runtime_s - state.runtime_used_s, limits.memory_bytes)
+            _need(beyond is None, f"the forecast of {state.steps[position]} exceeds the budget: {beyond}")
     # A new checkpoint chooses K anew: what was chosen on fewer cells does not bind it.
     chosen: dict[str, object] = {"k_by_method": {}, "k_shortlist": {}} if opens_checkpoint else {}
     status = "awaiting_approval" if _needs_approval(state, position) else "planned"

@@ -1,5 +1,6 @@
 """What an adjustment comes to: parsed, within the caps, fit for the step that it re-opens, and labelled."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pydantic import JsonValue, ValidationError
@@ -13,7 +14,7 @@ from stagewright.state.spec.adjustments import Label
 from stagewright.state.spec.faults import describe_faults, list_faults
 from stagewright.tools.workspace import Workspace, not_allowed
 
-__all__ = ["Adjustment", "adjustment_of"]
+__all__ = ["Adjustment", "adjustment_of", "k_changes", "look", "overall"]
 
 SEALED_KEYS = frozenset(
     {"objective", "data", "label", "holdout", "stop", "gates", "cv", "group", "scope", "folds", "repeats"}
@@ -23,7 +24,7 @@ SEALED_KEYS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Adjustment:
-    """New values of adjustable fields, what they change, and whether that loosens or tightens the study.
+    """New values of adjustable fields, and what they change.
 
     Attributes
     ----------
@@ -33,8 +34,12 @@ class Adjustment:
 
     values: dict[str, JsonValue]
     changes: tuple[FieldChange, ...]
-    label: Label | None
     proposal: Proposal | None = None
+
+    @property
+    def label(self) -> Label | None:
+        """What the changes do to the study, all in all."""
+        return overall(self.changes)
 
 
 def adjustment_of(
@@ -76,7 +81,7 @@ def adjustment_of(
     changes = compare(present, wanted)
     if not changes and not k_by_method and state.status == "planned":
         raise not_allowed(state, "the adjustments change nothing and the step is ready as it is.")
-    return Adjustment(newer.model_dump(mode="json", exclude_none=True), changes, _overall(changes), applied)
+    return Adjustment(newer.model_dump(mode="json", exclude_none=True), changes, applied)
 
 
 def _proposed(state: RunState, number: int) -> Proposal:
@@ -106,8 +111,24 @@ def _parsed(state: RunState, values: dict[str, JsonValue]) -> Adjustments:
         raise Refusal("invalid_argument", f"the adjustments have faults:\n{faults}") from error
 
 
-def _overall(changes: tuple[FieldChange, ...]) -> Label | None:
+def k_changes(state: RunState, chosen: Mapping[str, int]) -> tuple[FieldChange, ...]:
+    """Return what another choice of Plan 0's shortlist changes: neutral, as every K of it fulfils the rule."""
+    before = state.k_by_method
+    return tuple(
+        FieldChange(field=f"k_by_method.{method}", before=before.get(method), after=k, label="neutral")
+        for method, k in chosen.items()
+        if before.get(method) != k
+    )
+
+
+def overall(changes: tuple[FieldChange, ...]) -> Label | None:
+    """Return the label of all changes together: what loosens in one place is not made good in another."""
     labels = {change.label for change in changes}
     if not labels:
         return None
     return "loosens" if "loosens" in labels else "tightens" if "tightens" in labels else "neutral"
+
+
+def look(state: RunState) -> str:
+    """Return whether a decision of now is taken before or after the first look at a score of checkpoint B or C."""
+    return f"{'after' if state.looked else 'before'} the first look"

@@ -13,10 +13,10 @@ from stagewright.state.ledger import Ledger, Transition
 from stagewright.state.refusals import Refusal
 from stagewright.state.run_state import RunState, next_call
 from stagewright.state.spec import GoalSpec, effective_study
-from stagewright.tools.adjusting import Adjustment, adjustment_of
+from stagewright.tools.adjusting import Adjustment, adjustment_of, k_changes, look, overall
 from stagewright.tools.attempt_view import is_lost
 from stagewright.tools.budget import budget_of
-from stagewright.tools.decision_rules import Asked, check_continue, check_k, check_words
+from stagewright.tools.decision_rules import Asked, check_continue, check_forecast, check_k, check_words
 from stagewright.tools.holdout_query import ask_lockbox, ends_with_holdout
 from stagewright.tools.lost_attempt import record_loss
 from stagewright.tools.refresh_manifest import refresh_manifest
@@ -131,9 +131,10 @@ def _event(
 ) -> Decided:
     if state.finished:
         raise not_allowed(state, f"the run is {state.status}; its record is closed and nothing can be decided.")
-    adjusted = Adjustment({}, (), None)
+    adjusted = Adjustment({}, ())
     if asked.decision == "continue":
         check_continue(state)
+        check_forecast(workspace, state)
     if asked.decision == "adjust" and spec is not None:
         adjusted = adjustment_of(
             workspace,
@@ -151,20 +152,23 @@ def _event(
         scored is not None and (scored.state.attempt, scored.state.decisions) != (state.attempt, state.decisions)
     ):
         raise not_allowed(state, f"the run moved on to {state.status} while the hold-out was asked for; decide again.")
+    changes = (*adjusted.changes, *k_changes(state, chosen))
+    label = overall(changes)
     message = {"continue": f"continue after {state.step}", "adjust": f"adjust {state.step}", "stop": "stop the run"}
     if adjusted.proposal is not None:
         message["adjust"] += f" by proposal {asked.proposal} ({adjusted.proposal.what})"
+    said = f" ({label}, {look(state)})" if label is not None else ""
     told = "" if scored is None else f" [{scored.score.said()}]"
     return Decided(
-        message=f"{message[asked.decision]}: {asked.rationale.splitlines()[0][:200]}{told}",
+        message=f"{message[asked.decision]}{said}: {asked.rationale.splitlines()[0][:200]}{told}",
         step=state.step,
         actor=workspace.actor,
         decision=asked.decision,
         rationale=asked.rationale,
         call_digest=asked.digest(),
         adjustments=adjusted.values,
-        changes=adjusted.changes,
-        label=adjusted.label,
+        changes=changes,
+        label=label,
         proposal=adjusted.proposal,
         before_first_look=not state.looked,
         k_by_method=chosen,
@@ -202,6 +206,7 @@ def _reply(
     if applied is not None:
         where += f", with this: {applied.what}" + (f" (it counts on this: {applied.first})" if applied.first else "")
     said = "was recorded before; nothing was recorded again" if repeated else "recorded"
+    said += f" ({event.label}, {look(state)})" if event is not None and event.label is not None else ""
     ending = "; its running attempt is being ended" if was_running else ""
     if event is not None and any(item.field == "k" for item in event.changes) and state.stage != "plan0":
         ending += "; the new K list is swept from the next checkpoint's plan0 on"

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from stagewright.state.canonical import digest_json
+from stagewright.state.forecast import Forecast
 from stagewright.state.records import Decision
 from stagewright.state.refusals import Refusal
 from stagewright.state.run_state import RunState, split_step
-from stagewright.tools.workspace import not_allowed
+from stagewright.tools.budget import limits_left
+from stagewright.tools.workspace import Workspace, not_allowed
 
-__all__ = ["Asked", "check_continue", "check_k", "check_words"]
+__all__ = ["Asked", "beyond_budget", "check_continue", "check_forecast", "check_k", "check_words"]
 
 MAX_RATIONALE = 4000
 
@@ -66,6 +68,24 @@ def check_continue(state: RunState) -> None:
         )
     if state.recommended == "stop":
         raise not_allowed(state, f"{state.recommended_why}; the spec that was sealed says to stop then.")
+
+
+def beyond_budget(workspace: Workspace, state: RunState, forecast: Forecast | None) -> str | None:
+    """Return why the next checkpoint may not be opened within the budget that is left, and what would make it fit."""
+    left = limits_left(workspace, state)
+    beyond = None if forecast is None else forecast.beyond(left.runtime_s, left.memory_bytes)
+    if forecast is None or beyond is None:
+        return None
+    return f"the forecast of checkpoint {forecast.checkpoint} exceeds the budget ({beyond}): {forecast.remedies()}"
+
+
+def check_forecast(workspace: Workspace, state: RunState) -> None:
+    """Raise a `Refusal` where `continue` would open a checkpoint whose forecast exceeds what is left of the budget."""
+    beyond = beyond_budget(workspace, state, state.forecast_ahead)
+    if beyond is not None:
+        raise not_allowed(
+            state, f"{beyond}. Upper bounds count: a checkpoint that is ended half-way has cost all of it."
+        )
 
 
 def check_k(state: RunState, chosen: dict[str, int], decision: Decision) -> dict[str, int]:

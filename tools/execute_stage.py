@@ -25,6 +25,7 @@ from stagewright.tools.budget import budget_of, caps_of, limits_left
 from stagewright.tools.children import start_supervisor
 from stagewright.tools.close_fd import closing_fd
 from stagewright.tools.lost_attempt import record_loss
+from stagewright.tools.other_trials import newly_tried
 from stagewright.tools.replies import ExecuteReply, Tick
 from stagewright.tools.step_requests import request_for
 from stagewright.tools.workspace import Workspace, not_allowed
@@ -149,6 +150,7 @@ def _start(workspace: Workspace, ledger: Ledger, transition: Transition, left: L
                 command=tuple(worker_command(folder)),
                 request_sha256=digest,
                 executor=request.executor.said,
+                tried_before=newly_tried(workspace, ledger.run, transition.state),
             ),
         )
         try:

@@ -1,10 +1,11 @@
 """Say what the gates are asked about a step: its seals, its budget, and what other steps of its checkpoint wrote."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from stagewright.gates.protocol import GateRequest
 from stagewright.state.artifacts import Artifact, read_outcome
 from stagewright.state.attempts import REQUEST
+from stagewright.state.custom_gate import CommandGate
 from stagewright.state.ledger import Ledger
 from stagewright.state.records import ArtifactSeal
 from stagewright.state.run_directory import RunDirectory
@@ -14,13 +15,15 @@ from stagewright.tools.earlier_attempts import earlier_attempts
 __all__ = ["gate_request", "sealed_elsewhere"]
 
 
-def gate_request(run: RunDirectory, state: RunState) -> GateRequest:
+def gate_request(run: RunDirectory, state: RunState, commands: Mapping[str, CommandGate]) -> GateRequest:
     """Return what the gates are asked about the step that a state stands at.
 
     Parameters
     ----------
     state
         The state of the run after the step was executed, and before anything later.
+    commands
+        The gates that the operator registers as commands, by name.
     """
     sealed = state.sealed[state.step]
     request = run.attempt(sealed.attempt, state.step) / REQUEST
@@ -39,6 +42,8 @@ def gate_request(run: RunDirectory, state: RunState) -> GateRequest:
         limits=state.effective_limits,
         sealed_elsewhere=tuple(sealed_elsewhere(run, state, state.step)),
         earlier=earlier_attempts(Ledger(run), sealed.attempt),
+        sealed=state.gates_sealed,
+        commands={**commands},
     )
 
 

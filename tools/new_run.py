@@ -4,12 +4,13 @@ import hashlib
 import shutil
 import sys
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
 from stagewright.state.canonical import digest_file
 from stagewright.state.clock import stamp, utc_now
+from stagewright.state.custom_gate import SealedGate
 from stagewright.state.durable import sync_folder, sync_tree, write_durably
 from stagewright.state.events import RunPlanned
 from stagewright.state.holdout import HoldoutSeal
@@ -24,10 +25,12 @@ from stagewright.state.run_directory import EXPERIMENTS, LOG_NAMES, RunDirectory
 from stagewright.state.run_state import RunState
 from stagewright.state.spec import GoalSpec
 from stagewright.state.survey import Survey
+from stagewright.state.tried import setting_of
 from stagewright.tools.children import git_facts
+from stagewright.tools.other_trials import OtherTrials, other_trials
 from stagewright.tools.workspace import Workspace
 
-__all__ = ["NewRun", "earlier_runs", "make_or_find"]
+__all__ = ["MadeRun", "NewRun", "make_or_find"]
 
 LOOKBACK = 20
 BUILDING = ".new-"
@@ -43,12 +46,16 @@ class NewRun:
         The goal spec as it was given.
     digest
         Tells this study from another: its declaration and its data.
+    parent
+        The run that the caller says this one varies; without one, the newest that asked the same of the same data.
     units
         Units of work of each step.
     gene_lists
         Content of each gene list.
     holdout
         What the run keeps of its sealed hold-out.
+    gates
+        The gates that judge the run.
     """
 
     text: str
@@ -61,9 +68,20 @@ class NewRun:
     warnings: list[str]
     gene_lists: list[bytes] = field(default_factory=list)
     holdout: HoldoutSeal | None = None
+    gates: tuple[SealedGate, ...] = ()
 
 
-def make_or_find(workspace: Workspace, new: NewRun) -> tuple[RunDirectory, RunState, bool]:
+@dataclass(frozen=True, slots=True)
+class MadeRun:
+    """A run that was made, or was found to `exist`, and what other runs tried on its data and label."""
+
+    run: RunDirectory
+    state: RunState
+    existed: bool
+    others: OtherTrials
+
+
+def make_or_find(workspace: Workspace, new: NewRun) -> MadeRun:
     """Make the run, or find it if it was planned before and has not started; say which of the two.
 
     Raises
@@ -76,44 +94,28 @@ def make_or_find(workspace: Workspace, new: NewRun) -> tuple[RunDirectory, RunSt
     with run_lock(experiments / ".lock", run_id=None):  # two planners would each not find the other's run
         for left in experiments.glob(f"{BUILDING}*"):  # by a planner that died: no other plans while this lock is held
             shutil.rmtree(left, ignore_errors=True)
+        others = other_trials(workspace, new.data.sha256, new.spec.data.label, parent=new.parent)
+        parents = (None, others.newest) if new.parent is None else (new.parent,)
         runs = list(list_runs(workspace.root))
         for run in runs[:LOOKBACK]:
-            if (state := _unstarted(run, new)) is not None:
-                return run, state, True
+            if (state := _unstarted(run, new.digest, parents)) is not None:
+                return MadeRun(run, state, existed=True, others=others)
         if len(runs) >= workspace.policy.caps.runs:
             raise Refusal("over_cap", f"there are {len(runs)} runs under the root, which is the operator's cap")
-        run, state = _make(workspace, experiments, new)
-        return run, state, False
+        run, state = _make(workspace, experiments, replace(new, parent=new.parent or others.newest), others)
+        return MadeRun(run, state, existed=False, others=others)
 
 
-def earlier_runs(workspace: Workspace, new: NewRun, made: RunDirectory) -> str | None:
-    """Return a warning that names earlier runs of the same study, or None. A study is not tried until it passes."""
-    found = []
-    for run in list(list_runs(workspace.root))[:LOOKBACK]:
-        if run.run_id == made.run_id:
-            continue
-        try:
-            state = Ledger(run).read()
-        except LedgerCorrupt:
-            continue
-        if state.spec_digest == new.digest:
-            found.append(f"{run.run_id} ({state.status})")
-    if not found:
-        return None
-    more = f" and {len(found) - 1} more" if len(found) > 1 else ""
-    return f"the same study was run before: {found[0]}{more}; if this run varies it, plan it with parent_run_id"
-
-
-def _unstarted(run: RunDirectory, new: NewRun) -> RunState | None:
+def _unstarted(run: RunDirectory, digest: str, parents: tuple[str | None, ...]) -> RunState | None:
     try:
         state = Ledger(run).read()
     except LedgerCorrupt:
         return None
-    same = state.spec_digest == new.digest and state.parent_run_id == new.parent
+    same = state.spec_digest == digest and state.parent_run_id in parents
     return state if same and state.attempt == 0 and not state.finished and state.last_decision is None else None
 
 
-def _make(workspace: Workspace, experiments: Path, new: NewRun) -> tuple[RunDirectory, RunState]:
+def _make(workspace: Workspace, experiments: Path, new: NewRun, others: OtherTrials) -> tuple[RunDirectory, RunState]:
     moment, again = utc_now(), 0
     name = name_run(new.spec.objective, new.digest, moment)
     while (experiments / name).exists():
@@ -121,7 +123,7 @@ def _make(workspace: Workspace, experiments: Path, new: NewRun) -> tuple[RunDire
         name = name_run(new.spec.objective, new.digest, moment, again=again)
     building = Path(tempfile.mkdtemp(prefix=BUILDING, dir=experiments))
     try:
-        state = _fill(RunDirectory(building / name), workspace, new, moment)
+        state = _fill(RunDirectory(building / name), workspace, new, others, moment)
         (building / name).rename(experiments / name)
         sync_folder(experiments)
     finally:
@@ -129,7 +131,7 @@ def _make(workspace: Workspace, experiments: Path, new: NewRun) -> tuple[RunDire
     return RunDirectory(experiments / name), state
 
 
-def _fill(run: RunDirectory, workspace: Workspace, new: NewRun, moment: datetime) -> RunState:
+def _fill(run: RunDirectory, workspace: Workspace, new: NewRun, others: OtherTrials, moment: datetime) -> RunState:
     """Write the files that a run begins with; nobody else knows the folder yet."""
     spec, found = new.spec, new.found
     (run.path / "logs").mkdir(parents=True)
@@ -161,6 +163,10 @@ def _fill(run: RunDirectory, workspace: Workspace, new: NewRun, moment: datetime
             parent_run_id=new.parent,
             spec=spec.model_dump(mode="json", exclude_none=True),
             holdout=new.holdout,
+            cells_by_patient=tuple(sorted((item.positive + item.negative for item in found.patients), reverse=True)),
+            gates=new.gates,
+            setting=setting_of(spec),
+            tried_before=others.tried,
         ),
         moment,
     )

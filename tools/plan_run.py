@@ -11,6 +11,7 @@ from pydantic import Field, JsonValue
 from stagewright.gates.catalogue import check_thresholds
 from stagewright.stages.catalogue import count_units, spec_faults
 from stagewright.state.canonical import digest_json
+from stagewright.state.custom_gate import SealedGate
 from stagewright.state.executor import missing_package
 from stagewright.state.over_caps import over_caps
 from stagewright.state.plan import plan_steps
@@ -29,10 +30,12 @@ from stagewright.tools.feasibility import (
     rank_warnings,
     supervised_warnings,
 )
+from stagewright.tools.gates_of_run import gates_to_seal
 from stagewright.tools.gene_lists import DeclaredList, declared_lists, genes_missing
 from stagewright.tools.gene_selection import check_gene_selection
 from stagewright.tools.holdout_plan import check_holdout, holdout_warnings, seal_holdout, wish_of
-from stagewright.tools.new_run import NewRun, earlier_runs, make_or_find
+from stagewright.tools.new_run import NewRun, make_or_find
+from stagewright.tools.planned_forecast import planned_forecast
 from stagewright.tools.replies import PlanReply, StepPlan, Tick
 from stagewright.tools.workspace import Workspace
 
@@ -82,7 +85,8 @@ def plan_run(
     dry_run
         Check everything, write nothing.
     parent_run_id
-        The run that this one varies.
+        The run that this one varies. Without it, the newest run that was executed on the same data and label. What all
+        such runs tried counts in either case.
 
     Yields
     ------
@@ -117,7 +121,13 @@ def plan_run(
     check_gene_selection(declared.spec, found)
     data = _sealed(found.data, lists)
     found = found.model_copy(update={"warnings": (*found.warnings, *genes_missing(lists, found.genes_found))})
-    yield _planned(workspace, declared, data, found, parent, lists=lists, dry_run=dry_run)
+    gates: tuple[SealedGate, ...] = ()
+    for item in gates_to_seal(workspace.policy):
+        if isinstance(item, Tick):
+            yield item
+        else:
+            gates = item
+    yield _planned(workspace, declared, data, found, parent, lists=lists, gates=gates, dry_run=dry_run)
 
 
 def _read(workspace: Workspace, spec: str | dict[str, JsonValue]) -> _Declared:
@@ -160,6 +170,7 @@ def _planned(
     parent: str | None,
     *,
     lists: tuple[DeclaredList, ...],
+    gates: tuple[SealedGate, ...],
     dry_run: bool,
 ) -> PlanReply:
     spec = declared.spec
@@ -172,6 +183,7 @@ def _planned(
     supervised = [*supervised_warnings(spec), *control_warnings(spec), *rank_warnings(spec, found)]
     supervised += holdout_warnings(workspace, spec, found)
     warnings = [*found.warnings, *supervised, *cohort_warnings(spec, found)]
+    forecast = planned_forecast(workspace, spec, data, found)
     both = sum(1 for item in found.patients if item.positive and item.negative)
     facts = PlanReply(
         run_id=None,
@@ -184,6 +196,7 @@ def _planned(
         n_cells=found.n_obs_in_scope,
         n_patients=len(found.patients),
         n_patients_with_both_classes=both,
+        forecast=forecast,
         warnings=[*found.warnings, *supervised, *cohort_warnings(spec, found, shown=SHOWN)],
     )
     if dry_run:
@@ -192,13 +205,16 @@ def _planned(
         return facts.model_copy(update={"summary": summary, "next": again, "dry_run": True})
     digest = declared.digest(data)
     contents, holdout = [item.content for item in lists], seal_holdout(workspace, spec, found)
-    new = NewRun(declared.text, spec, digest, data, found, parent, units, warnings, contents, holdout)
-    run, state, existed = make_or_find(workspace, new)
-    if not existed and (earlier := earlier_runs(workspace, new, run)):
-        facts = facts.model_copy(update={"warnings": [*facts.warnings, earlier]})
-    what = "This spec was already planned and has not started" if existed else "Planned"
+    new = NewRun(declared.text, spec, digest, data, found, parent, units, warnings, contents, holdout, gates)
+    made = make_or_find(workspace, new)
+    run, state = made.run, made.state
+    if (tried := made.others.said()) is not None:
+        facts = facts.model_copy(update={"warnings": [*facts.warnings, tried]})
+    what = "This spec was already planned and has not started" if made.existed else "Planned"
     summary = f"{what}: {len(facts.steps)} steps on {found.n_obs_in_scope} cells of {len(found.patients)} patients."
     if state.holdout is not None:
         summary += f" {state.holdout.n_patients} more patients ({state.holdout.n_cells} cells) are put aside."
-    place = {"run_id": run.run_id, "step": state.step, "status": state.status, "run_dir": str(run.path)}
+    place: dict[str, object] = {"run_id": run.run_id, "step": state.step, "status": state.status}
+    place |= {"run_dir": str(run.path), "parent_run_id": state.parent_run_id}
+    place |= {"configurations_tried": state.configurations_tried}
     return facts.model_copy(update=place | {"summary": summary, "next": next_call(state)})

@@ -1,7 +1,7 @@
 """Prove on copies of a run that its gates see: every fault by its own gate, and nothing where nothing is wrong."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from stagewright.gates.catalogue import gates_for, known_gates
 from stagewright.gates.proving.catalogue import FAULTS, unproven_gates
 from stagewright.gates.proving.protocol import JudgedStep, ProvingAnswer, ProvingQuestion, Trial
+from stagewright.state.custom_gate import CommandGate
 from stagewright.state.refusals import Refusal
 from stagewright.state.run_copy import copy_run
 from stagewright.state.run_directory import RunDirectory
@@ -55,7 +56,9 @@ class Proof(BaseModel):
         return not any(trial.result in {"blind", "cried"} for trial in self.trials)
 
 
-def prove_gates(run: RunDirectory, checkpoint: Checkpoint | None = None) -> Iterator[Tick | Proof]:
+def prove_gates(
+    run: RunDirectory, commands: Mapping[str, CommandGate], checkpoint: Checkpoint | None = None
+) -> Iterator[Tick | Proof]:
     """Copy a run, spoil copies of the copy, one fault at a time, and judge each; yield signs of life, then the proof.
 
     The run itself is only read. What the gates are asked is what they were asked when the run was judged.
@@ -64,6 +67,8 @@ def prove_gates(run: RunDirectory, checkpoint: Checkpoint | None = None) -> Iter
     ----------
     run
         A run that is not at work now, with at least one judged step.
+    commands
+        The gates that the operator registers as commands, by name.
     checkpoint
         Whose steps are spoilt; None is the last that has a judged step.
 
@@ -74,7 +79,7 @@ def prove_gates(run: RunDirectory, checkpoint: Checkpoint | None = None) -> Iter
         comes from the child.
     """
     folded = fold_ledger(run)
-    steps = _provable(run, folded, checkpoint)
+    steps = _provable(run, folded, checkpoint, commands)
     with tempfile.TemporaryDirectory(prefix="stagewright-proof-") as folder:
         scratch = Path(folder)
         yield Tick(done=0, total=None, message=f"copying {run.run_id}")
@@ -104,7 +109,9 @@ def prove_gates(run: RunDirectory, checkpoint: Checkpoint | None = None) -> Iter
     )
 
 
-def _provable(run: RunDirectory, folded: FoldedLedger, checkpoint: Checkpoint | None) -> tuple[JudgedStep, ...]:
+def _provable(
+    run: RunDirectory, folded: FoldedLedger, checkpoint: Checkpoint | None, commands: Mapping[str, CommandGate]
+) -> tuple[JudgedStep, ...]:
     state = folded.state
     if state is None or not folded.holds:
         what = f"the ledger of {run.run_id} does not hold, so nobody can tell what was judged"
@@ -112,7 +119,7 @@ def _provable(run: RunDirectory, folded: FoldedLedger, checkpoint: Checkpoint | 
     if state.status == "running":
         what = f"{state.step} is running: its files move. Prove the gates when it is done."
         raise Refusal("not_allowed_now", what, status=state.status, run_id=run.run_id, next_call=next_call(state))
-    steps = judged_steps(run, folded, checkpoint)
+    steps = judged_steps(run, folded, checkpoint, commands)
     if not steps:
         where = "" if checkpoint is None else f" of checkpoint {checkpoint}"
         what = f"no step{where} of {run.run_id} was judged yet, so there is nothing to spoil."

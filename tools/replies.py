@@ -77,12 +77,15 @@ class PlanReply(Reply):
     """What `plan_run` answers."""
 
     run_dir: str | None = None
+    parent_run_id: str | None = None
+    configurations_tried: int | None = None
     dry_run: bool = False
     spec_digest: str | None = None
     steps: list[StepPlan] = Field(default_factory=list)
     n_cells: int = 0
     n_patients: int = 0
     n_patients_with_both_classes: int = 0
+    forecast: str | None = None
     warnings: list[str] = Field(default_factory=list)
 
 
@@ -114,6 +117,8 @@ class ValidateReply(Reply):
     failed: int
     errors: int
     worst: list[FindingSummary] = Field(default_factory=list)
+    forecast: str | None = None
+    forecast_met: str | None = None
     would_pass: str | None = None
     recommended: str
     recommended_why: str

@@ -6,7 +6,6 @@ from typing import Annotated
 
 from pydantic import Field
 
-from stagewright.gates.catalogue import gates_for
 from stagewright.gates.protocol import Finding, GateReport, GateRequest
 from stagewright.gates.verdict import tally
 from stagewright.state.clock import stamp, utc_now
@@ -17,7 +16,10 @@ from stagewright.state.stop_criteria import recommend
 from stagewright.state.units import format_seconds
 from stagewright.tools.budget import budget_of
 from stagewright.tools.children import ChildFailed, ask_child
+from stagewright.tools.decision_rules import beyond_budget
+from stagewright.tools.forecasting import forecast_ahead, forecast_met
 from stagewright.tools.gate_request import gate_request
+from stagewright.tools.gates_of_run import names_of_judges
 from stagewright.tools.refresh_manifest import refresh_manifest
 from stagewright.tools.replies import Tick, ValidateReply
 from stagewright.tools.step_requests import sealed_spec
@@ -68,7 +70,7 @@ def validate_stage(
         raise not_allowed(state, _why_not(state))
     started = time.monotonic()
     findings: tuple[Finding, ...] = ()
-    for item in _judged(gate_request(ledger.run, state)):
+    for item in _judged(gate_request(ledger.run, state, workspace.policy.gates)):
         if isinstance(item, Tick):
             yield item.model_copy(update={"message": f"the gates of {state.step} are at work"})
         else:
@@ -127,7 +129,7 @@ def _commit(
             raise not_allowed(
                 state, f"the run moved on to {state.status} while the gates ran; their findings are void."
             )
-        verdict, counted = tally(findings, n_gates=len(gates_for(state.stage)))
+        verdict, counted = tally(findings, n_gates=len(names_of_judges(state)))
         spec = sealed_spec(ledger.run, state)
         recommended, why = recommend(
             spec.stop,
@@ -136,6 +138,10 @@ def _commit(
             checkpoint=state.checkpoint,
             last_step=state.position + 1 == len(state.steps),
         )
+        ahead = forecast_ahead(workspace, ledger, state, spec) if verdict in ("pass", "warn") else None
+        met = forecast_met(state)
+        if recommended == "continue" and (beyond := beyond_budget(workspace, state, ahead)) is not None:
+            recommended, why = "adjust", beyond
         for finding in findings:
             transition.detail(
                 "validation",
@@ -148,9 +154,12 @@ def _commit(
                 },
             )
         counts = f"{counted.passed} passed, {counted.warned} warned, {counted.failed} failed, {counted.errors} errors"
+        said = [*([] if met is None else [met.said()]), *([] if ahead is None else [f"forecast of {ahead.said()}"])]
         after = transition.commit(
             StepValidated(
-                message=f"{state.step} validated: {verdict} ({counts}) in {format_seconds(elapsed_s)}",
+                message="; ".join(
+                    [f"{state.step} validated: {verdict} ({counts}) in {format_seconds(elapsed_s)}", *said]
+                ),
                 step=state.step,
                 actor=workspace.actor,
                 attempt=state.attempt,
@@ -159,6 +168,8 @@ def _commit(
                 recommended=recommended,
                 recommended_why=why,
                 elapsed_s=round(elapsed_s, 3),
+                forecast=ahead,
+                forecast_met=met,
             ),
         )
         refresh_manifest(ledger.run, after, stamp(utc_now()))
@@ -193,6 +204,8 @@ def _reply(workspace: Workspace, state: RunState, how: str) -> ValidateReply:
         failed=gates.failed,
         errors=gates.errors,
         worst=[*gates.worst],
+        forecast=None if state.forecast_ahead is None else state.forecast_ahead.said(),
+        forecast_met=state.forecasts_met[state.checkpoint].said() if state.checkpoint in state.forecasts_met else None,
         would_pass=gates.would_pass,
         recommended=state.recommended or "stop",
         recommended_why=state.recommended_why or "",

@@ -1,6 +1,6 @@
 """The views of a run that `read_state` pages through. Each gives the items of a page and how many there are."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Literal
@@ -10,8 +10,8 @@ from pydantic import JsonValue
 from stagewright.gates.catalogue import gates_for
 from stagewright.state.artifacts import read_outcome
 from stagewright.state.chain import Entry
+from stagewright.state.custom_gate import SealedGate
 from stagewright.state.ledger import Ledger
-from stagewright.state.records import ArtifactSeal
 from stagewright.state.refusals import LedgerCorrupt
 from stagewright.state.run_directory import LOG_NAMES, list_runs
 from stagewright.state.run_state import RunState
@@ -20,6 +20,7 @@ from stagewright.tools.attempt_view import look_at_attempt
 from stagewright.tools.blocked_view import shown_blocked
 from stagewright.tools.merged_log import merged_entries
 from stagewright.tools.step_requests import sealed_spec
+from stagewright.tools.trials_view import trial_rows
 from stagewright.tools.units_of_artifacts import units_of_artifacts
 
 __all__ = ["View", "list_of_runs", "view_items"]
@@ -77,13 +78,19 @@ def _summary(ledger: Ledger, state: RunState, _start: int, _limit: int) -> Page:
         "k_by_method": dict(state.k_by_method),
         "k_shortlist": {method: [*ks] for method, ks in state.k_shortlist.items()},
         "best": dict(best),
-        "configurations_tried": len(state.configurations),
+        "parent_run_id": state.parent_run_id,
+        "configurations_tried": state.configurations_tried,
+        "of_them_in_other_runs": state.inherited_configurations,
         "looked_at_pilot_scores": state.looked,
     }
     if state.holdout is not None:
         put_aside = state.holdout.model_dump(mode="json", exclude={"working"})
         score = None if state.holdout_score is None else state.holdout_score.model_dump(mode="json", exclude_none=True)
         summary["holdout"] = put_aside | {"score": score or "asked for by the decision that completes the run"}
+    if state.forecast is not None:
+        summary["forecast"] = state.forecast.said()
+    if state.forecasts_met:
+        summary["forecasts_met"] = [met.said() for met in state.forecasts_met.values()]
     if state.status == "running":
         at_work: list[JsonValue] = [] if view.progress is None else [*view.progress.named(view.now)]
         summary["progress"] = {
@@ -171,15 +178,21 @@ def _gates(ledger: Ledger, state: RunState, start: int, limit: int) -> Page:
         newest.values(),
         key=lambda entry: (order.get(str(entry["step"]), 0), severity.get(str(entry["severity"]), 0)),
     )
-    keys = ("step", "gate", "severity", "subject", "measured", "threshold", "reason")
+    keys = ("step", "gate", "severity", "subject", "measured", "threshold", "reason", "code_sha256")
     found: list[JsonValue] = [{key: entry.get(key) for key in keys} for entry in ranked]
     if not found:
-        found = [
-            {"stage": stage, "gate": gate.name, "purpose": gate.purpose}
-            for stage in dict.fromkeys(step.split("/")[1] for step in state.steps)
-            for gate in gates_for(stage)
-        ]
+        stages = dict.fromkeys(step.split("/")[1] for step in state.steps)
+        found = [_purpose(stage, gate.name, gate.purpose) for stage in stages for gate in gates_for(stage)]
+        found += [_purpose(stage, gate.name, gate.purpose) for stage in stages for gate in _custom(state, stage)]
     return found[start : start + limit], len(found)
+
+
+def _purpose(stage: str, gate: str, purpose: str) -> JsonValue:
+    return {"stage": stage, "gate": gate, "purpose": purpose}
+
+
+def _custom(state: RunState, stage: str) -> list[SealedGate]:
+    return [gate for gate in state.gates_sealed if gate.kind != "built_in" and gate.judges(stage)]
 
 
 def _spec(ledger: Ledger, state: RunState, start: int, limit: int) -> Page:
@@ -198,23 +211,9 @@ def _spec(ledger: Ledger, state: RunState, start: int, limit: int) -> Page:
     return parts[start : start + limit], len(parts)
 
 
-def _trials(ledger: Ledger, _state: RunState, start: int, limit: int) -> Page:
-    rows = list(_all_trials(ledger))
+def _trials(ledger: Ledger, state: RunState, start: int, limit: int) -> Page:
+    rows = [*trial_rows(ledger, state)]
     return rows[start : start + limit], len(rows)
-
-
-def _all_trials(ledger: Ledger) -> Iterable[JsonValue]:
-    """Yield every configuration that any attempt scored, as sealed; those of attempts that were adjusted away too."""
-    sealed = [entry for entry in ledger.log.entries() if entry.get("artifacts") is not None]
-    for entry in reversed(sealed):
-        place = {"step": entry["step"], "attempt": entry["attempt"]}
-        try:
-            trials = read_outcome(ledger.run.path, ArtifactSeal.model_validate(entry["artifacts"])).trials
-        except ValueError as error:
-            yield place | {"error": str(error)}
-            continue
-        for trial in trials:
-            yield place | trial
 
 
 _VIEWS: Mapping[str, Callable[[Ledger, RunState, int, int], Page]] = {

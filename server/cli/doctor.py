@@ -22,7 +22,7 @@ def doctor(
     policy: Annotated[Path | None, typer.Option("--policy", help="The operator's policy.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Look at Python, packages, cores, memory, disk, file locks, the policy and the compiled kernels."""
+    """Look at Python, packages, cores, memory, disk, file locks, the policy, the gates and the compiled kernels."""
     session = Session(Workspace(root=root.resolve()), as_json)  # without the policy: a wrong one is a finding here
     checks = []
     for check in examine(root.resolve(), policy):

@@ -1,8 +1,8 @@
 """Drive a run headless by the default policy.
 
 Continue when the gates pass. When a step is blocked, apply its first proposal, once for each step, then leave it
-blocked. Stop when the spec's failure criterion is met. Leave a run whose verdict is fail or error as it is: what to
-change is for somebody who can think about it.
+blocked. Stop when the spec's failure criterion is met. Leave a run whose verdict is fail or error as it is, and one
+whose next checkpoint would not fit the budget: what to change is for somebody who can think about it.
 """
 
 from collections.abc import Callable
@@ -35,7 +35,8 @@ def drive_loop(ledger: Ledger, call: CallTool) -> RunState:
 
     Returns
     -------
-    A state that is `completed`, `stopped`, `blocked`, `awaiting_approval`, or `validated` with verdict fail or error.
+    A state that is `completed`, `stopped`, `blocked`, `awaiting_approval`, or `validated` with a verdict of fail or
+    error or with a forecast beyond the budget.
 
     Raises
     ------
@@ -62,7 +63,7 @@ def _step(ledger: Ledger, state: RunState, call: CallTool) -> bool:
             call("execute_stage", {"run_id": state.run_id, "wait_s": WAIT_S})
         case "executed":
             call("validate_stage", {"run_id": state.run_id})
-        case "validated" if state.verdict in ("pass", "warn"):
+        case "validated" if state.verdict in ("pass", "warn") and state.recommended != "adjust":
             call("decide", _after_verdict(state))
         case "blocked" if state.blocked is not None and state.blocked.proposals and not _tried(ledger, state):
             rationale = PROPOSAL_RATIONALE + state.blocked.proposals[0].what

@@ -27,6 +27,8 @@ def status_of_run(state: RunState) -> ExitStatus:
             return ExitStatus.DONE
         case "blocked" | "awaiting_approval":
             return ExitStatus.BLOCKED
+        case "validated" if state.verdict in ("pass", "warn") and state.recommended == "adjust":
+            return ExitStatus.BLOCKED
         case "validated" if state.verdict in ("pass", "warn"):
             return ExitStatus.DONE
         case "validated" | "stopped":

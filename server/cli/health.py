@@ -14,6 +14,7 @@ import psutil
 from stagewright import __version__
 from stagewright.server.cli.check import Check
 from stagewright.server.cli.executor_health import check_executor
+from stagewright.server.cli.gate_health import check_gates
 from stagewright.server.cli.lock_health import check_locks
 from stagewright.server.config import find_policy, load_policy
 from stagewright.state.kernel_report import KernelReport, WarmRequest
@@ -40,6 +41,7 @@ def examine(root: Path, policy: Path | None) -> Iterator[Check]:
     yield from check_locks(root)
     yield _policy(root, policy)
     yield from _executor(root, policy)
+    yield from _gates(root, policy)
     yield _kernels()
 
 
@@ -135,6 +137,11 @@ def _policy(root: Path, given: Path | None) -> Check:
 def _executor(root: Path, given: Path | None) -> Iterator[Check]:
     with suppress(Refusal):  # a wrong policy is a finding already
         yield from check_executor(load_policy(root, given).executor, root)
+
+
+def _gates(root: Path, given: Path | None) -> Iterator[Check]:
+    with suppress(Refusal):  # a wrong policy is a finding already
+        yield from check_gates(load_policy(root, given))
 
 
 def _kernels() -> Check:

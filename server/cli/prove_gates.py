@@ -46,7 +46,7 @@ def prove_gates(
 
 def _proof(session: Session, run: str, checkpoint: Checkpoint | None) -> Proof:
     with StepDisplay(session.err) as display:
-        for item in proving(session.workspace.run(run), checkpoint):
+        for item in proving(session.workspace.run(run), session.workspace.policy.gates, checkpoint):
             if not isinstance(item, Tick):
                 return item
             display.tick(item)

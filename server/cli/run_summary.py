@@ -44,6 +44,10 @@ def run_summary(run: RunDirectory, state: RunState) -> dict[str, JsonValue]:
         },
         "holdout": None if state.holdout_score is None else state.holdout_score.model_dump(mode="json"),
         "k_by_method": {**state.k_by_method},
+        "parent_run_id": state.parent_run_id,
+        "configurations_tried": state.configurations_tried,
+        "of_them_in_other_runs": state.inherited_configurations,
+        "forecasts_met": {name: met.model_dump(mode="json") for name, met in state.forecasts_met.items()},
         "failures": state.failures,
         "runtime_used_s": round(state.runtime_used_s, 3),
         "blocked": None if state.blocked is None else state.blocked.model_dump(mode="json", exclude_none=True),
@@ -75,6 +79,10 @@ def summary_lines(run: RunDirectory, state: RunState, typed: TypedCommand) -> li
         lines += [f"           {name} = {value:.4g}" for name, value in scores]
     if state.holdout_score is not None:
         lines.append(f"Hold-out   {state.holdout_score.said()}")
+    if state.configurations_tried:
+        others = state.inherited_configurations
+        earlier = f", {others} of them by other runs on these data and this label" if others else ""
+        lines.append(f"Tried      {state.configurations_tried} configurations{earlier}")
     chosen = ", ".join(f"{method} {k}" for method, k in state.k_by_method.items())
     if chosen:
         lines.append(f"K          {chosen}")
@@ -108,7 +116,8 @@ def _ending(state: RunState, typed: TypedCommand) -> str:
         case "awaiting_approval":
             return f"waits for a person: {approve_command(state.run_id, typed)}"
         case "validated":
-            return f"{state.step} has verdict {state.verdict}; the run was left as it is"
+            why = f": {state.recommended_why}" if state.recommended == "adjust" else ""
+            return f"{state.step} has verdict {state.verdict}; the run was left as it is{why}"
         case _:
             return f"{state.status} at {state.step}"
 

@@ -9,8 +9,8 @@ import pytest
 from stagewright.gates import duplicate_axes, embedding
 from stagewright.gates.__main__ import run_gates
 from stagewright.gates.protocol import Finding, GateContext
-from stagewright.gates.proving.prove_steps import prove_steps
 from stagewright.gates.proving.protocol import JudgedStep, KnownFinding, ProvingQuestion, Trial
+from stagewright.gates.proving.prove_steps import prove_steps
 from stagewright.state.canonical import digest_file
 
 StepOf = Callable[[str], GateContext]

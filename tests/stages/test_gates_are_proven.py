@@ -1,7 +1,6 @@
 """Every gate of the plans on the built-in cohort: its faults are caught, a clean copy passes. The stages are real."""
 
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,8 +9,8 @@ from stagewright.gates.__main__ import run_gates
 from stagewright.gates.catalogue import gates_for
 from stagewright.gates.protocol import EarlierAttempt
 from stagewright.gates.proving.catalogue import FAULTS
-from stagewright.gates.proving.prove_steps import prove_steps
 from stagewright.gates.proving.protocol import JudgedStep, KnownFinding, ProvingQuestion, Trial
+from stagewright.gates.proving.prove_steps import prove_steps
 from stagewright.state.artifacts import read_outcome
 from stagewright.state.spec import Adjustments, effective_study, parse_spec
 

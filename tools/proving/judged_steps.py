@@ -1,7 +1,10 @@
 """Find the steps of a run that were judged, with the question that their gates were asked and what they answered."""
 
+from collections.abc import Mapping
+
 from stagewright.gates.proving.protocol import JudgedStep, KnownFinding
 from stagewright.state.chain import ChainedLog
+from stagewright.state.custom_gate import CommandGate
 from stagewright.state.events import StepValidated
 from stagewright.state.run_directory import RunDirectory
 from stagewright.state.run_state import split_step
@@ -12,7 +15,9 @@ from stagewright.tools.verification.fold import FoldedLedger, Recorded
 __all__ = ["judged_steps"]
 
 
-def judged_steps(run: RunDirectory, folded: FoldedLedger, checkpoint: Checkpoint | None) -> tuple[JudgedStep, ...]:
+def judged_steps(
+    run: RunDirectory, folded: FoldedLedger, checkpoint: Checkpoint | None, commands: Mapping[str, CommandGate]
+) -> tuple[JudgedStep, ...]:
     """Return the judged steps of one checkpoint, in their order.
 
     A step that was executed again since, or whose outcome was changed, is none of them: its results are not there.
@@ -21,6 +26,8 @@ def judged_steps(run: RunDirectory, folded: FoldedLedger, checkpoint: Checkpoint
     ----------
     checkpoint
         Which one; None is the last that has a judged step.
+    commands
+        The gates that the operator registers as commands, by name.
     """
     newest: dict[str, tuple[Recorded, int]] = {}
     heard = 0  # entries of validation.log that an earlier verdict has anchored
@@ -42,7 +49,7 @@ def judged_steps(run: RunDirectory, folded: FoldedLedger, checkpoint: Checkpoint
         if step not in present or split_step(step)[0] != wanted:
             continue
         item, before = present[step]
-        asked = gate_request(run, item.state)
+        asked = gate_request(run, item.state, commands)
         elsewhere = tuple(sealed_elsewhere(run, last, step))
         asked = asked.model_copy(update={"sealed_elsewhere": elsewhere})
         steps.append(JudgedStep(asked=asked, recorded=_recorded(run, before, _anchored(item))))
