@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from stagewright.gates.catalogue import threshold
+from stagewright.gates.cohort_columns import cohort_columns
 from stagewright.gates.cohort_obs import ClassCounts, class_counts, labelled_cells, obs_in_scope
 from stagewright.gates.finding import bounded
 from stagewright.gates.left_out import left_out
@@ -23,6 +24,7 @@ from stagewright.state.step_request import StepRequest
 __all__ = ["patient_coverage"]
 
 _finding = partial(Finding, gate="patient_coverage")
+COUNTED = 100
 WHY = "A study's median over patients is honest only if no patient is lost on the way without a word."
 AGAIN = "To pass: adjust, so that the step is executed again; if it comes back, the stage itself is wrong."
 
@@ -34,7 +36,8 @@ def patient_coverage(context: GateContext) -> Iterator[Finding]:
     both classes needs, in each configuration (preprocess, method), one row for each penalty and alpha with the counts
     of classes that obs has, or an entry with a reason among the outcome's skipped. A result for a patient without
     both classes fails; a patient with one class that nobody mentions is a warning. The patients with both classes in
-    the data file itself, after the spec's time points and filters, have to be in each `adata_with_dr.h5ad`.
+    the data file itself, after the spec's time points and filters, have to be in each `adata_with_dr.h5ad`. Told are
+    the cells of each class by patient and time point.
 
     Notes
     -----
@@ -45,6 +48,7 @@ def patient_coverage(context: GateContext) -> Iterator[Finding]:
     source = _source_counts(context)
     if isinstance(source, Finding):
         yield source
+    yield from _counted(context)
     counts: dict[str, dict[str, ClassCounts]] = {}
     for tag in (entry.tag for entry in context.request.study.preprocess):
         cells = labelled_cells(context, tag)
@@ -57,6 +61,32 @@ def patient_coverage(context: GateContext) -> Iterator[Finding]:
         if tag in counts and rows is not None:
             for mode, models in _modes(context.request):
                 yield from _configuration(context, f"{tag}/{method}{mode}", counts[tag], _of(rows, models), models)
+
+
+def _counted(context: GateContext) -> Iterator[Finding]:
+    """Tell the cells of each class of each patient and time point, from obs of the first preprocess."""
+    timepoint = context.request.scope.timepoint
+    found = cohort_columns(context, () if timepoint is None else (timepoint.column,))
+    if found is None:
+        return
+    cells, columns = found
+    group = cells["patient"].astype(str)
+    if timepoint is not None and timepoint.column in columns:
+        group = group + " " + columns[timepoint.column].astype(str)
+    counts = cells["positive"].groupby(group.to_numpy(dtype=object)).agg(["sum", "size"])
+    shown = [
+        f"{name}: {positive} + {size - positive}"
+        for name, positive, size in zip(counts.index[:COUNTED], counts["sum"], counts["size"], strict=False)
+    ]
+    more = f"; and {len(counts) - COUNTED} more" if len(counts) > COUNTED else ""
+    of = "patient" if timepoint is None else "patient and time point"
+    yield _record(
+        f"positive + negative cells of each {of}",
+        "pass",
+        f"{'; '.join(shown)}{more}",
+        "told, whatever they are",
+        "A score of few cells of a class is a noisy one.",
+    )
 
 
 def _modes(request: StepRequest) -> Iterator[tuple[str, tuple[str, ...]]]:

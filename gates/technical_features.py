@@ -26,20 +26,22 @@ def read_technical(path: Path, columns: dict[str, str]) -> pd.DataFrame | None:
     -------
     pandas.DataFrame
         `library_size` and `detected_genes` as numbers, then each column by its role, as text.
+
+    Raises
+    ------
+    OSError
+        When the file is not a readable h5ad file.
     """
-    try:
-        with h5py.File(path, "r") as file:
-            obs = file["obs"]
-            if not {*DEPTH, *columns.values()} <= set(obs):
-                return None
-            index = read_elem(obs[obs.attrs["_index"]])
-            found = {name.removeprefix("stagewright_"): np.asarray(read_elem(obs[name]), float) for name in DEPTH}
-            levels = {
-                f"role {role}": pd.Series(read_elem(obs[column])).astype(str).to_numpy(dtype=object)
-                for role, column in columns.items()
-            }
-    except OSError:
-        return None
+    with h5py.File(path, "r") as file:
+        obs = file["obs"]
+        if not {*DEPTH, *columns.values()} <= set(obs):
+            return None
+        index = read_elem(obs[obs.attrs["_index"]])
+        found = {name.removeprefix("stagewright_"): np.asarray(read_elem(obs[name]), float) for name in DEPTH}
+        levels = {
+            f"role {role}": pd.Series(read_elem(obs[column])).astype(str).to_numpy(dtype=object)
+            for role, column in columns.items()
+        }
     return pd.DataFrame({**found, **levels}, index=pd.Index(index).astype(str))
 
 

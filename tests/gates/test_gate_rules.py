@@ -215,3 +215,11 @@ def test_a_missing_data_file_is_a_warning(step_of: StepOf, reseal: Reseal, tmp_p
     data = step.request.data.model_copy(update={"path": str(tmp_path / "gone.h5ad")})
     step = reseal(replace(step, request=step.request.model_copy(update={"data": data})))
     assert [(finding.gate, finding.severity) for finding in _bad(step)] == [("patient_coverage", "warn")]
+
+
+def test_the_cells_of_each_class_are_told_by_patient_and_time_point(step_of: StepOf) -> None:
+    """Those with too few of one class stand beside the others."""
+    told = [finding for finding in run_gates(step_of("plan1a").asked) if "time point" in finding.subject]
+    assert [(finding.gate, finding.severity) for finding in told] == [("patient_coverage", "pass")]
+    assert "P1 MRD: 12 + 18; P2 MRD: 15 + 15" in told[0].measured
+    assert "P5 MRD: 0 + 20; P6 MRD: 1 + 25" in told[0].measured
