@@ -108,20 +108,25 @@ def measured_step(
 
 
 def _warm(ran: Sequence[tuple[Work, float]]) -> Iterator[float]:
-    """Yield the seconds of each unit as if it had not been the first of its kind.
+    """Yield the seconds of each unit as if none had been the first of its kind.
 
     The first unit of a kind in a process also compiles or loads what the kind needs, which does not grow with the
-    cells: where it took more than twice what its work takes by the others, it counts for that.
+    cells. With units side by side it is not the first to end, so it is told by its time: where the slowest took more
+    than twice what its work takes by the others, it counts for that.
     """
-    seen: set[str] = set()
+    slowest: dict[str, int] = {}
     for at, (work, seconds) in enumerate(ran):
-        first, usual = work.group not in seen, seconds
-        seen.add(work.group)
-        if first:
-            others = [
-                took / other.work
-                for number, (other, took) in enumerate(ran)
-                if number != at and (other.group == work.group or (work.kind in CELLS and other.kind == work.kind))
-            ]
-            usual = median(others) * work.work if others else seconds
+        before = slowest.setdefault(work.group, at)
+        if seconds / work.work > ran[before][1] / ran[before][0].work:
+            slowest[work.group] = at
+    for at, (work, seconds) in enumerate(ran):
+        if at != slowest[work.group]:
+            yield seconds
+            continue
+        others = [
+            took / other.work
+            for number, (other, took) in enumerate(ran)
+            if number != at and (other.group == work.group or (work.kind in CELLS and other.kind == work.kind))
+        ]
+        usual = median(others) * work.work if others else seconds
         yield usual if seconds > COLD * usual else seconds

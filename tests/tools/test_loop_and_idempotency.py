@@ -72,6 +72,9 @@ def test_planning_twice_is_one_run_until_it_starts(call: Call, declare: Callable
     varied = call("plan_run", spec=spec, parent_run_id=first["run_id"])
     assert varied["run_id"] != first["run_id"]
     call("execute_stage", run_id=first["run_id"])
+    again = call("plan_run", spec=spec)
+    assert again["run_id"] == varied["run_id"], "the first is its parent by now, said or not"
+    call("execute_stage", run_id=varied["run_id"])
     assert call("plan_run", spec=spec)["run_id"] not in (first["run_id"], varied["run_id"])
 
 
