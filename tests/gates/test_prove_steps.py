@@ -1,4 +1,4 @@
-"""Spoilt copies of small steps: each fault is caught by its own gate, a blind gate shows, and so does one that cries."""
+"""Spoilt copies of small steps: each fault is caught by its own gate; a gate that is blind or cries wolf shows."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -9,8 +9,8 @@ import pytest
 from stagewright.gates import duplicate_axes, embedding
 from stagewright.gates.__main__ import run_gates
 from stagewright.gates.protocol import Finding, GateContext
-from stagewright.gates.proving.prove_steps import prove_steps
 from stagewright.gates.proving.protocol import JudgedStep, KnownFinding, ProvingQuestion, Trial
+from stagewright.gates.proving.prove_steps import prove_steps
 from stagewright.state.canonical import digest_file
 
 StepOf = Callable[[str], GateContext]

@@ -15,7 +15,7 @@ __all__ = ["judged_steps"]
 def judged_steps(run: RunDirectory, folded: FoldedLedger, checkpoint: Checkpoint | None) -> tuple[JudgedStep, ...]:
     """Return the judged steps of one checkpoint, in their order.
 
-    A step that was executed again since, or whose outcome was changed, is none of them: its results are not there.
+    A step that was executed again since and not judged is none of them: the results that were judged are not there.
 
     Parameters
     ----------
