@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from stagewright.gates.catalogue import gates_for, known_gates
 from stagewright.gates.proving.catalogue import FAULTS, unproven_gates
 from stagewright.gates.proving.protocol import JudgedStep, ProvingAnswer, ProvingQuestion, Trial
+from stagewright.state.canonical import digest_file
 from stagewright.state.custom_gate import CommandGate
 from stagewright.state.refusals import Refusal
 from stagewright.state.run_copy import copy_run
@@ -124,7 +125,22 @@ def _provable(
         where = "" if checkpoint is None else f" of checkpoint {checkpoint}"
         what = f"no step{where} of {run.run_id} was judged yet, so there is nothing to spoil."
         raise Refusal("not_allowed_now", what, status=state.status, run_id=run.run_id, next_call=next_call(state))
+    for step in steps:
+        _check_sealed(run, step)
     return steps
+
+
+def _check_sealed(run: RunDirectory, step: JudgedStep) -> None:
+    """Refuse a step of which the request or the outcome is not what the ledger sealed: nobody can tell what it was."""
+    asked = step.asked
+    for name, sealed in (
+        (asked.request, asked.request_sha256),
+        (asked.artifacts.outcome, asked.artifacts.outcome_sha256),
+    ):
+        path = run.path / name
+        if not path.is_file() or digest_file(path) != sealed:
+            what = f"{name} is not what the ledger sealed, so {asked.step} cannot be judged as it was"
+            raise Refusal("damaged", f"{what}: `stagewright verify {run.run_id}` names it.", run_id=run.run_id)
 
 
 def _of_other_stages(stages: set[str]) -> Iterator[Trial]:

@@ -1,6 +1,7 @@
 """Spoil copies of steps, one fault at a time, and look which gates fire."""
 
 import shutil
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -93,6 +94,10 @@ def _trial(entry: FaultEntry, asked: GateRequest, clean: Iterable[Finding]) -> T
         found = _judged(asked, entry.load(), sealed=entry.sealed)
     except DoesNotApply as reason:
         return Trial(fault=entry.name, gate=entry.gate, step=asked.step, result="not_applicable", said=str(reason))
+    except Exception as error:  # noqa: BLE001 - the rim: a fault that cannot be made proves nothing, and that is said
+        traceback.print_exc()
+        said = f"the fault could not be made: {type(error).__name__}: {error}"
+        return Trial(fault=entry.name, gate=entry.gate, step=asked.step, result="blind", said=said)
     before = {_facts(finding) for finding in clean}
     new = [finding for finding in found if finding.severity != "pass" and _facts(finding) not in before]
     fired: dict[str, Verdict] = {}

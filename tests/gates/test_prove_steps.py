@@ -1,4 +1,4 @@
-"""Spoilt copies of small steps: each fault is caught by its own gate, a blind gate shows, and so does one that cries."""
+"""Spoilt copies of small steps: each fault is caught by its own gate; a gate that is blind or cries wolf shows."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator

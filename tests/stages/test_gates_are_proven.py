@@ -1,4 +1,7 @@
-"""Every gate of the plans on the built-in cohort: its faults are caught, a clean copy passes. The stages are real."""
+"""The gates on the built-in cohort: each fault is caught by its own, a clean copy passes. The stages are real.
+
+Three of them, because each fault costs a judgement: Plan 1A's and 1B's steps are spoilt in `tests/gates`.
+"""
 
 from collections import Counter
 from typing import Any
@@ -23,13 +26,13 @@ SPEC: dict[str, Any] = {
         "label": {"column": "CN.label", "positive": "cancer", "negative": "normal"},
         "timepoint": {"column": "timepoint_type", "keep": ["Dx", "MRD"]},
     },
-    "stages": ["plan0", "plan1a", "plan1b", "plan1c", "plan2"],
+    "stages": ["plan0", "plan1c", "plan2"],
     "preprocess": [{"method": "all_filtered", "min_cells_fraction": 0.02}],
     "reduction": {"methods": ["pca", "nmf"], "k": [3, 4], "seeds": [1, 2]},
     "classifier": {"alphas": [0.1, 1.0], "modes": ["grouped"], "cv": {"folds": 3, "repeats": 2}},
     "negative_controls": {"permutations": 3, "seed": 11},
 }
-STEPS = ("B/plan0", "B/plan1a", "B/plan1b", "B/plan1c", "B/plan2")
+STEPS = ("B/plan0", "B/plan1c", "B/plan2")
 
 
 @pytest.fixture(scope="module")
@@ -71,9 +74,10 @@ def test_no_gate_is_blind_and_none_cries_wolf(trials: tuple[Trial, ...]) -> None
     assert Counter(trial.result for trial in trials)["quiet"] == 2 * len(STEPS)
 
 
-def test_every_gate_of_the_plans_has_caught_a_fault(trials: tuple[Trial, ...]) -> None:
-    """So has every fault of the catalogue been tried somewhere in this small study."""
+def test_every_gate_of_these_stages_has_caught_a_fault(trials: tuple[Trial, ...]) -> None:
+    """So has every fault that one of these stages may have."""
+    stages = {step.partition("/")[2] for step in STEPS}
     caught = {trial.gate for trial in trials if trial.result == "caught"}
-    assert caught >= {gate.name for step in STEPS for gate in gates_for(step.partition("/")[2])}
+    assert caught >= {gate.name for stage in stages for gate in gates_for(stage)}
     tried = {trial.fault for trial in trials if trial.result == "caught"}
-    assert {entry.name for entry in FAULTS} - tried == set()
+    assert {entry.name for entry in FAULTS if not entry.stages or stages & {*entry.stages}} - tried == set()

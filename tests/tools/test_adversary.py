@@ -159,11 +159,10 @@ def test_a_forged_verdict_does_not_hold(run_at: Callable[[str], RunDirectory], c
     assert caught.value.code == "damaged"
 
 
-def test_a_finding_that_was_turned_around_is_named(run_at: Callable[[str], RunDirectory], refused: Refused) -> None:
+def test_a_finding_that_was_turned_around_is_named(run_at: Callable[[str], RunDirectory], call: Call) -> None:
     """A failure in validation.log that now says pass: the line is named, and the ledger's verdict stands."""
     run = run_at("failed")
     _rewrite(run.log("validation"), lambda text: text.replace('"severity": "fail"', '"severity": "pass"', 1))
     assert "logs/validation.log" in _named(run)
     with pytest.raises(Refusal):
-        refused("not_allowed_now", "decide", run_id=run.run_id, decision="continue", rationale="it passed")
-        raise Refusal("not_allowed_now", "as it has to be")
+        call("decide", run_id=run.run_id, decision="continue", rationale="it passed")

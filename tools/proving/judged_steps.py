@@ -20,7 +20,7 @@ def judged_steps(
 ) -> tuple[JudgedStep, ...]:
     """Return the judged steps of one checkpoint, in their order.
 
-    A step that was executed again since, or whose outcome was changed, is none of them: its results are not there.
+    A step that was executed again since and not judged is none of them: the results that were judged are not there.
 
     Parameters
     ----------

@@ -57,6 +57,16 @@ def test_a_run_that_no_longer_passes_as_it_did_fails_the_proof(
     )
 
 
+def test_a_run_whose_outcome_was_edited_is_not_proven(
+    finished: RunDirectory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the stage said it did is not there any more, so nobody can tell what the gates were asked."""
+    (outcome,) = finished.path.glob("attempts/*_C_noop/outcome.json")
+    outcome.write_text(outcome.read_text(encoding="utf-8") + " ", encoding="utf-8")
+    assert main(["prove-gates", str(finished.path)]) == 3
+    assert "outcome.json is not what the ledger sealed" in " ".join(capsys.readouterr().err.split())
+
+
 def test_without_a_judged_step_there_is_nothing_to_prove(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Refused with the call that leads on; so is a run whose ledger does not hold, and a checkpoint that is none."""
     assert main(["plan", str(root / "spec.yaml"), "--root", str(root), "--json"]) == 0
