@@ -17,7 +17,6 @@ from functools import partial
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import JsonValue
 
 from stagewright.stages.classify.choice import choose_alpha
 from stagewright.stages.classify.fold_prediction import predict_left_out
@@ -74,8 +73,8 @@ def null_twin(context: StageContext, counts: CohortOnce, cohort: EmbeddedCohort)
 
     Returns
     -------
-    A row for each method and penalty: the median over patients of the AUC within strata, NaN without any patient.
-    None for a method that failed for good, where the spec allows that; none at all where nothing can be permuted.
+    A row for each method and penalty: the median over patients of the AUC within strata, NaN where nothing can be
+    permuted. None for a method that failed for good, where the spec allows that.
 
     Raises
     ------
@@ -103,12 +102,12 @@ def null_twin(context: StageContext, counts: CohortOnce, cohort: EmbeddedCohort)
     for method in permuted.scores if predicted is None else predicted:
         found = None if predicted is None else predicted[method]
         name = permuted_unit(TWIN, cell_unit("plan1b", cohort.tag, method))
-        inputs: dict[str, JsonValue] = {**also, "repeats": 1, "predictions": None if found is None else found.digest}
+        digest = None if found is None else found.digest
         try:
             result = unit_of_cell(
                 context,
                 Unit(name, method=method, preprocess=cohort.tag),
-                cell_inputs("twin", request, permuted, method, inputs),
+                cell_inputs("twin", request, permuted, method, {**also, "repeats": 1, "predictions": digest}),
                 permuted_cell(request.checkpoint, TWIN, "plan1b", cohort.tag, method),
                 partial(_score, strata=strata, predicted=found),
                 permuted,

@@ -79,6 +79,7 @@ def test_a_score_between_the_two_intervals_is_a_warning(step_of: StepOf) -> None
     """What one honest study in some hundred may show does not stop it."""
     step = step_of("plan1b")
     table = _predictions(step, "nmf")
+    found: list[Finding] = []
     for strength in np.linspace(0.0, 3.0, 61):
         shifted = table.assign(decision=table["decision"] + strength * table["label"])
         _twin_is(step, "nmf", shifted)
