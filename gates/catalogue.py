@@ -324,6 +324,23 @@ GATES: tuple[GateEntry, ...] = (
         ),
     ),
     GateEntry(
+        "null_twin",
+        "stagewright.gates.null_twin",
+        "a copy of each configuration under permuted labels scores no better than chance within strata",
+        ("plan1b",),
+        (
+            Bound(
+                "at_most",
+                0.0,
+                0.0,
+                0.5,
+                "twin's AUC within strata above the upper end of its 99.999 % chance interval",
+                "out of fold, permuted labels are told apart by chance only; more is a leak, and with one copy the "
+                "interval has to be wide: a study that is planned anew hundreds of times should not meet its end once",
+            ),
+        ),
+    ),
+    GateEntry(
         "budget",
         "stagewright.gates.budget",
         "run time and memory stay within the run's limits",

@@ -58,7 +58,7 @@ def grouped_cells(context: GateContext, tag: str, column: str) -> pd.Series | No
 
 
 def strata_of_cells(context: GateContext, tag: str) -> pd.DataFrame | None:
-    """Return the cells as `labelled_cells` does, with the stratum within which Plan 2 permutes each cell's label."""
+    """Return the cells as `labelled_cells` does, with the stratum within which each cell's label is permuted."""
     cells = labelled_cells(context, tag)
     columns = {name: grouped_cells(context, tag, name) for name in context.request.study.permutation_strata}
     if cells is None or any(column is None for column in columns.values()):

@@ -5,9 +5,19 @@ from collections.abc import Container
 from stagewright.state.spec.preprocess import Preprocess
 from stagewright.state.spec.reduction import Method
 from stagewright.state.step_request import StepRequest
-from stagewright.state.step_units import cell_unit, embedding_unit, fit_unit, fold_units, permuted_unit, seeds_of
+from stagewright.state.step_units import (
+    cell_unit,
+    embedding_unit,
+    fit_unit,
+    fold_units,
+    has_twin,
+    permuted_unit,
+    seeds_of,
+    twin_refits,
+    twin_units,
+)
 
-__all__ = ["NOTHING", "grid", "methods_left", "permuted_grid", "seeds_left"]
+__all__ = ["NOTHING", "grid", "methods_left", "permuted_grid", "seeds_left", "twin_grid"]
 
 NOTHING: frozenset[str] = frozenset()
 
@@ -47,6 +57,19 @@ def permuted_grid(request: StepRequest, left_out: Container[str] = NOTHING) -> t
         for entry in request.study.preprocess
         for method in request.study.methods
         if not left_out_of_permutation(request, left_out, number, stage, entry, method)
+    )
+
+
+def twin_grid(request: StepRequest, left_out: Container[str] = NOTHING) -> tuple[tuple[str, Method], ...]:
+    """Return the cells of the grid whose null twin a step owes: preprocess tag and method."""
+    if not has_twin(request.stage, request.study):
+        return ()
+    return tuple(
+        (entry.tag, method)
+        for entry in request.study.preprocess
+        for method in request.study.methods
+        if (twin_refits(request.study, entry) or method in methods_left(request, entry.tag, left_out))
+        and not any(unit in left_out for unit in twin_units(request.study, entry, method, request.k_by_method))
     )
 
 

@@ -1,34 +1,30 @@
 """Permuted labels are permuted within their strata, and score no better than chance there."""
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
 
 from stagewright.gates.catalogue import threshold
+from stagewright.gates.chance import upper_end
 from stagewright.gates.cohort_obs import strata_of_cells
 from stagewright.gates.finding import bounded
 from stagewright.gates.left_out import left_out
 from stagewright.gates.model_names import with_model_names
 from stagewright.gates.oof import read_oof
-from stagewright.gates.oof_auc import roc_auc_by_repeat
 from stagewright.gates.owed_units import permuted_grid
+from stagewright.gates.permuted_labels import AGAIN, WHY, label_faults
 from stagewright.gates.places import controls_summary, permuted_oof, permuted_summary
 from stagewright.gates.protocol import Finding, GateContext
 from stagewright.gates.tables import numbers, read_csv
+from stagewright.gates.within_strata import WithinStrata, within_strata
 
 __all__ = ["permuted_scores"]
 
 TOLERANCE = 1e-6
 LEVEL = 0.01
-FEW_PATIENTS = 2
 FEWEST_PERMUTATIONS = 3
 """With fewer, a mean over them is nearly the maximum over the penalty strengths of one: no leak is told from it."""
-FEW_ARRANGEMENTS = 6.0
-"""log10: of a million arrangements the observed one is not drawn by chance."""
 SCORE = {"plan1a": "auc_in_sample_median", "plan1b": "auc_median", "plan1c": "auc_median"}
 KEY = ["preprocess", "method", "penalty"]
 LEAK = (
@@ -40,18 +36,8 @@ REMEDY = (
     "To pass: a new run with cv.scope pipeline, which refits what saw the label inside each training fold, or a "
     "preprocess that uses no label."
 )
-WHY = "A negative control is one only if its labels were permuted as declared and its scores are those it reports."
-AGAIN = "To pass: adjust, so that the step is executed again; if it comes back, the stage itself is wrong."
 
 _Configuration = tuple[str, str, str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class _Within:
-    """AUC over pairs of one stratum: of each patient, with its standard deviation by chance."""
-
-    auc: Mapping[str, float]
-    sd: Mapping[str, float]
 
 
 def permuted_scores(context: GateContext) -> Iterator[Finding]:
@@ -74,75 +60,22 @@ def permuted_scores(context: GateContext) -> Iterator[Finding]:
     averages away.
     """
     faults: list[Finding] = []
-    within: dict[_Configuration, list[_Within]] = {}
+    within: dict[_Configuration, list[WithinStrata]] = {}
     strata = {entry.tag: strata_of_cells(context, entry.tag) for entry in context.request.study.preprocess}
     for number, stage, tag, method in permuted_grid(context.request, left_out(context)):
         cells = strata[tag]
         table = read_oof(context.run / permuted_oof(context.request.checkpoint, number, stage, tag, method))
         if stage == "plan1a" or table is None or cells is None:
             continue
-        faults += _labels(f"permutation_{number}/{stage}/{tag}/{method}", table, cells)
+        faults += label_faults("permuted_scores", f"permutation_{number}/{stage}/{tag}/{method}", table, cells)
         for penalty, rows in table.groupby("penalty", observed=True, sort=True):
-            within.setdefault((stage, tag, method, str(penalty)), []).append(_within(rows, cells))
+            within.setdefault((stage, tag, method, str(penalty)), []).append(within_strata(rows, cells))
     faults += _summaries(context)
     yield from bounded(faults)
     if not faults:
         measured = f"{context.request.study.permutations} permutations with the class counts of every stratum"
         yield _record(context.request.step, "pass", measured, "labels permuted within strata, scores as reported", WHY)
     yield from _leaks(context, within)
-
-
-def _labels(name: str, table: pd.DataFrame, cells: pd.DataFrame) -> Iterator[Finding]:
-    """Compare the permuted labels of the cells that were scored with those in obs."""
-    labels = table.assign(cell=table["cell"].astype(str)).groupby("cell", observed=True)["label"].agg(["min", "max"])
-    if not labels["min"].eq(labels["max"]).all():
-        yield _fail(name, "a cell with two labels", "one label for each cell and permutation")
-    both = cells.set_index("cell").assign(permuted=labels["max"].astype(float))
-    both["scored"] = both["permuted"].notna()
-    # Patients may be left out; strata are compared where all their cells were scored.
-    strata = both.groupby("stratum").agg(
-        whole=("scored", "all"), n=("positive", "size"), before=("positive", "sum"), now=("permuted", "sum")
-    )
-    strata = strata[strata["whole"]]
-    other = int((strata["before"] != strata["now"]).sum())
-    if other:
-        measured = f"{other} of {len(strata)} strata with other class counts"
-        yield _fail(name, measured, "the class counts of obs in each stratum")
-    mixed = strata.index[(strata["before"] > 0) & (strata["before"] < strata["n"])]
-    where = both[both["stratum"].isin(mixed)]
-    if len(where) and where["permuted"].eq(where["positive"].astype(float)).all():
-        # Where few arrangements exist, the one that was observed is a permutation like the others.
-        severity = "fail" if _log10_arrangements(strata.loc[mixed]) >= FEW_ARRANGEMENTS else "warn"
-        yield _record(name, severity, "every label where it was", "labels permuted within strata", f"{WHY} {AGAIN}")
-
-
-def _log10_arrangements(strata: pd.DataFrame) -> float:
-    """Return the logarithm of the number of ways in which the labels of the strata can lie."""
-    ways = (
-        math.lgamma(n + 1) - math.lgamma(positive + 1) - math.lgamma(n - positive + 1)
-        for n, positive in zip(strata["n"].astype(int), strata["before"].astype(int), strict=True)
-    )
-    return math.fsum(ways) / math.log(10)
-
-
-def _within(table: pd.DataFrame, cells: pd.DataFrame) -> _Within:
-    """Return the AUC within strata of each patient that has a stratum with both classes."""
-    stratum = table["cell"].astype(str).map(cells.set_index("cell")["stratum"])
-    pairs_of = table.assign(patient=table["patient"].astype(str) + "\n" + stratum.astype(str))
-    auc = roc_auc_by_repeat(pairs_of).groupby(["patient"], observed=True).mean()
-    repeat = pairs_of[pairs_of["repeat"] == pairs_of["repeat"].min()]
-    counts = repeat.groupby("patient", observed=True)["label"].agg(["sum", "size"]).rename_axis("pairs_of")
-    counts["patient"] = [name.partition("\n")[0] for name in counts.index]
-    counts["positive"], counts["negative"] = counts["sum"].astype(int), (counts["size"] - counts["sum"]).astype(int)
-    both = counts[(counts["positive"] > 0) & (counts["negative"] > 0)]
-    found: dict[str, float] = {}
-    spread: dict[str, float] = {}
-    for patient, rows in both.groupby("patient", sort=True):
-        pairs = (rows["positive"] * rows["negative"]).to_numpy(float)
-        found[str(patient)] = float((auc.reindex(rows.index).to_numpy(float) * pairs).sum() / pairs.sum())
-        variance = pairs * (rows["size"].to_numpy(float) + 1) / 12
-        spread[str(patient)] = math.sqrt(variance.sum()) / pairs.sum()
-    return _Within(found, spread)
 
 
 def _summaries(context: GateContext) -> Iterator[Finding]:
@@ -169,7 +102,7 @@ def _summaries(context: GateContext) -> Iterator[Finding]:
                 yield _fail(subject, f"{said:.6f} reported", f"{recomputed:.6f}, from the permutations")
 
 
-def _leaks(context: GateContext, within: Mapping[_Configuration, Sequence[_Within]]) -> Iterator[Finding]:
+def _leaks(context: GateContext, within: Mapping[_Configuration, Sequence[WithinStrata]]) -> Iterator[Finding]:
     allowed = threshold(context, "permuted_scores", "at_most")
     supervised = {entry.tag: entry.supervised for entry in context.request.study.preprocess}
     pipeline = context.request.study.scope == "pipeline"
@@ -179,7 +112,7 @@ def _leaks(context: GateContext, within: Mapping[_Configuration, Sequence[_Withi
         if not scored:
             continue
         mean = float(np.mean([np.median([*one.auc.values()]) for one in scored]))
-        high = _upper_end([*scored[0].sd.values()], sum(other[0] == key[0] for other in within))
+        high = upper_end([*scored[0].sd.values()], sum(other[0] == key[0] for other in within), LEVEL)
         measured = f"AUC within strata {mean:.3f} under {len(scored)} permutations"
         wanted = f"at most {high:.3f}, the upper end of chance" + (f", and {allowed:g} more" if allowed else "")
         if mean <= high + allowed:
@@ -190,14 +123,6 @@ def _leaks(context: GateContext, within: Mapping[_Configuration, Sequence[_Withi
             found.append(_record("/".join(key), severity, measured, wanted, f"{LEAK} {REMEDY}"))
     yield from bounded(finding for finding in found if finding.severity != "pass")
     yield from bounded(finding for finding in found if finding.severity == "pass")
-
-
-def _upper_end(sds: Sequence[float], n_configurations: int) -> float:
-    if len(sds) <= FEW_PATIENTS:
-        sd = math.hypot(*sds) / len(sds)
-    else:
-        sd = math.sqrt(math.pi * len(sds) / 2) / math.fsum(1 / one for one in sds)
-    return min(1.0, 0.5 + NormalDist().inv_cdf(1 - LEVEL / (2 * n_configurations)) * sd)
 
 
 def _fail(subject: str, measured: str, wanted: str) -> Finding:

@@ -3,6 +3,7 @@
 from pathlib import PurePosixPath
 
 from stagewright.state.layout import (
+    TWIN,
     analysis,
     grid_cell,
     permuted_cell,
@@ -28,6 +29,8 @@ __all__ = [
     "plan1b_summary",
     "plan1c_summary",
     "strata_table",
+    "twin_curves",
+    "twin_oof",
 ]
 
 
@@ -101,3 +104,13 @@ def permuted_summary(checkpoint: Checkpoint, number: int, stage: str) -> PurePos
 def permuted_oof(checkpoint: Checkpoint, number: int, stage: str, tag: str, method: str) -> PurePosixPath:
     """Return where Plan 2 writes the out-of-fold predictions of Plan 1b or 1c under one permutation of the labels."""
     return permuted_cell(checkpoint, number, stage, tag, method) / "oof_predictions.parquet"
+
+
+def twin_oof(checkpoint: Checkpoint, tag: str, method: str) -> PurePosixPath:
+    """Return where Plan 1b writes the out-of-fold predictions of its null twin."""
+    return permuted_oof(checkpoint, TWIN, "plan1b", tag, method)
+
+
+def twin_curves(checkpoint: Checkpoint, tag: str, method: str) -> PurePosixPath:
+    """Return where Plan 1b writes the AUC within strata of its null twin, by patient and alpha."""
+    return twin_oof(checkpoint, tag, method).with_name("auc_by_alpha.csv")

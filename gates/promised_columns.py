@@ -27,6 +27,8 @@ CONTROLS = (
     "permuted_min,permuted_max,excess,p,z,observed_within_strata,permuted_within_strata,p_within_strata,chance_low,"
     "chance_high,above_chance"
 )
+TWIN_CURVES = "patient,penalty,alpha,auc_within_strata"
+TWIN_SUMMARY = "preprocess,supervised,method,k,penalty,n_patients,auc_within_strata_median"
 STRATA = "stratum,n_cells,n_positive,n_negative,permuted,log10_arrangements,reason"
 POOLED = "mode,downsampling,penalty,alpha,n_cells,auc_mean,average_precision_mean"
 RELIABILITY = "mode,downsampling,penalty,alpha,bin_from,bin_to,n_predictions,weight,mean_probability,share_positive"

@@ -7,7 +7,7 @@ from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from stagewright.gates.owed_units import NOTHING, grid, methods_left, permuted_grid, seeds_left
+from stagewright.gates.owed_units import NOTHING, grid, methods_left, permuted_grid, seeds_left, twin_grid
 from stagewright.gates.places import (
     cell_table,
     coefficients_table,
@@ -21,6 +21,8 @@ from stagewright.gates.places import (
     plan1b_summary,
     plan1c_summary,
     strata_table,
+    twin_curves,
+    twin_oof,
 )
 from stagewright.gates.promised_columns import (
     BASELINES,
@@ -39,14 +41,18 @@ from stagewright.gates.promised_columns import (
     RELIABILITY,
     STRATA,
     SUMMARY,
+    TWIN_CURVES,
+    TWIN_SUMMARY,
 )
 from stagewright.state.artifacts import ArtifactFormat
 from stagewright.state.layout import (
+    TWIN,
     analysis,
     grid_cell,
     held_out_file,
     k_curves_file,
     k_folder,
+    null_twin_summary,
     permutation_folder,
     permuted_cell,
     plan1c_folder,
@@ -59,7 +65,9 @@ from stagewright.state.step_request import StepRequest
 from stagewright.state.step_units import (
     cell_unit,
     fold_units,
+    has_twin,
     held_out_unit,
+    twin_refits,
     writes_embeddings,
 )
 
@@ -196,6 +204,22 @@ def _plan1b(request: StepRequest, left_out: Container[str]) -> Iterator[Promise]
     yield _table(plan1b_summary(request.checkpoint).with_name("baselines.csv"), BASELINES)
     yield _table(decoy_table(request.checkpoint), DECOY)
     yield Promise(str(decoy_oof(request.checkpoint)), "parquet", columns=tuple(OOF.split(",")))
+    if has_twin(request.stage, request.study):
+        yield from _null_twin(request, left_out)
+
+
+def _null_twin(request: StepRequest, left_out: Container[str]) -> Iterator[Promise]:
+    cells = twin_grid(request, left_out)
+    for tag, method in cells:
+        yield _table(twin_curves(request.checkpoint, tag, method), TWIN_CURVES)
+        place = twin_oof(request.checkpoint, tag, method)
+        yield Promise(str(place), "parquet", columns=tuple(OOF.split(",")))
+    for entry in request.study.preprocess:
+        if twin_refits(request.study, entry):
+            place = permutation_folder(request.checkpoint, TWIN) / "preprocess_cache" / entry.tag
+            yield Promise(str(place / "gene_log.json"), "json")
+    rows = len(cells) * len(request.study.penalties)
+    yield _table(null_twin_summary(request.checkpoint), TWIN_SUMMARY, rows)
 
 
 def _plan2(request: StepRequest, left_out: Container[str]) -> Iterator[Promise]:

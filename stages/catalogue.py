@@ -12,7 +12,7 @@ from stagewright.state.spec.effective import MIRRORED, EffectiveStudy, mirrored_
 from stagewright.state.spec.faults import nearest
 from stagewright.state.spec.goal import GoalSpec
 from stagewright.state.spec.reduction import NON_NEGATIVE, WITHOUT_TRANSFORM
-from stagewright.state.step_units import seeds_of
+from stagewright.state.step_units import has_twin, seeds_of, twin_refits, twin_study
 
 __all__ = ["STAGES", "StageEntry", "count_units", "load_stage", "spec_faults"]
 
@@ -85,7 +85,9 @@ def count_units(stage: str, study: EffectiveStudy, stages: Sequence[str]) -> int
         folds = cells * _folds(study) if "plan1b" in study.mirrored else 0
         return study.permutations * (refitted + folds + cells * len(study.mirrored))
     if stage == "plan1b":
-        return embeddings + cells * (1 + _folds(study))
+        twin = cells * (1 + _folds(twin_study(study))) if has_twin(stage, study) else 0
+        twin += len(study.methods) * sum(twin_refits(study, entry) for entry in study.preprocess) if twin else 0
+        return embeddings + cells * (1 + _folds(study)) + twin
     return embeddings + cells if stage in STAGES else 1
 
 

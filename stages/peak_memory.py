@@ -14,6 +14,7 @@ from stagewright.state.plan1c_models import models_of
 from stagewright.state.spec.effective import EffectiveStudy
 from stagewright.state.spec.preprocess import AllFiltered, DegWeakScreen, GeneList, Hvg, Hybrid, Preprocess, TwoStage
 from stagewright.state.spec.reduction import SEED_INVARIANT, Method
+from stagewright.state.step_units import has_twin, twin_refits
 
 __all__ = ["DataSize", "expected_genes", "peak_memory_bytes"]
 
@@ -111,10 +112,14 @@ def peak_memory_bytes(
         folds = _refolded(study, chosen, size, workers, decisions) if "plan1b" in study.mirrored else 0
         held += _benchmark(study, size) if "plan1c" in study.mirrored else 0
         return INTERPRETER + scores + held + max(refits, folds)
+    twin = 0
     if stage == "plan1b":
         scores += decisions + _refolded(study, chosen, size, workers, decisions)
+        by_label = [entry for entry in study.preprocess if has_twin(stage, study) and twin_refits(study, entry)]
+        fits = [_fits(entry, chosen, 1, size, workers, dense=dense) for entry in by_label]
+        twin = _counts(by_label, size) + max(fits) if fits else 0
     if embedded:
-        return INTERPRETER + scores
+        return INTERPRETER + scores + twin
     fitted = max((_fits(entry, chosen, 1, size, workers, dense=dense) for entry in study.preprocess), default=0)
     return INTERPRETER + _counts(study.preprocess, size) + scores + fitted
 

@@ -1,7 +1,7 @@
 """Go over the grid of Plan 1, one preprocess and one method at a time, and gather what each cell of it gives."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import PurePosixPath
@@ -21,7 +21,7 @@ from stagewright.state.artifacts import ArtifactWriter, Skipped
 from stagewright.state.layout import grid_cell
 from stagewright.state.step_units import cell_unit
 
-__all__ = ["CellResult", "GridResult", "Score", "ScoredCell", "over_grid", "unit_of_cell"]
+__all__ = ["Beside", "CellResult", "GridResult", "Score", "ScoredCell", "over_grid", "unit_of_cell"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +57,19 @@ class GridResult:
 
 
 Score: TypeAlias = Callable[[StageContext, EmbeddedCohort, str], ScoredCell]
+Beside: TypeAlias = Callable[[EmbeddedCohort], None]
 HeldOut: TypeAlias = Callable[[EmbeddedCohort], Mapping[str, RefittedPredictions]]
 
 _CELL: TypeAdapter[CellResult] = TypeAdapter(CellResult)
 
 
 def over_grid(
-    context: StageContext, kind: GridKind, score: Callable[..., ScoredCell], held_out: HeldOut | None = None
+    context: StageContext,
+    kind: GridKind,
+    score: Callable[..., ScoredCell],
+    held_out: HeldOut | None = None,
+    *,
+    beside: Sequence[Beside] = (),
 ) -> GridResult:
     """Score every embedding of the grid, each as one unit of work.
 
@@ -77,6 +83,8 @@ def over_grid(
         Scores one method of one embedded cohort; with `held_out` it is also given the method's predictions.
     held_out
         Predicts the cells of one cohort by pipelines that were fitted again in each training fold, by method.
+    beside
+        What else is done with each cohort while its embeddings are in memory.
 
     Raises
     ------
@@ -98,6 +106,8 @@ def over_grid(
             except UnitFailed as failed:
                 context.tolerate(failed)
                 last = failed
+        for also in beside:
+            also(cohort)
     if not cells or seen is None:
         raise last or ValueError("no embedding is left to score: all of them failed")
     return GridResult(

@@ -6,7 +6,7 @@ penalty strength for all patients: the one with the highest median over patients
 chosen on the scores that it is reported with, which flatters it a little; the tables hold every strength, and in
 `auc_choice_left_out_median` each patient is scored at the strength that the other patients choose. A preprocess that
 chose its genes by the label is scored, and never the best: its scores are flattered by the choice, which saw the test
-folds.
+folds. Beside each configuration its null twin is scored, under permuted labels (`negative_controls.null_twin`).
 """
 
 from collections.abc import Mapping
@@ -26,11 +26,13 @@ from stagewright.stages.classify.path_in_sample import path_without_cv
 from stagewright.stages.decoy import technical_decoy
 from stagewright.stages.executors.executor import SharedValue
 from stagewright.stages.files import save_csv
+from stagewright.stages.negative_controls.null_twin import null_twin, twin_note
 from stagewright.stages.plan1_embeddings import EmbeddedCohort
 from stagewright.stages.plan1_folds import folds_of_patient, split_patients
 from stagewright.stages.plan1_grid import CellResult, ScoredCell, over_grid
 from stagewright.stages.plan1_tables import (
     PatientCells,
+    SummaryRow,
     best_row,
     coefficients,
     configurations,
@@ -47,7 +49,8 @@ from stagewright.stages.refit.cohort_once import CohortOnce
 from stagewright.stages.refit.predictions import RefittedPredictions
 from stagewright.stages.refit.refit_folds import refitted_predictions
 from stagewright.stages.winner_stability import winner_stability
-from stagewright.state.layout import analysis
+from stagewright.state.layout import analysis, null_twin_summary
+from stagewright.state.step_units import has_twin
 
 __all__ = ["path_of", "run", "score_configuration"]
 
@@ -61,9 +64,17 @@ def run(context: StageContext) -> StageResult:
         When an embedding or its paths fail; it names the unit.
     """
     request = context.request
-    pipeline = request.study.scope == "pipeline"
-    held_out = partial(_refitted, context, CohortOnce(context)) if pipeline else None
-    grid = over_grid(context, "cv", score_configuration, held_out)
+    pipeline, counts = request.study.scope == "pipeline", CohortOnce(context)
+    held_out = partial(_refitted, context, counts) if pipeline else None
+    twin: list[SummaryRow] = []
+
+    def beside(cohort: EmbeddedCohort) -> None:
+        twin.extend(null_twin(context, counts, cohort))
+
+    with_twin = has_twin(request.stage, request.study)
+    grid = over_grid(context, "cv", score_configuration, held_out, beside=[beside] if with_twin else [])
+    if with_twin:
+        save_csv(context.artifacts, null_twin_summary(request.checkpoint), pd.DataFrame(twin))
     summary = grid.summary
     trivial = baselines(grid.cells, request.scope.patient)
     folder = analysis(request.checkpoint) / "classification_grid"
@@ -95,6 +106,7 @@ def run(context: StageContext) -> StageResult:
             f"best configuration: {named}, median AUC over patients {best['auc_median']:.4f}",
             f"technical decoy: median AUC over patients {decoy:.4f} from depth and technical columns alone",
             *([] if pipeline else supervised_notes(summary)),
+            *([twin_note(twin)] if twin else []),
             *grid.notes,
         ),
         trials=trials(summary, "auc_median"),

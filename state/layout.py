@@ -5,6 +5,8 @@ from pathlib import PurePosixPath
 from stagewright.state.spec.goal import Checkpoint
 
 __all__ = [
+    "NULL_TWIN",
+    "TWIN",
     "analysis",
     "classification_cell",
     "command_output",
@@ -15,6 +17,7 @@ __all__ = [
     "held_out_file",
     "k_curves_file",
     "k_folder",
+    "null_twin_summary",
     "permutation_folder",
     "permuted_cell",
     "permuted_grid_folder",
@@ -22,6 +25,10 @@ __all__ = [
     "preprocess_folder",
     "replicate_folder",
 ]
+
+TWIN = 0
+"""The permutation of the labels that is Plan 1B's null twin; Plan 2 counts its own from 1."""
+NULL_TWIN = "null_twin"
 
 
 def analysis(checkpoint: Checkpoint) -> PurePosixPath:
@@ -68,7 +75,12 @@ def fold_genes_folder(
 
 
 def permutation_folder(checkpoint: Checkpoint, number: int) -> PurePosixPath:
-    """Return Plan 2's folder for one permutation of the labels, which mirrors the folder of a checkpoint's results."""
+    """Return the folder for one permutation of the labels, which mirrors the folder of a checkpoint's results.
+
+    Plan 2 counts its permutations from 1; number `TWIN` is that of Plan 1B's null twin.
+    """
+    if number == TWIN:
+        return analysis(checkpoint) / NULL_TWIN
     return analysis(checkpoint) / "plan2" / f"permutation_{number}"
 
 
@@ -80,6 +92,11 @@ def permuted_grid_folder(checkpoint: Checkpoint, number: int, stage: str) -> Pur
 def permuted_cell(checkpoint: Checkpoint, number: int, stage: str, tag: str, method: str) -> PurePosixPath:
     """Return the folder of one cell of a stage's grid under one permutation of the labels."""
     return permuted_grid_folder(checkpoint, number, stage) / tag / method
+
+
+def null_twin_summary(checkpoint: Checkpoint) -> PurePosixPath:
+    """Return where Plan 1B writes one row for each configuration of its null twin."""
+    return permutation_folder(checkpoint, TWIN) / "null_twin_summary.csv"
 
 
 def plan1c_folder(checkpoint: Checkpoint) -> PurePosixPath:

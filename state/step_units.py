@@ -1,9 +1,11 @@
 """Which units of work a step consists of, from its request alone. Stages name their units so; gates count them so."""
 
 import math
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
 
+from stagewright.state.layout import NULL_TWIN, TWIN
 from stagewright.state.spec.effective import EffectiveStudy
+from stagewright.state.spec.preprocess import Preprocess
 from stagewright.state.step_request import StepRequest
 
 __all__ = [
@@ -15,11 +17,15 @@ __all__ = [
     "fold_unit",
     "fold_units",
     "gene_selections",
+    "has_twin",
     "held_out_unit",
     "permuted_unit",
     "sealed_embeddings",
     "seeds_of",
     "step_units",
+    "twin_refits",
+    "twin_study",
+    "twin_units",
     "writes_embeddings",
 ]
 
@@ -67,8 +73,39 @@ def fold_units(study: EffectiveStudy, stage: str, tag: str, method: str) -> tupl
 
 
 def permuted_unit(number: int, unit: str) -> str:
-    """Return the name of a unit under one permutation of the labels, e.g. ``permutation_1/hvg_3000/fa/cv``."""
-    return f"permutation_{number}/{unit}"
+    """Return the name of a unit under one permutation of the labels, e.g. ``permutation_1/hvg_3000/fa/cv``.
+
+    The permutation `TWIN` is that of the null twin, e.g. ``null_twin/hvg_3000/fa/cv``.
+    """
+    return f"{NULL_TWIN if number == TWIN else f'permutation_{number}'}/{unit}"
+
+
+def has_twin(stage: str, study: EffectiveStudy) -> bool:
+    """Return whether a stage also scores one copy of its grid under permuted labels."""
+    return stage == "plan1b" and bool(study.permutation_strata)
+
+
+def twin_study(study: EffectiveStudy) -> EffectiveStudy:
+    """Return what the null twin runs with: one repeat of cross-validation is enough for it."""
+    return study.model_copy(update={"repeats": 1})
+
+
+def twin_refits(study: EffectiveStudy, entry: Preprocess) -> bool:
+    """Return whether the twin of a preprocess needs genes and embeddings of its own.
+
+    It does where the label of all cells chose the genes; under CV scope `pipeline` they are those of each fold.
+    """
+    return entry.supervised and study.scope != "pipeline"
+
+
+def twin_units(
+    study: EffectiveStudy, entry: Preprocess, method: str, k_by_method: Mapping[str, int]
+) -> tuple[str, ...]:
+    """Return the units of the null twin of one cell of Plan 1B's grid: those that depend on the label."""
+    own = [*fold_units(twin_study(study), "plan1b", entry.tag, method), cell_unit("plan1b", entry.tag, method)]
+    if twin_refits(study, entry) and method in k_by_method:
+        own.insert(0, embedding_unit(entry.tag, method, k_by_method[method]))
+    return tuple(permuted_unit(TWIN, unit) for unit in own)
 
 
 def seeds_of(study: EffectiveStudy, method: str) -> tuple[int, ...]:
@@ -109,6 +146,9 @@ def gene_selections(request: StepRequest) -> int:
         refitted = sum(entry.supervised for entry in study.preprocess)
         return study.permutations * (refitted + (in_folds if "plan1b" in study.mirrored else 0))
     own = len(study.preprocess) if request.stage in WHOLE and writes_embeddings(request) else 0
+    if has_twin(request.stage, study):
+        own += sum(twin_refits(study, entry) for entry in study.preprocess)
+        own += len(study.preprocess) * study.folds if study.scope == "pipeline" else 0
     return own + (in_folds if request.stage == "plan1b" else 0)
 
 
@@ -127,18 +167,25 @@ def _names(request: StepRequest) -> Iterator[str]:
             if study.held_out is not None:
                 yield from (held_out_unit(method, k) for k in ks)
     elif request.stage in CELL:
-        for tag in (entry.tag for entry in study.preprocess):
-            if writes_embeddings(request):
-                known = [method for method in study.methods if method in request.k_by_method]
-                yield from (embedding_unit(tag, method, request.k_by_method[method]) for method in known)
-            for method in study.methods:
-                yield from fold_units(study, request.stage, tag, method)
-                yield cell_unit(request.stage, tag, method)
+        yield from _of_grid(request)
     elif request.stage == "plan2":
         for number in range(1, study.permutations + 1):
             yield from (permuted_unit(number, name) for name in _mirrored(request))
     else:
         yield request.stage
+
+
+def _of_grid(request: StepRequest) -> Iterator[str]:
+    study = request.study
+    for entry in study.preprocess:
+        if writes_embeddings(request):
+            known = [method for method in study.methods if method in request.k_by_method]
+            yield from (embedding_unit(entry.tag, method, request.k_by_method[method]) for method in known)
+        for method in study.methods:
+            yield from fold_units(study, request.stage, entry.tag, method)
+            yield cell_unit(request.stage, entry.tag, method)
+            if has_twin(request.stage, study):
+                yield from twin_units(study, entry, method, request.k_by_method)
 
 
 def _mirrored(request: StepRequest) -> Iterator[str]:

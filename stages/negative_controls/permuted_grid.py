@@ -1,20 +1,17 @@
 """Score one preprocess under permuted labels, with what depends on the label done again."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from pydantic import JsonValue
 
 from stagewright.stages.cohort.load import Cohort
-from stagewright.stages.gene_unit import genes_of
 from stagewright.stages.negative_controls.mirrors import MIRRORS
-from stagewright.stages.negative_controls.permute_labels import Stratum, permute_labels, stratum_numbers
+from stagewright.stages.negative_controls.permute_labels import Stratum, stratum_numbers
+from stagewright.stages.negative_controls.permuted_cohort import permutation_inputs, permuted_cohort, refitted_cohort
 from stagewright.stages.negative_controls.within_strata import PREDICTIONS, WithinStrata, within_strata
-from stagewright.stages.plan1_embeddings import EmbeddedCohort, fit_methods
+from stagewright.stages.plan1_embeddings import EmbeddedCohort
 from stagewright.stages.plan1_grid import CellResult, unit_of_cell
 from stagewright.stages.plan1_inputs import cell_inputs
 from stagewright.stages.protocol import StageContext, Unit, UnitFailed
@@ -22,8 +19,7 @@ from stagewright.stages.refit.cohort_once import CohortOnce
 from stagewright.stages.refit.predictions import RefittedPredictions
 from stagewright.stages.refit.refit_folds import refitted_predictions
 from stagewright.stages.refit.some_cells import relabelled
-from stagewright.state.layout import permutation_folder, permuted_cell
-from stagewright.state.spec.data import DataScope
+from stagewright.state.layout import permuted_cell
 from stagewright.state.spec.preprocess import Preprocess
 from stagewright.state.step_units import cell_unit, permuted_unit
 
@@ -86,14 +82,16 @@ def permuted_grid(
             raise ValueError(f"{entry.tag}: the sealed embeddings are of other cells than the data file has in scope")
         done: list[PermutedCell] = []
         for number in range(1, study.permutations + 1):  # one matrix in memory at a time
-            permuted = _permuted(context, embedded, strata, number)
+            permuted = permuted_cohort(context, embedded, strata, number)
             cells = relabelled(counts.counts, permuted.obs, permuted.positive)
             if entry.supervised:
-                permuted = _refitted(context, entry, permuted, cells, number)
+                permuted = refitted_cohort(context, entry, permuted, cells, number)
             predicted = _out_of_folds(context, entry, permuted, cells, number) if pipeline else None
             done += _scored(context, [(number, permuted)], stratum_of, predicted)
         return done
-    cohorts = [(number, _permuted(context, embedded, strata, number)) for number in range(1, study.permutations + 1)]
+    cohorts = [
+        (number, permuted_cohort(context, embedded, strata, number)) for number in range(1, study.permutations + 1)
+    ]
     return _scored(context, cohorts, stratum_of)
 
 
@@ -138,7 +136,7 @@ def _cell(
     mirror, request = MIRRORS[stage], context.request
     name = permuted_unit(number, cell_unit(stage, cohort.tag, method))
     unit = Unit(name, method=method, preprocess=cohort.tag)
-    also = _permutation(context, number)
+    also = permutation_inputs(context, number)
     score = mirror.score
     if predicted is not None:
         also = {**also, "predictions": predicted.digest}
@@ -153,45 +151,8 @@ def _cell(
     return PermutedCell(number, stage, result, within_strata(predictions, stratum_of))
 
 
-def _refitted(
-    context: StageContext, entry: Preprocess, permuted: EmbeddedCohort, cohort: Cohort, number: int
-) -> EmbeddedCohort:
-    """Choose the genes by permuted labels and fit the embeddings on them."""
-    request, also = context.request, _permutation(context, number)
-    place = permutation_folder(request.checkpoint, number) / "preprocess_cache" / entry.tag
-    name = permuted_unit(number, f"{entry.tag}/genes")
-    genes = genes_of(context, cohort, entry, place, name=name, also=also)
-    _, fits = fit_methods(context, cohort, entry, genes, permutation=number, also=also)
-    return replace(permuted, scores={method: fit.scores for method, fit in fits.items()})
-
-
 def _out_of_folds(
     context: StageContext, entry: Preprocess, permuted: EmbeddedCohort, cohort: Cohort, number: int
 ) -> dict[str, RefittedPredictions]:
-    also = _permutation(context, number)
+    also = permutation_inputs(context, number)
     return refitted_predictions(context, entry, permuted, cohort, permutation=number, also=also)
-
-
-def _permuted(
-    context: StageContext, embedded: EmbeddedCohort, strata: Sequence[Stratum], number: int
-) -> EmbeddedCohort:
-    """Return the cells with permuted labels, also in the column that a gene selection may read."""
-    request = context.request
-    positive = permute_labels(embedded.positive, strata, seed=request.study.permutation_seed, number=number)
-    column = request.scope.label.column
-    obs = embedded.obs.assign(**{column: _texts(request.scope, positive)})
-    return replace(embedded, positive=positive, obs=obs)
-
-
-def _texts(scope: DataScope, positive: NDArray[np.bool_]) -> NDArray[np.object_]:
-    return np.where(positive, scope.label.positive, scope.label.negative).astype(object)
-
-
-def _permutation(context: StageContext, number: int) -> Mapping[str, JsonValue]:
-    """Return what makes the labels of a permutation, for the key of a unit."""
-    study = context.request.study
-    return {
-        "permutation": number,
-        "permutation_seed": study.permutation_seed,
-        "permutation_strata": [*study.permutation_strata],
-    }

@@ -58,6 +58,7 @@ def refitted_predictions(
     *,
     permutation: int | None = None,
     also: Mapping[str, JsonValue] = NOTHING,
+    repeats: int | None = None,
 ) -> dict[str, RefittedPredictions]:
     """Predict the cells of every fold by a pipeline that was fitted without them: a unit a method, repeat and fold.
 
@@ -69,6 +70,8 @@ def refitted_predictions(
         The same cells with the same labels and their counts.
     permutation, also
         Of the labels, if they are permuted, and what makes them.
+    repeats
+        How many of cross-validation; None for those of the study.
 
     Returns
     -------
@@ -80,6 +83,8 @@ def refitted_predictions(
         When a gene selection fails, or more units than the spec allows.
     """
     study = context.request.study
+    if repeats is not None:
+        study = study.model_copy(update={"repeats": repeats})
     patients = patients_of(embedded, context.request.scope.patient, study.group)
     kept, _, _ = split_patients(patients, study, entry.tag)
     folds = folds_of_cells(kept, len(embedded.obs), study.repeats)

@@ -14,7 +14,7 @@ from typing import Literal
 
 __all__ = ["Kind", "code_version"]
 
-Kind = Literal["genes", "fit", "held_out", "paths", "cv", "refit", "benchmark", "command"]
+Kind = Literal["genes", "fit", "held_out", "paths", "cv", "twin", "refit", "benchmark", "command"]
 ROOMS = Path(__file__).parents[2]
 NUMERICS = ("numpy", "scipy", "scikit-learn", "numba")
 GENES = (*NUMERICS, "scanpy", "scikit-misc", "anndata")
@@ -89,6 +89,20 @@ CODE: Mapping[Kind, _Code] = MappingProxyType(
                 "stages/classify",
                 "stages/plan1b.py",
                 "stages/plan1b_tables.py",
+                "stages/plan1_folds.py",
+                "stages/refit",
+                "state/plan1c_models.py",
+                "stages/plan1_tables.py",
+                "stages/plan1_grid.py",
+                "stages/files.py",
+            ),
+            (*NUMERICS, "pandas", "pyarrow"),
+        ),
+        "twin": _Code(
+            (
+                "stages/classify",
+                "stages/negative_controls/null_twin.py",
+                "stages/negative_controls/permute_labels.py",
                 "stages/plan1_folds.py",
                 "stages/refit",
                 "state/plan1c_models.py",

@@ -37,7 +37,8 @@ class EffectiveStudy(Strict):
     mirrored
         The stages that Plan 2 runs again with permuted labels: those of Plan 1 that stand before it.
     permutations, permutation_strata, permutation_seed
-        How Plan 2 permutes the labels, and within the combinations of which obs columns.
+        How often Plan 2 permutes the labels. Within the combinations of which obs columns, and from which seed: that of
+        the null twin of Plan 1B, too.
     replicates
         What differs between Plan 0's replicates.
     held_out
@@ -102,9 +103,7 @@ def effective_study(spec: GoalSpec, adjustments: Adjustments, checkpoint: Checkp
         workers=adjusted.budget.workers,
         mirrored=mirrored_stages(adjusted),
         permutations=adjusted.negative_controls.permutations,
-        permutation_strata=(
-            strata_columns(adjusted.negative_controls, adjusted.data) if "plan2" in adjusted.stages else ()
-        ),
+        permutation_strata=strata_columns(adjusted.negative_controls, adjusted.data),
         permutation_seed=adjusted.negative_controls.seed,
         l1_ratios=classifier.l1_ratios,
         modes=classifier.modes,

@@ -1,4 +1,4 @@
-"""Negative controls: how often Plan 2 permutes the labels, and within which strata."""
+"""Negative controls: how often labels are permuted, and within which strata."""
 
 from typing import Annotated
 

@@ -30,10 +30,13 @@ from stagewright.gates.protocol import GateContext, GateRequest
 from stagewright.state.artifacts import ArtifactWriter, Outcome, Skipped, seal
 from stagewright.state.canonical import digest_file
 from stagewright.state.layout import (
+    TWIN,
     analysis,
     classification_cell,
     held_out_file,
     k_folder,
+    null_twin_summary,
+    permuted_cell,
     preprocess_folder,
     replicate_folder,
 )
@@ -191,6 +194,7 @@ def _request(data: Path, stage: str) -> StepRequest:
         cells_per_patient=None,
         workers=None,
         held_out=HELD_OUT,
+        permutation_strata=("donor", "time"),
     )
     return StepRequest.model_validate(
         {
@@ -496,7 +500,33 @@ def _plan1b(writer: ArtifactWriter, request: StepRequest, cells: pd.DataFrame) -
     _write_baselines(writer, analysis("B") / "classification_grid" / "baselines.csv")
     place = analysis("B") / "classification_grid" / "plan1b_summary.csv"
     _write_csv(writer, place, summary.columns, [*summary.itertuples(index=False, name=None)])
+    _write_twin(writer, obs)
     return _classified(request, len(obs)).model_copy(update={"metrics": _metrics(summary)})
+
+
+def _write_twin(writer: ArtifactWriter, obs: pd.DataFrame) -> None:
+    """Write the null twin: labels permuted within each donor, decisions without a tie to them, one repeat."""
+    rng = np.random.default_rng(23)
+    summary: list[tuple[object, ...]] = []
+    for method, k in CHOSEN.items():
+        cell = permuted_cell("B", TWIN, "plan1b", TAG, method)
+        predicted = _predictions(obs, rng)
+        predicted = predicted[predicted["repeat"] == 0].copy()
+        predicted["label"] = predicted.groupby("patient")["label"].transform(rng.permutation)
+        predicted["decision"] = rng.normal(size=len(predicted))
+        predicted.to_parquet(writer.place(cell / "oof_predictions.parquet"), index=False)
+        writer.record(cell / "oof_predictions.parquet", "parquet", shape=predicted.shape, columns=predicted.columns)
+        auc = _auc(predicted)
+        # The others are lower throughout, so that all patients choose the one.
+        rows = [
+            (patient, "l1", alpha, auc[patient] - (0.0 if alpha == CHOSEN_ALPHA else 0.1))
+            for patient in auc
+            for alpha in ALPHAS
+        ]
+        _write_csv(writer, cell / "auc_by_alpha.csv", ("patient", "penalty", "alpha", "auc_within_strata"), rows)
+        summary.append((TAG, False, method, k, "l1", len(auc), median(auc.values())))
+    columns = "preprocess,supervised,method,k,penalty,n_patients,auc_within_strata_median"
+    _write_csv(writer, null_twin_summary("B"), columns.split(","), summary)
 
 
 def _write_baselines(writer: ArtifactWriter, path: PurePosixPath) -> None:

@@ -174,7 +174,7 @@ def test_a_lost_embedding_takes_its_cell_along_through_plan1(study: Study, how: 
         assert [*file["obsm"]] == ["X_fa"]
     assert _severities(study.judge("A/plan1a")) == {"warn failed_units": {lost}}
     second = study.execute("A/plan1b", **(chosen | {"failed_units": 0.0}))
-    assert how(second) == {f"{TAG}/fa/cv": "ran"}
+    assert how(second) == {f"{TAG}/fa/cv": "ran", f"null_twin/{TAG}/fa/cv": "ran"}
     assert pd.read_csv(study.run / GRID / "plan1b_summary.csv")["method"].to_list() == ["fa"]
     findings = study.judge("A/plan1b")
     assert _severities(findings)["warn failed_units"] == {lost}
@@ -185,7 +185,8 @@ def test_plan1b_alone_leaves_out_what_it_cannot_embed(study: Study, how: How) ->
     """Where Plan 1A is not among the stages, the embeddings are Plan 1B's own units."""
     outcome = study.execute("A/plan1b", k_by_method={"pca": TOO_LARGE, "fa": 3}, failed_units=0.2)
     lost = f"{TAG}/pca/k_{TOO_LARGE}"
-    assert how(outcome) == {f"{TAG}/genes": "ran", lost: "failed", f"{TAG}/fa/k_3": "ran", f"{TAG}/fa/cv": "ran"}
+    done = (f"{TAG}/genes", f"{TAG}/fa/k_3", f"{TAG}/fa/cv", f"null_twin/{TAG}/fa/cv")
+    assert how(outcome) == {lost: "failed", **dict.fromkeys(done, "ran")}
     findings = study.judge("A/plan1b")
     assert _severities(findings)["warn failed_units"] == {lost}
     assert not [finding for finding in findings if finding.severity in ("fail", "error")]

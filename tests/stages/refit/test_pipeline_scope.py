@@ -125,6 +125,7 @@ def test_a_planted_leak_shows_under_scope_classifier_and_vanishes_under_scope_pi
     assert not leaky.loc[BY_LABEL, "best"]
     assert _worse_than_pass(leak_told, "supervised_selection") == {"warn"}
     assert _worse_than_pass(found, "permuted_scores") == {"warn"}
+    assert _worse_than_pass(leak_told, "null_twin") <= {"warn"}
 
     assert honest["auc_median"].between(0.35, 0.65).all(), honest["auc_median"]
     assert honest_controls["permuted_within_strata"].between(0.35, 0.65).all()
