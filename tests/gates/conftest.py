@@ -510,7 +510,7 @@ def _write_twin(writer: ArtifactWriter, obs: pd.DataFrame) -> None:
     summary: list[tuple[object, ...]] = []
     for method, k in CHOSEN.items():
         cell = permuted_cell("B", TWIN, "plan1b", TAG, method)
-        predicted = _predictions(obs, rng)
+        predicted = _predictions(obs, rng, 0.0)
         predicted = predicted[predicted["repeat"] == 0].copy()
         predicted["label"] = predicted.groupby("patient")["label"].transform(rng.permutation)
         predicted["decision"] = rng.normal(size=len(predicted))
