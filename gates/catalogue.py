@@ -89,7 +89,7 @@ GATES: tuple[GateEntry, ...] = (
                 0.0,
                 1.0,
                 "smallest variance of an axis as a share of the largest",
-                "real PCA and FA axes have 0.005 and more; at 1e-6 an axis has a thousandth of the spread of another, "
+                "real PCA and FA axes have 0.04 and more; at 1e-6 an axis has a thousandth of the spread of another, "
                 "which single precision hardly carries; a warning up to 1e-4",
             ),
         ),
@@ -106,7 +106,7 @@ GATES: tuple[GateEntry, ...] = (
                 0.0,
                 1.0,
                 "largest part of a cell that the least used component makes up",
-                "in real NMF the least used component makes up half of some cell and more; at 0.01 it would take a "
+                "in real NMF the least used component makes up 0.4 of some cell and more; at 0.01 it would take a "
                 "hundred like it to make up one cell",
             ),
         ),
@@ -123,7 +123,7 @@ GATES: tuple[GateEntry, ...] = (
                 0.5,
                 1.0,
                 "smallest absolute correlation of a smaller K's axis with its match in a larger K",
-                "of NMF, cNMF and FA of real cells the axis that changed most keeps 0.6 to 0.99; only a copy, or a K "
+                "of NMF and FA of real cells the axis that changed most keeps 0.84 to 0.98; only a copy, or a K "
                 "that did not reach the method, comes to the bound",
             ),
         ),
@@ -273,7 +273,7 @@ GATES: tuple[GateEntry, ...] = (
                 0.0,
                 1.0,
                 "Cramer's V of the label with patient, time point or technical column, over all cells",
-                "where most donors are either diseased or healthy it is 0.5 to 0.8; at 0.9 one cell in twenty has "
+                "where a third of the donors have one class it is 0.6; at 0.9 one cell in twenty has "
                 "another label than its level; a warning, because labels may be given by patient or visit",
             ),
         ),

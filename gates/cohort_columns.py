@@ -27,7 +27,7 @@ def cohort_columns(context: GateContext, names: Iterable[str]) -> tuple[pd.DataF
     with h5py.File(context.run / embedding_file(context.request.checkpoint, tag), "r") as file:
         obs = file["obs"]
         index = pd.Index(np.asarray(read_elem(obs[obs.attrs["_index"]]), dtype=object)).astype(str)
-        rows = index.get_indexer(cells["cell"].astype(str))
+        rows = index.get_indexer(pd.Index(cells["cell"].astype(str)))
         for name in dict.fromkeys(names):
             if name in obs:
                 found[name] = pd.Series(read_elem(obs[name])).iloc[rows].reset_index(drop=True)

@@ -35,8 +35,8 @@ def confounded_label(context: GateContext) -> Iterator[Finding]:
     Notes
     -----
     A warning: labels that are given by patient or visit coincide with it by design, and models within patients are
-    untouched by differences between them. Studies in which most donors are either diseased or healthy reach 0.5 to
-    0.8; at 0.9 fewer than one cell in twenty has the other label than its level, when the classes are balanced.
+    untouched by differences between them. A real cohort in which a third of the donors have one class reaches 0.6 for
+    the patient; at 0.9 fewer than one cell in twenty has the other label than its level, when the classes are balanced.
     """
     most = threshold(context, "confounded_label", "at_most")
     scope = context.request.scope

@@ -33,7 +33,7 @@ def unused_components(context: GateContext) -> Iterator[Finding]:
 
     Notes
     -----
-    In NMF of 700 to 10,000 real cells (K 5 to 40) the least used component makes up 0.4 to 1 of some cell, and at
+    In NMF of 700 to 9,300 real cells (K 5 to 20) the least used component makes up 0.4 to 1 of some cell, and at
     least 0.01 of a quarter of the cells. At 0.01 a hundred components like it would be needed to make up one cell.
     Dead and constant components are reported by `embedding` and not again here.
     """

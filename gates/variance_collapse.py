@@ -33,8 +33,8 @@ def variance_collapse(context: GateContext) -> Iterator[Finding]:
 
     Notes
     -----
-    The variances of PCA fall off by construction: in real cells (2,000 to 10,000; K 5 to 60) the last axis has 0.005
-    to 0.15 of the first one's, factors of FA 0.005 to 0.15. At 1e-6 an axis has a thousandth of the other's spread,
+    The variances of PCA fall off by construction: in 700 to 9,300 real cells (K 5 to 20) the last axis has 0.05 to
+    0.21 of the first one's, factors of FA 0.04 to 0.17. At 1e-6 an axis has a thousandth of the other's spread,
     which single-precision loadings can no longer carry; up to 1e-4 it is a warning, as the unused dimensions of a
     variational model honestly end there (posterior collapse: Lucas et al. 2019, NeurIPS 32). Components of NMF and
     consensus NMF have gates of their own: `embedding` for dead ones, and `unused_components`. Constant axes are those
