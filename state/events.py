@@ -189,11 +189,15 @@ class Decided(_Event):
 
 
 class Approved(_Event):
-    """A person let the run go on to the next checkpoint."""
+    """A person let the run go on to the next checkpoint, on a report of the run as it stood.
+
+    `decision.log` has the report beside its digest; an earlier version asked for none.
+    """
 
     event: Literal["approved"] = "approved"
     checkpoint: Checkpoint
     reason: str
+    report_sha256: Sha256 | None = None
 
 
 class TornTailMoved(_Event):

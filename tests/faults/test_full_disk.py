@@ -18,6 +18,7 @@ from fault_bench.whole_record import event_counts, record_faults
 
 from stagewright.stages.failure_table import kind_of
 from stagewright.state.ledger import Ledger
+from stagewright.tools.approval_report import approval_report
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 
@@ -185,8 +186,9 @@ def test_a_person_who_approves_is_told_too(
     one = Case(tmp_path / "case", empty_root)
     (waits,) = [situation for situation in SITUATIONS if situation.name == "approve"]
     lead_to(waits, one, caller, spec_of(*waits.stages, approvals=[*waits.approvals]))
+    digest = approval_report(Ledger(one.run), Ledger(one.run).read()).digest
     done = subprocess.run(
-        [*ARGV, "approve", one.run.run_id, "--reason", "seen", "--root", str(one.root)],
+        [*ARGV, "approve", one.run.run_id, "--reason", "seen", "--digest", digest, "--root", str(one.root)],
         env=armed_environment(one, one.plan_full("*")),
         capture_output=True,
         text=True,

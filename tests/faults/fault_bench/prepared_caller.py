@@ -23,7 +23,7 @@ from stagewright.state.policy import parse_policy
 from stagewright.state.refusals import Refusal
 from stagewright.state.survey import Survey
 from stagewright.tools import Caller, Workspace, call_tool, complete
-from stagewright.tools.approve import approve
+from stagewright.tools.approve import approve, report_to_approve
 
 BUG = 70
 
@@ -63,7 +63,9 @@ def _obey(order: dict[str, Any]) -> int:
 def _called(workspace: Workspace, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
     try:
         if tool == "approve":
-            return {"status": approve(workspace, arguments["run_id"], "seen by a person").status}
+            named = arguments["run_id"]
+            digest = report_to_approve(workspace, named).digest
+            return {"status": approve(workspace, named, "seen by a person", digest).status}
         reply = complete(call_tool(workspace, tool, arguments, Caller(client="faults")))
         return reply.model_dump(mode="json", exclude_none=True)
     except Refusal as refusal:

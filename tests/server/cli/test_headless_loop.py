@@ -17,6 +17,7 @@ from stagewright.server.cli.drive_loop import drive_loop
 from stagewright.state.ledger import Ledger
 from stagewright.state.run_directory import RunDirectory, list_runs
 from stagewright.state.spec import parse_spec
+from stagewright.tools.approval_report import approval_report
 from stagewright.tools.replies import Reply
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -168,7 +169,8 @@ def test_a_waiting_checkpoint_leaves_with_4(root: Path, capsys: pytest.CaptureFi
     assert main(["run", spec, "--root", str(root)]) == 4
     run = only_run(root)
     assert f'approve {run.run_id} --reason "..." --root {root}' in capsys.readouterr().out
-    assert main(["approve", run.run_id, "--reason", "seen", "--root", str(root)]) == 0
+    digest = approval_report(Ledger(run), Ledger(run).read()).digest
+    assert main(["approve", run.run_id, "--reason", "seen", "--digest", digest, "--root", str(root)]) == 0
     assert main(["run", spec, "--root", str(root), "--resume-from-state"]) == 0
 
 

@@ -1,5 +1,6 @@
 """A person goes through the loop with the verbs of the command line."""
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 
 from stagewright.server.cli import main
 from stagewright.server.cli.typed_command import program
+from stagewright.state.canonical import digest_json
 from stagewright.state.ledger import Ledger
 from stagewright.state.run_directory import list_runs
 
@@ -78,7 +80,7 @@ def test_a_dry_run_writes_no_run(root: Path, capsys: pytest.CaptureFixture[str])
 
 
 def test_approval_needs_a_waiting_checkpoint(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """`approve` opens the checkpoint that waits for a person, once, with the reason in the ledger."""
+    """`approve` shows a report, and opens the checkpoint by its digest, once, with the reason in the ledger."""
     at = ("--root", str(root))
     (root / "spec.yaml").write_text((root / "spec.yaml").read_text() + "approvals: [A]\n")
     status, planned = answer(capsys, "plan", str(root / "spec.yaml"), *at)
@@ -86,16 +88,80 @@ def test_approval_needs_a_waiting_checkpoint(root: Path, capsys: pytest.CaptureF
     run_id = planned["run_id"]
     assert main(["execute", run_id, *at]) == 3
     capsys.readouterr()
-    status, refused = answer(capsys, "approve", run_id, "--reason", "  ", *at)
+    status, shown = answer(capsys, "approve", run_id, "--reason", "looked at the plan", *at)
+    assert (status, shown["digest"]) == (3, digest_json(shown["report"]))
+    by = ("--digest", shown["digest"])
+    status, refused = answer(capsys, "approve", run_id, "--reason", "  ", *by, *at)
     assert (status, refused["refused"]) == (3, "invalid_argument")
-    status, approved = answer(capsys, "approve", run_id, "--reason", "looked at the plan", *at)
+    status, approved = answer(capsys, "approve", run_id, "--reason", "looked at the plan", *by, *at)
     assert (status, approved["status"]) == (0, "planned")
-    status, refused = answer(capsys, "approve", run_id, "--reason", "again", *at)
+    status, refused = answer(capsys, "approve", run_id, "--reason", "again", *by, *at)
     assert (status, refused["refused"]) == (3, "not_allowed_now")
     (run,) = list_runs(root)
     last = list(Ledger(run).log.entries())[-1]
     assert (last["event"], last["checkpoint"], last["reason"]) == ("approved", "A", "looked at the plan")
     assert str(last["actor"]).startswith("person:")
+    assert last["report_sha256"] == shown["digest"]
+    (kept,) = [entry for entry in Ledger(run).detail("decision").entries() if entry["event"] == "approved"]
+    assert kept["report"] == shown["report"]
+
+
+def test_a_report_that_changed_voids_the_approval(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What was shown is what is approved: a sealed file that is edited after that gives another digest."""
+    at = ("--root", str(root))
+    (root / "spec.yaml").write_text((root / "spec.yaml").read_text() + "approvals: [B]\n")
+    assert main(["run", str(root / "spec.yaml"), *at]) == 4
+    (run,) = list_runs(root)
+    capsys.readouterr()
+    assert main(["approve", run.run_id, *at]) == 3
+    lines = capsys.readouterr().out.splitlines()
+    assert all(len(line) <= 80 for line in lines[:-1])
+    text = "\n".join(lines)
+    for said in (
+        "that checkpoint B begins",
+        "A/noop: pass",
+        "0 configurations tried, nothing adjusted",
+        "holds together",
+    ):
+        assert said in text
+    digest = next(line.split()[1] for line in lines if line.startswith("Digest"))
+    result = run.path / "A/analysis/noop/result.txt"
+    whole = result.read_text()
+    result.write_text("better")
+    status, refused = answer(capsys, "approve", run.run_id, "--reason", "seen", "--digest", digest, *at)
+    assert (status, refused["refused"]) == (3, "not_allowed_now")
+    _, shown = answer(capsys, "approve", run.run_id, *at)
+    assert shown["digest"] in refused["message"]
+    assert "A/analysis/noop/result.txt" in shown["report"]["problems"][0]
+    assert Ledger(run).read().status == "awaiting_approval"
+    result.write_text(whole)
+    status, refused = answer(capsys, "approve", run.run_id, "--reason", "seen", "--digest", digest[:8], *at)
+    assert (status, refused["refused"]) == (3, "invalid_argument")
+    status, approved = answer(capsys, "approve", run.run_id, "--reason", "seen", "--digest", digest[:12], *at)
+    assert (status, approved["status"]) == (0, "planned")
+    assert main(["verify", run.run_id, *at]) == 0
+
+
+def test_at_a_terminal_a_person_is_shown_and_asked(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No is the default; yes, with a reason, approves what is on the screen."""
+    at = ("--root", str(root))
+    (root / "spec.yaml").write_text((root / "spec.yaml").read_text() + "approvals: [A]\n")
+    _, planned = answer(capsys, "plan", str(root / "spec.yaml"), *at)
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr("sys.stdin", Terminal("\n"))
+    assert main(["approve", planned["run_id"], *at]) == 3
+    assert "Nothing was approved." in capsys.readouterr().out
+    monkeypatch.setattr("sys.stdin", Terminal("y\nthe plan is sound\n"))
+    assert main(["approve", planned["run_id"], *at]) == 0
+    (run,) = list_runs(root)
+    last = list(Ledger(run).log.entries())[-1]
+    assert (last["event"], last["reason"]) == ("approved", "the plan is sound")
 
 
 def test_a_blocked_step_leaves_with_4(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
