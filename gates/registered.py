@@ -80,7 +80,8 @@ def load_registered(name: str) -> RegisteredGate:
     lacking = [one for one in ("stages", "purpose") if not hasattr(gate, one)]
     if not callable(gate) or lacking:
         raise GateUnusable(f"the gate {name!r} of the package {packages[0]} lacks {', '.join(lacking) or '__call__'}")
-    if isinstance(gate.stages, str) or not all(isinstance(stage, str) for stage in gate.stages):
+    stages: object = getattr(gate, "stages", None)
+    if not isinstance(stages, tuple | list) or not all(isinstance(stage, str) for stage in stages):
         raise GateUnusable(f"the gate {name!r} of the package {packages[0]}: stages is no tuple of names")
     return cast("RegisteredGate", gate)
 

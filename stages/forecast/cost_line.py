@@ -71,16 +71,15 @@ def cost_line(
     """
     logs = [(math.log(max(1, n_cells)), math.log(max(1e-12, seconds))) for n_cells, seconds in points]
     cells = [x for x, _ in logs]
-    slope = alone
-    apart = max(cells) - min(cells) >= math.log(APART)
-    if apart:
+    slope, factor = alone, ONE
+    if max(cells) - min(cells) >= math.log(APART):
         x_mean, y_mean = fmean(cells), fmean(y for _, y in logs)
         slope = sum((x - x_mean) * (y - y_mean) for x, y in logs) / sum((x - x_mean) ** 2 for x in cells)
         slope = min(STEEPEST, max(0.0, slope))
-    factor = TWO if apart else ONE
-    if apart and len(points) > 2:  # noqa: PLR2004 - a line through two points misses neither
-        squares = sum((y - y_mean - slope * (x - x_mean)) ** 2 for x, y in logs)
-        missed = math.sqrt(squares / (len(points) - 2))
-        factor = max(MANY, math.exp(2 * math.sqrt(2) * missed))  # both the anchor and what comes lie off the line
+        factor = TWO
+        if len(points) > 2:  # noqa: PLR2004 - a line through two points misses neither
+            squares = sum((y - y_mean - slope * (x - x_mean)) ** 2 for x, y in logs)
+            missed = math.sqrt(squares / (len(points) - 2))
+            factor = max(MANY, math.exp(2 * math.sqrt(2) * missed))  # both the anchor and what comes lie off the line
     n_cells, seconds = points[-1]
     return CostLine(n_cells, max(1e-12, seconds), slope, min(widest, factor), steepest)

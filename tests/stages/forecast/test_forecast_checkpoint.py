@@ -33,8 +33,8 @@ N_GENES, STAGES = 20_000, SPEC["stages"]
 CELLS = {"A": 1000, "B": 10_000, "C": 50_000}
 
 
-def _requests(checkpoint: Checkpoint, **changes: object) -> dict[str, StepRequest]:
-    spec = parse_spec(SPEC | changes)
+def _requests(checkpoint: Checkpoint) -> dict[str, StepRequest]:
+    spec = parse_spec(SPEC)
     study = effective_study(spec, Adjustments(), checkpoint)
     base = StepRequest(
         run_id="run",
