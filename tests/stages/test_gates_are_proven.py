@@ -17,6 +17,7 @@ from stagewright.gates.proving.prove_steps import prove_steps
 from stagewright.state.artifacts import read_outcome
 from stagewright.state.spec import Adjustments, effective_study, parse_spec
 
+pytestmark = pytest.mark.slow  # half a minute: each fault costs a judgement
 Study = Any  # the fixture's class, which lives in conftest.py
 SPEC: dict[str, Any] = {
     "objective": "test",
