@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from stagewright.gates.catalogue import threshold
+from stagewright.gates.cohort_obs import labelled_cells
 from stagewright.gates.finding import bounded
 from stagewright.gates.oof import read_oof
 from stagewright.gates.oof_auc import roc_auc_by_repeat
@@ -24,6 +25,7 @@ _finding = partial(Finding, gate="technical_decoy")
 TOLERANCE = 1e-6
 REFITTED = 0.01
 METRIC = "plan1b.decoy.auc"
+DECOY = "decoy_oof.parquet"
 WHY = (
     "Depth, batch and time point can tell the classes apart without any biology; what they reach, an embedding need "
     "not have learnt from the cells' state."
@@ -41,10 +43,11 @@ def technical_decoy(context: GateContext) -> Iterator[Finding]:
     The decoy predicts the label from the logarithms of library size and detected genes and from the levels of the
     technical columns (`state/technical_columns.py`), by ridge logistic regression in the same folds. Measured are,
     from the predictions of both, each patient's AUC, mean over repeats; the median over patients of their difference;
-    and its 95 % interval, by a paired bootstrap over patients. The decoy's predictions have to be of the same cells,
-    folds and labels as those of the best configuration; `decoy.csv` and `plan1b.decoy.auc` have to follow from them;
-    and fits of the same features in the folds of the first repeat have to give the same AUC within 0.01, so that the
-    decoy is not a weaker one than promised.
+    and its 95 % interval, by a paired bootstrap over patients. The decoy's predictions have to be of the same cells
+    and folds as those of the best configuration, with the labels of obs; `decoy.csv` and `plan1b.decoy.auc` have to
+    follow from them; and fits of the same features in the folds of the first repeat have to give the same AUC within
+    0.01, so that the decoy is not a weaker one than promised. The best configuration is the one with the highest median
+    AUC in the summary, those whose genes were chosen by the label standing back.
 
     Notes
     -----
@@ -59,9 +62,9 @@ def technical_decoy(context: GateContext) -> Iterator[Finding]:
     table = read_csv(context.run / decoy_table(request.checkpoint), ("patient", "auc_mean"))
     best = _best(context)
     if decoy is None or table is None or best is None:
-        return  # `promised_files` or `score_agreement` reports it
+        return  # `promised_files` reports it
     name, predicted = best
-    faults = [*_same_cells(decoy, predicted)]
+    faults = [*_same_cells(context, decoy, predicted)]
     by_patient = _auc(decoy)
     faults += _reported(context, table, by_patient)
     if not faults:
@@ -102,17 +105,25 @@ def _severity(median: float, low: float, high: float, least: float, *, told: boo
 
 
 def _best(context: GateContext) -> tuple[str, pd.DataFrame] | None:
-    summary = read_csv(context.run / grid_summary(context.request), ("preprocess", "method", "penalty", "best"))
+    """Return the configuration with the highest median AUC, of those that have predictions, and its predictions.
+
+    Which row is marked is not believed: `score_agreement` compares the mark, and the medians with the predictions.
+    """
+    request = context.request
+    summary = read_csv(context.run / grid_summary(request), ("preprocess", "method", "penalty", "auc_median"))
     if summary is None:
         return None
-    marked = summary[summary["best"].str.lower().isin(["true", "1"])]
-    if len(marked) != 1:
-        return None
-    tag, method, penalty = (str(marked.iloc[0][column]) for column in ("preprocess", "method", "penalty"))
-    table = read_oof(context.run / oof_table(context.request, tag, method))
-    if table is None:
-        return None
-    return f"{tag}/{method}/{penalty}", table[(table["penalty"] == penalty).to_numpy()]
+    by_label = {entry.tag for entry in request.study.preprocess if entry.supervised}
+    if request.study.scope == "pipeline":
+        by_label = set()  # the label chose genes inside each training fold only
+    stands_back = summary["preprocess"].isin(by_label).to_numpy()
+    ordered = np.lexsort((-np.nan_to_num(numbers(summary["auc_median"])), stands_back))
+    for row in ordered:
+        tag, method, penalty = (str(summary.iloc[row][column]) for column in ("preprocess", "method", "penalty"))
+        table = read_oof(context.run / oof_table(request, tag, method))
+        if table is not None:
+            return f"{tag}/{method}/{penalty}", table[(table["penalty"] == penalty).to_numpy()]
+    return None
 
 
 def _auc(table: pd.DataFrame) -> pd.Series:
@@ -122,21 +133,40 @@ def _auc(table: pd.DataFrame) -> pd.Series:
     return mean.rename(index=str)
 
 
-def _same_cells(decoy: pd.DataFrame, predicted: pd.DataFrame) -> Iterator[Finding]:
-    keys = ["patient", "cell", "repeat"]
-    both = [
-        table.assign(patient=table["patient"].astype(str), cell=table["cell"].astype(str)).set_index(keys)
-        for table in (decoy, predicted)
-    ]
-    first, second = (table[["fold", "label"]].sort_index() for table in both)
-    if not first.index.equals(second.index):
-        measured = f"{len(first)} predictions, {len(first.index.difference(second.index))} of other cells or repeats"
-        yield _fail("decoy_oof.parquet", measured, f"the {len(second)} cells and repeats of the best configuration")
+def _same_cells(context: GateContext, decoy: pd.DataFrame, predicted: pd.DataFrame) -> Iterator[Finding]:
+    """Compare the decoy's cells and labels with obs, and its cells and folds with those of the best configuration.
+
+    Where these are not what obs and the request say, that is no fault of the decoy: `prediction_coverage` reports it.
+    """
+    cells = labelled_cells(context, context.request.study.preprocess[0].tag)
+    if cells is None:
+        return  # `promised_files` reports it
+    label = cells.set_index("cell")["positive"]
+    first, second = _by_cell(decoy), _by_cell(predicted)
+    repeats = context.request.study.repeats
+    theirs = second[~second.index.duplicated() & second.index.get_level_values("cell").isin(label.index)]
+    n_twice, n_missing = int(first.index.duplicated().sum()), len(theirs.index.difference(first.index))
+    n_strange = int((~first.index.get_level_values("cell").isin(label.index)).sum())
+    n_repeats = decoy["repeat"].nunique()
+    if n_twice or n_missing or n_strange or n_repeats != repeats:
+        measured = (
+            f"{n_twice} predictions twice, {n_missing} missing, {n_strange} of cells without a label, "
+            f"{n_repeats} repeats"
+        )
+        yield _fail(DECOY, measured, f"the cells of the best configuration, each once in {repeats} repeats")
         return
-    for column, what in (("fold", "another fold"), ("label", "another label")):
-        n_other = int((first[column].astype(int).to_numpy() != second[column].astype(int).to_numpy()).sum())
-        if n_other:
-            yield _fail("decoy_oof.parquet", f"{n_other} predictions with {what}", "those of the best configuration")
+    own = label.reindex(first.index.get_level_values("cell")).to_numpy(bool)
+    if n_other := int((first["label"].to_numpy(bool) != own).sum()):
+        yield _fail(DECOY, f"{n_other} predictions with another label", "that of obs")
+    several = theirs.groupby(level=["patient", "repeat"])["fold"].transform("nunique") > 1
+    folds = theirs["fold"][several]
+    if n_other := int((first["fold"].reindex(folds.index).to_numpy() != folds.to_numpy()).sum()):
+        yield _fail(DECOY, f"{n_other} predictions with another fold", "those of the best configuration")
+
+
+def _by_cell(table: pd.DataFrame) -> pd.DataFrame:
+    texts = table.assign(patient=table["patient"].astype(str), cell=table["cell"].astype(str))
+    return texts.set_index(["patient", "cell", "repeat"])[["fold", "label"]].sort_index()
 
 
 def _reported(context: GateContext, table: pd.DataFrame, found: pd.Series) -> Iterator[Finding]:

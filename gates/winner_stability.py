@@ -54,7 +54,7 @@ def winner_stability(context: GateContext) -> Iterator[Finding]:
     """
     least = threshold(context, "winner_stability", "at_least")
     scores = _scores(context)
-    if scores is None:
+    if not scores:
         return  # `promised_files` reports it
     told = "at_least" in context.request.gates.get("winner_stability", {})
     record = partial(_record, context.request.step, least)
@@ -119,7 +119,7 @@ def _at_own_alpha(auc: Scores) -> float:
     return float(medians[medians >= medians.max() - TIE][-1])
 
 
-def _scores(context: GateContext) -> dict[Key, pd.DataFrame] | None:
+def _scores(context: GateContext) -> dict[Key, pd.DataFrame]:
     """Return each eligible configuration's AUC by patient and alpha, of the patients that all of them have."""
     request = context.request
     by_label = {entry.tag for entry in request.study.preprocess if entry.supervised}
@@ -131,7 +131,7 @@ def _scores(context: GateContext) -> dict[Key, pd.DataFrame] | None:
     for tag, method in eligible:
         table = read_csv(context.run / patient_table(request, tag, method), ("patient", "penalty", "alpha", "auc_mean"))
         if table is None:
-            return None
+            continue  # `promised_files` reports it
         table = table.assign(alpha=numbers(table["alpha"]), auc=numbers(table["auc_mean"]))
         for penalty in request.study.penalties:
             mine = table[table["penalty"] == penalty]

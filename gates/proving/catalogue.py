@@ -15,6 +15,7 @@ PLANS = ("plan0", "plan1a", "plan1b", "plan1c")
 CLASSIFY = ("plan1a", "plan1b", "plan1c")
 OUT_OF_FOLD = ("plan1b", "plan1c")
 SWEEP = ("plan0",)
+GRID = ("plan1b",)
 CONTROLS = ("plan2",)
 
 
@@ -47,6 +48,9 @@ FAULTS: tuple[FaultEntry, ...] = (
     FaultEntry("dead NMF component", "embedding", "axes.dead_component", PLANS),
     FaultEntry("duplicated axis", "duplicate_axes", "axes.duplicated_axis", PLANS),
     FaultEntry("rank collapse", "effective_rank", "axes.collapsed_rank", PLANS),
+    FaultEntry("axis shrunk to almost nothing", "variance_collapse", "axes.shrunk_axis", PLANS),
+    FaultEntry("component that no cell uses", "unused_components", "axes.unused_component", PLANS),
+    FaultEntry("smaller K cut from a larger one", "larger_k", "fits.copied_components", SWEEP),
     FaultEntry("summary over fewer replicates", "replicate_summary", "replicates.fewer_seeds", SWEEP),
     FaultEntry("edited stability summary", "replicate_summary", "replicates.edited_pair", SWEEP),
     FaultEntry("edited stability in the table", "replicate_summary", "replicates.edited_table", SWEEP),
@@ -76,16 +80,28 @@ FAULTS: tuple[FaultEntry, ...] = (
     FaultEntry("swapped label in predictions", "prediction_coverage", "predicted.swapped_label", OUT_OF_FOLD),
     FaultEntry("labels swapped between folds", "prediction_coverage", "predicted.labels_across_folds", OUT_OF_FOLD),
     FaultEntry("all cells in one fold", "prediction_coverage", "predicted.one_fold", OUT_OF_FOLD),
+    FaultEntry("test fold with one class", "class_support", "folds.one_class_fold", OUT_OF_FOLD),
     FaultEntry("edited AUC of a patient", "score_agreement", "scores.edited_patient", OUT_OF_FOLD),
     FaultEntry("edited AUC in the summary", "score_agreement", "scores.edited_summary", OUT_OF_FOLD),
     FaultEntry("metric that follows from nothing", "score_agreement", "scores.edited_metric", OUT_OF_FOLD),
     FaultEntry("another row marked best", "score_agreement", "scores.other_best", OUT_OF_FOLD),
+    FaultEntry("edited stability of the winner", "winner_stability", "scores.edited_stability", GRID),
+    FaultEntry("edited AUC of the decoy", "technical_decoy", "decoy.edited_table", GRID),
+    FaultEntry("decoy in other folds", "technical_decoy", "decoy.other_folds", GRID),
+    FaultEntry("decoy that was made weak", "technical_decoy", "decoy.shuffled", GRID),
+    FaultEntry("named column repeats the label", "leak_columns", "cohort.label_as_annotation", OUT_OF_FOLD, "warn"),
+    FaultEntry("one batch for each class", "confounded_label", "cohort.label_as_batch", OUT_OF_FOLD, "warn"),
+    FaultEntry("edited confounding of the label", "confounded_label", "cohort.edited_confounding", ("plan1c",)),
+    FaultEntry("cell repeated in another patient", "donor_identity", "cohort.repeated_cell", OUT_OF_FOLD, "warn"),
     FaultEntry("leaked test patient", "grouped_folds", "grouped.leaked_patient", OUT_OF_FOLD),
     FaultEntry("genes chosen by the label", "supervised_selection", "genes.chosen_by_label", CLASSIFY, "warn"),
     FaultEntry("permutation that is none", "permuted_scores", "permuted.not_permuted", CONTROLS),
     FaultEntry("labels permuted across strata", "permuted_scores", "permuted.across_strata", CONTROLS),
     FaultEntry("permuted score above chance", "permuted_scores", "permuted.above_chance", CONTROLS),
     FaultEntry("edited score of a control", "permuted_scores", "permuted.edited_control", CONTROLS),
+    FaultEntry("null twin with the observed labels", "null_twin", "twin.not_permuted", GRID, "warn"),
+    FaultEntry("permuted label predicted in the twin", "null_twin", "twin.label_in_predictions", GRID),
+    FaultEntry("edited score of the null twin", "null_twin", "twin.edited_summary", GRID),
     FaultEntry("run time exceeded", "budget", "spent.runtime"),
     FaultEntry("memory exceeded", "budget", "spent.memory"),
 )

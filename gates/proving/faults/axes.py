@@ -10,6 +10,7 @@ from stagewright.gates.places import embedding_file
 from stagewright.gates.proving.fault_entry import DoesNotApply
 from stagewright.gates.proving.spoiled_step import SpoiledStep
 from stagewright.state.layout import replicate_folder
+from stagewright.state.spec.reduction import NON_NEGATIVE
 from stagewright.state.step_units import seeds_of
 
 __all__ = [
@@ -21,6 +22,8 @@ __all__ = [
     "infinite_loading",
     "not_a_number",
     "replicate_of",
+    "shrunk_axis",
+    "unused_component",
 ]
 
 Change = Callable[[NDArray[np.float32]], object]
@@ -50,6 +53,19 @@ def collapsed_rank(step: SpoiledStep) -> None:
 def dead_component(step: SpoiledStep) -> None:
     """Leave one component of a factorisation without any weight."""
     _change_scores(step, _fade, methods=NONNEGATIVE)
+
+
+def shrunk_axis(step: SpoiledStep) -> None:
+    """Shrink one axis to a ten-thousandth, which leaves it a dimension by name only."""
+    signed = tuple(method for method in step.request.study.methods if method not in NON_NEGATIVE)
+    if not signed:
+        raise DoesNotApply(f"{step.asked.step} has no method but those without a sign")
+    _change_scores(step, _shrink, methods=signed)
+
+
+def unused_component(step: SpoiledStep) -> None:
+    """Let one component of a factorisation make up less than a thousandth of each cell."""
+    _change_scores(step, _leave_unused, least_k=3, methods=NONNEGATIVE)
 
 
 def infinite_loading(step: SpoiledStep) -> None:
@@ -141,6 +157,14 @@ def _collapse(array: NDArray[np.float32]) -> None:
 
 def _fade(array: NDArray[np.float32]) -> None:
     array[:, 1] *= 1e-7
+
+
+def _shrink(array: NDArray[np.float32]) -> None:
+    array[:, 1] *= 1e-4
+
+
+def _leave_unused(array: NDArray[np.float32]) -> None:
+    array[:, 1] = 1e-3 * np.delete(array, 1, axis=1).mean(axis=1)
 
 
 def _overflow(array: NDArray[np.float32]) -> None:

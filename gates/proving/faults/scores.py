@@ -11,9 +11,11 @@ from stagewright.gates.proving.spoiled_step import SpoiledStep
 from stagewright.gates.result_rows import alpha_key
 from stagewright.gates.tables import numbers
 
-__all__ = ["edited_metric", "edited_patient", "edited_summary", "other_best"]
+__all__ = ["edited_metric", "edited_patient", "edited_stability", "edited_summary", "other_best"]
 
 MOVED = 1e-3
+UNCOUNTED = 0.98765
+"""Not the share of a whole number of patients, unless there are thousands."""
 
 
 def edited_patient(step: SpoiledStep) -> None:
@@ -44,6 +46,13 @@ def edited_metric(step: SpoiledStep) -> None:
     """Report a higher best AUC to the stop criteria than any table has."""
     name = f"{step.stage}.best.auc"
     step.say(metrics=step.outcome.metrics | {name: step.outcome.metrics.get(name, 0.5) + MOVED})
+
+
+def edited_stability(step: SpoiledStep) -> None:
+    """Report a share of the patients without whom the winner stays that nobody counted."""
+    if len(pd.read_csv(step.run / grid_summary(step.request))) < 2:  # noqa: PLR2004 - nothing to choose from
+        raise DoesNotApply(f"{step.asked.step} has one configuration, so it chose none")
+    step.say(metrics=step.outcome.metrics | {"plan1b.best.winner_stability": UNCOUNTED})
 
 
 def other_best(step: SpoiledStep) -> None:
