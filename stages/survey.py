@@ -67,10 +67,11 @@ def _counted(path: Path, asked: SurveyRequest) -> tuple[CohortCounts, HoldoutDra
     drawn = draw_holdout(counts["patients"], patient_digests(path, asked.scope.patient), asked.holdout)
     working = [item["patient"] for item in counts["patients"] if item["patient"] not in drawn.patients]
     if not working:
-        return counts | {"n_kept": 0, "steps": [], "patients": []}, drawn
+        return {**counts, "n_kept": 0, "steps": [], "patients": []}, drawn
     others = tabulate(path, kept_patients(asked.scope, working))
     # The first step is the hold-out's own; cells without a patient, which it removed too, belong to nobody.
-    return others | {"steps": others["steps"][1:], "n_without_patient": counts["n_without_patient"]}, drawn
+    kept: CohortCounts = {**others, "steps": others["steps"][1:], "n_without_patient": counts["n_without_patient"]}
+    return kept, drawn
 
 
 def _levels(facts: FileFacts, asked: SurveyRequest) -> dict[str, tuple[str, ...]]:

@@ -473,6 +473,7 @@ def _plan1b(writer: ArtifactWriter, request: StepRequest, cells: pd.DataFrame) -
         {"preprocess": TAG, "method": list(CHOSEN), "k": list(CHOSEN.values()), "penalty": "l1", "alpha": CHOSEN_ALPHA}
     )
     summary = summary.assign(n_patients=len(_scored()), n_skipped=len(SKIPPED))
+    predicted = pd.DataFrame()
     for method, k in CHOSEN.items():
         cell = classification_cell("B", TAG, method)
         _write_coefficients(writer, cell / "coefs.csv", k)
@@ -540,7 +541,7 @@ def _write_baselines(writer: ArtifactWriter, path: PurePosixPath) -> None:
 
 def _write_decoy(writer: ArtifactWriter, obs: pd.DataFrame, predicted: pd.DataFrame) -> None:
     """Write what depth alone predicts in the folds of other predictions: scikit-learn's ridge, all in one go."""
-    depth = np.log1p(obs[["stagewright_library_size", "stagewright_detected_genes"]])
+    depth = obs[["stagewright_library_size", "stagewright_detected_genes"]].transform(np.log1p)
     parts = []
     for (_, _), one in predicted.groupby(["patient", "repeat"], sort=False):
         features, decision = depth.loc[one["cell"]].to_numpy(), np.empty(len(one))

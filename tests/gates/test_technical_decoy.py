@@ -89,9 +89,12 @@ def _depth_follows_label(step: GateContext) -> None:
 def _rescored(step: GateContext) -> GateContext:
     """Write `decoy.csv` as a stage would that had made the predictions."""
     predicted = pd.read_parquet(step.run / GRID / "decoy_oof.parquet")
-    by_repeat = predicted.groupby(["patient", "repeat"]).apply(
-        lambda one: _mann_whitney(one["label"].to_numpy(bool), one["decision"].to_numpy()), include_groups=False
-    )
+    by_repeat = pd.Series(
+        {
+            key: _mann_whitney(one["label"].to_numpy(bool), one["decision"].to_numpy())
+            for key, one in predicted.groupby(["patient", "repeat"])
+        }
+    ).rename_axis(["patient", "repeat"])
     path = step.run / GRID / "decoy.csv"
     table = pd.read_csv(path)
     table["auc_mean"] = table["patient"].map(by_repeat.groupby("patient").mean())

@@ -5,6 +5,7 @@ import stat
 from pathlib import Path
 
 import pytest
+from pydantic import JsonValue
 
 from stagewright.state.canonical import digest_json
 from stagewright.state.holdout import HoldoutDraw, HoldoutScore
@@ -22,7 +23,7 @@ def draw(*patients: str) -> HoldoutDraw:
     )
 
 
-def fields(run_id: str = "run") -> dict[str, object]:
+def fields(run_id: str = "run") -> dict[str, JsonValue]:
     return {"run_id": run_id, "configuration": "hvg/pca/k_2"}
 
 
