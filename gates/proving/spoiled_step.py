@@ -43,6 +43,7 @@ class SpoiledStep:
         self.run = Path(asked.run)
         self.request = StepRequest.model_validate_json((self.run / asked.request).read_bytes())
         self.outcome: Outcome = read_outcome(self.run, asked.artifacts)
+        self._earlier: dict[str, Outcome] = {}
 
     @property
     def stage(self) -> str:
@@ -105,6 +106,26 @@ class SpoiledStep:
         with h5py.File(self.own(path), "r+") as file:
             yield file
 
+    @contextmanager
+    def cohort(self, path: PurePosixPath | str) -> Iterator[h5py.File]:
+        """Open an AnnData file to be changed that the step or an earlier one wrote; `reseal` seals that one again.
+
+        Raises
+        ------
+        DoesNotApply
+            When neither wrote such a file.
+        """
+        if not self.has(path):
+            for step, sealed in self.request.upstream.items():
+                outcome = read_outcome(self.run, sealed)
+                if any(artifact.path == str(path) for artifact in outcome.artifacts):
+                    self._earlier[step] = outcome
+                    break
+            else:
+                raise DoesNotApply(f"no step up to {self.asked.step} wrote a {PurePosixPath(path).name} there")
+        with h5py.File(own_file(self.run / path), "r+") as file:
+            yield file
+
     def say(self, **changes: object) -> None:
         """Change what the outcome says; the record is checked as it would be when it is read."""
         self.outcome = Outcome.model_validate({**dict(self.outcome), **changes})
@@ -114,8 +135,27 @@ class SpoiledStep:
 
         Files that are gone are not declared. What was declared of the content of a file that changed is dropped.
         """
+        for step, outcome in self._earlier.items():
+            listing = self.run / self.request.upstream[step].outcome
+            changed = self._as_they_are(outcome)
+            write_atomically(listing, changed.model_dump_json(exclude_none=True))
+            upstream = {**self.request.upstream, step: seal(self.run, listing, changed)}
+            self.request = self.request.model_copy(update={"upstream": upstream})
+        self.outcome = self._as_they_are(self.outcome)
+        listing, request = self.run / self.asked.artifacts.outcome, self.run / self.asked.request
+        write_atomically(listing, self.outcome.model_dump_json(exclude_none=True))
+        write_atomically(request, self.request.model_dump_json())
+        self.asked = self.asked.model_copy(
+            update={
+                "artifacts": seal(self.run, listing, self.outcome),
+                "request_sha256": digest_file(request),
+            }
+        )
+
+    def _as_they_are(self, outcome: Outcome) -> Outcome:
+        """Return an outcome whose artifacts are the files as they are now."""
         artifacts = []
-        for artifact in self.outcome.artifacts:
+        for artifact in outcome.artifacts:
             path = self.run / artifact.path
             if not path.is_file():
                 continue
@@ -126,13 +166,4 @@ class SpoiledStep:
                 fresh = {"sha256": digest, "bytes": path.stat().st_size, "shape": None, "columns": None, "obs": None}
                 artifact = artifact.model_copy(update=fresh | {"obsm": {}, "varm": {}})  # noqa: PLW2901 - the same file
             artifacts.append(artifact)
-        self.outcome = self.outcome.model_copy(update={"artifacts": tuple(artifacts)})
-        listing, request = self.run / self.asked.artifacts.outcome, self.run / self.asked.request
-        write_atomically(listing, self.outcome.model_dump_json(exclude_none=True))
-        write_atomically(request, self.request.model_dump_json())
-        self.asked = self.asked.model_copy(
-            update={
-                "artifacts": seal(self.run, listing, self.outcome),
-                "request_sha256": digest_file(request),
-            }
-        )
+        return outcome.model_copy(update={"artifacts": tuple(artifacts)})

@@ -47,7 +47,7 @@ def repeated_cell(step: SpoiledStep) -> None:
     tag = step.request.study.preprocess[0].tag
     path = embedding_file(step.request.checkpoint, tag)
     cells = labelled_cells(step.context, tag)
-    with step.h5ad(path) as file:
+    with step.cohort(path) as file:
         obs = file["obs"]
         if not set(DEPTH) <= set(obs):
             raise DoesNotApply("the depth of the cells is not known")
@@ -75,7 +75,7 @@ def _name_a_copy(step: SpoiledStep, role: str) -> None:
     request = step.request
     scope = request.scope
     for entry in request.study.preprocess:
-        with step.h5ad(embedding_file(request.checkpoint, entry.tag)) as file:
+        with step.cohort(embedding_file(request.checkpoint, entry.tag)) as file:
             obs = file["obs"]
             obs.copy(scope.label.column, COLUMN)
             obs.attrs["column-order"] = [*obs.attrs["column-order"], COLUMN]

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import PurePosixPath
 
 import pandas as pd
@@ -10,7 +11,9 @@ from stagewright.gates.places import embedding_file
 from stagewright.gates.proving.fault_entry import DoesNotApply
 from stagewright.gates.proving.spoiled_step import SpoiledStep
 from stagewright.state.artifacts import Outcome
+from stagewright.state.layout import TWIN, permutation_folder, preprocess_folder
 from stagewright.state.spec.preprocess import DegWeakScreen
+from stagewright.state.step_units import has_twin
 
 __all__ = ["chosen_by_label"]
 
@@ -29,6 +32,9 @@ def chosen_by_label(step: SpoiledStep) -> None:
     renamed = tuple(screened if entry is honest else entry for entry in study.preprocess)
     step.request = step.request.model_copy(update={"study": study.model_copy(update={"preprocess": renamed})})
 
+    if has_twin(step.stage, study):
+        _add_genes_of_the_twin(step, honest.tag)
+
     def renamed_rows(table: pd.DataFrame) -> pd.DataFrame:
         if "preprocess" not in table:
             return table
@@ -45,3 +51,16 @@ def chosen_by_label(step: SpoiledStep) -> None:
             path.rename(place)
     said = json.loads(whole_tag.sub(screened.tag, step.outcome.model_dump_json(exclude_none=True)))
     step.outcome = Outcome.model_validate(said)
+
+
+def _add_genes_of_the_twin(step: SpoiledStep, tag: str) -> None:
+    """Let the null twin keep a gene log of its own, as it does where the label of all cells chose the genes."""
+    source = str(preprocess_folder(step.request.checkpoint, tag) / "gene_log.json")
+    of_twin = permutation_folder(step.request.checkpoint, TWIN) / "preprocess_cache" / tag / "gene_log.json"
+    for artifact in step.outcome.artifacts:
+        if artifact.path == source:
+            (step.run / of_twin).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(step.run / source, step.run / of_twin)
+            again = artifact.model_copy(update={"path": str(of_twin)})
+            step.outcome = step.outcome.model_copy(update={"artifacts": (*step.outcome.artifacts, again)})
+            return
