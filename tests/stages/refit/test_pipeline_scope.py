@@ -132,8 +132,10 @@ def test_a_planted_leak_shows_under_scope_classifier_and_vanishes_under_scope_pi
     assert not honest_controls["above_chance"].any()
     assert not any("optimistic" in note for note in honest_outcome.notes)
     told = [*honest_told, *honest_found]
-    # `reused_units` is not told of the attempts before, as the real caller tells it.
-    assert not [item for item in told if item.severity != "pass" and item.gate != "reused_units"]
+    # `reused_units` is not told of the attempts before, as the real caller tells it; and on noise nothing beats the
+    # depth of the cells, nor wins clearly, as these gates rightly say.
+    expected = {"reused_units", "technical_decoy", "winner_stability"}
+    assert not [item for item in told if item.severity != "pass" and item.gate not in expected]
 
 
 def test_a_fold_is_predicted_as_a_naive_loop_predicts_it(noisy: Callable[[str], Study], noise: SealedData) -> None:
