@@ -19,7 +19,7 @@ from stagewright.gates.technical_features import decoy_aucs, read_technical
 from stagewright.state.records import Verdict
 from stagewright.state.technical_columns import technical_columns
 
-__all__ = ["judged", "technical_decoy"]
+__all__ = ["METRIC", "judged", "technical_decoy"]
 
 _finding = partial(Finding, gate="technical_decoy")
 TOLERANCE = 1e-6
@@ -72,9 +72,9 @@ def technical_decoy(context: GateContext) -> Iterator[Finding]:
     yield from bounded(faults)
     if faults:
         return
-    patients = by_patient.index.intersection(_auc(predicted).index)
-    ours, theirs = _auc(predicted)[patients], by_patient[patients]
-    yield judged(context, name, ours, theirs)
+    ours = _auc(predicted)
+    patients = by_patient.index.intersection(ours.index)
+    yield judged(context, name, ours[patients], by_patient[patients])
 
 
 def judged(context: GateContext, name: str, ours: pd.Series, theirs: pd.Series) -> Finding:

@@ -16,7 +16,7 @@ from stagewright.gates.protocol import Finding, GateContext
 from stagewright.gates.tables import numbers, read_csv
 from stagewright.state.records import Verdict
 
-__all__ = ["winner_stability", "winners_left_out"]
+__all__ = ["METRIC", "winner_share", "winner_stability", "winners_left_out"]
 
 _finding = partial(Finding, gate="winner_stability")
 TOLERANCE = 1e-6
@@ -92,6 +92,16 @@ def winner_stability(context: GateContext) -> Iterator[Finding]:
     more = f" and {len(rivals) - SHOWN} more" if len(rivals) > SHOWN else ""
     severity: Verdict = "fail" if told else "warn"
     yield record(severity, f"no clear winner: {measured}; its rivals {shown}{more}", f"{WHY} {REMEDY}")
+
+
+def winner_share(context: GateContext) -> float | None:
+    """Return the share of the patients without whom the winner stays the same; None where nothing was chosen."""
+    arrays = {key: table.to_numpy(np.float64) for key, table in _scores(context).items()}
+    if len(arrays) < 2 or min(map(len, arrays.values())) < 2:  # noqa: PLR2004 - two rivals, and somebody to leave out
+        return None
+    winner = max(arrays, key=lambda key: _at_own_alpha(arrays[key]))
+    others = winners_left_out(arrays, winner)
+    return others.count(winner) / len(others)
 
 
 def winners_left_out(scores: Mapping[Key, Scores], winner: Key) -> list[Key]:

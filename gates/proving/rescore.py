@@ -26,6 +26,7 @@ from stagewright.gates.places import (
 from stagewright.gates.proving.spoiled_step import SpoiledStep
 from stagewright.gates.result_rows import alpha_key
 from stagewright.gates.tables import numbers
+from stagewright.gates.winner_stability import METRIC, winner_share
 
 __all__ = ["rescore", "rescore_controls"]
 
@@ -54,6 +55,8 @@ def rescore(step: SpoiledStep, tag: str, method: str) -> None:
 
     step.csv(patient_table(step.request, tag, method), by_patient)
     step.csv(grid_summary(step.request), lambda summary: _over_patients(step, summary, tag, method, auc))
+    if METRIC in step.outcome.metrics and (share := winner_share(step.context)) is not None:
+        step.say(metrics=step.outcome.metrics | {METRIC: share})
 
 
 def rescore_controls(step: SpoiledStep, stage: str, tag: str, method: str) -> None:

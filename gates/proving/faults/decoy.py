@@ -7,10 +7,10 @@ from stagewright.gates.oof_auc import roc_auc_by_repeat
 from stagewright.gates.places import decoy_oof, decoy_table
 from stagewright.gates.proving.spoiled_step import SpoiledStep
 from stagewright.gates.tables import numbers
+from stagewright.gates.technical_decoy import METRIC
 
 __all__ = ["edited_table", "other_folds", "shuffled"]
 
-METRIC = "plan1b.decoy.auc"
 MOVED = 0.01
 
 

@@ -10,6 +10,7 @@ from stagewright.gates.proving.faults.patients import cell_of
 from stagewright.gates.proving.spoiled_step import SpoiledStep
 from stagewright.gates.result_rows import alpha_key
 from stagewright.gates.tables import numbers
+from stagewright.gates.winner_stability import METRIC
 
 __all__ = ["edited_metric", "edited_patient", "edited_stability", "edited_summary", "other_best"]
 
@@ -52,7 +53,7 @@ def edited_stability(step: SpoiledStep) -> None:
     """Report a share of the patients without whom the winner stays that nobody counted."""
     if len(pd.read_csv(step.run / grid_summary(step.request))) < 2:  # noqa: PLR2004 - nothing to choose from
         raise DoesNotApply(f"{step.asked.step} has one configuration, so it chose none")
-    step.say(metrics=step.outcome.metrics | {"plan1b.best.winner_stability": UNCOUNTED})
+    step.say(metrics=step.outcome.metrics | {METRIC: UNCOUNTED})
 
 
 def other_best(step: SpoiledStep) -> None:
