@@ -45,7 +45,7 @@ test: setup-dev
 
 # pytest leaves with 5 when it finds no test at all; there being no slow test is no failure.
 slow: setup-dev
-	$(ONE_THREAD) $(BIN)/python -m pytest -m "slow and not faults" $(PYTEST) || test $$? -eq 5
+	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 -m "slow and not faults" $(PYTEST) || test $$? -eq 5
 
 faults: setup-dev
 	$(BIN)/python -m pytest -m faults -n 4 --dist loadgroup $(PYTEST) tests/faults
