@@ -163,7 +163,7 @@ def test_every_shown_proposal_is_accepted(drawn: tuple[Workspace, RunState, Goal
     decide = sys.modules["stagewright.tools.decide"]
     for number, proposal in enumerate(proposals):
         asked = Asked("adjust", "because", None, number, None)
-        event = decide._event(workspace, at, declared, asked)
+        event = decide._event(workspace, at, declared, asked, None)
         assert event.proposal == proposal
         assert event.k_by_method == proposal.k_by_method
         assert proposal.handler
