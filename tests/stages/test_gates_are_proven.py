@@ -30,7 +30,7 @@ SPEC: dict[str, Any] = {
     "stages": ["plan0", "plan1c", "plan2"],
     "preprocess": [{"method": "all_filtered", "min_cells_fraction": 0.02}],
     "reduction": {"methods": ["pca", "nmf"], "k": [3, 4], "seeds": [1, 2]},
-    "classifier": {"alphas": [0.1, 1.0], "modes": ["grouped"], "cv": {"folds": 3, "repeats": 2}},
+    "classifier": {"alphas": [0.1, 1.0], "modes": ["grouped", "per_patient"], "cv": {"folds": 3, "repeats": 2}},
     "negative_controls": {"permutations": 3, "seed": 11},
 }
 STEPS = ("B/plan0", "B/plan1c", "B/plan2")

@@ -22,7 +22,12 @@ UNCOUNTED = 0.98765
 def edited_patient(step: SpoiledStep) -> None:
     """Move the AUC of one patient, at the strength that was chosen, by a thousandth."""
     tag, method = cell_of(step)
-    predicted = pd.read_parquet(step.run / oof_table(step.request, tag, method)).iloc[0]
+    table = pd.read_parquet(step.run / oof_table(step.request, tag, method))
+    # Models of several patients also predict those with one class, which have no AUC to move.
+    both = table.groupby("patient", observed=True)["label"].transform("nunique").to_numpy() > 1
+    if not both.any():
+        raise DoesNotApply("no patient has both classes")
+    predicted = table[both].iloc[0]
 
     def edit(table: pd.DataFrame) -> pd.DataFrame:
         row = (table["patient"] == str(predicted["patient"])).to_numpy()
