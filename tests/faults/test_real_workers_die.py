@@ -18,17 +18,18 @@ from fault_bench.results import differences, results_of
 from fault_bench.studies import Study
 from fault_bench.whole_record import event_counts, record_faults
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(290), pytest.mark.xdist_group("plans that lose workers")]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(290)]
 
 EXECUTE: Call = ("execute_stage", {"wait_s": 200})
 DEATHS = 3
-PARTS = 3
+PARTS = 4
+STAGES = [pytest.param(stage, marks=pytest.mark.xdist_group(stage)) for stage in ("plan0", "plan1a", "plan1b")]
 HOLDING = re.compile(r":(rename|replace|write|pwrite):")
 LEFT_OUT = re.compile(r"progress\.json|:(spawn|open|fsync):")
 
 
 @pytest.mark.parametrize("part", range(PARTS))
-@pytest.mark.parametrize("stage", ["plan0", "plan1a", "plan1b"])
+@pytest.mark.parametrize("stage", STAGES)
 def test_a_plan_survives_the_death_of_its_processes(
     plan_studies: dict[str, Study],
     planner: PreparedCaller,
