@@ -20,7 +20,7 @@ from fault_bench.whole_record import event_counts, record_faults
 from stagewright.state.chain import ChainedLog
 from stagewright.state.ledger import Ledger
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(480)]
 
 PROCESSES = 8
 CALLS = 200
@@ -43,7 +43,7 @@ def let_go(contenders: list["subprocess.Popen[str]"]) -> list[dict[str, Any]]:
         assert contender.stdin is not None
         contender.stdin.write("go\n")
         contender.stdin.flush()
-    answers = [contender.communicate(timeout=200)[0] for contender in contenders]
+    answers = [contender.communicate(timeout=400)[0] for contender in contenders]
     assert [contender.returncode for contender in contenders] == [0] * len(contenders)
     return [json.loads(answer) for answer in answers]
 

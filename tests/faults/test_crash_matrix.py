@@ -17,7 +17,7 @@ from fault_bench.case import Case, Point
 from fault_bench.situations import SITUATIONS, Situation, effect_faults, lead_to, make_call, recover, settle
 from fault_bench.whole_record import event_counts, record_faults
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(480)]
 
 CHUNKS = {"plan": 2, "execute": 5, "execute-retried": 3, "stop-running": 3}
 PARTS = [

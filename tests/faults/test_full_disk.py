@@ -20,7 +20,7 @@ from stagewright.stages.failure_table import kind_of
 from stagewright.state.ledger import Ledger
 from stagewright.tools.approval_report import approval_report
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(480)]
 
 PHASES = [
     situation

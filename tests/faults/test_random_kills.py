@@ -20,7 +20,7 @@ from fault_bench.results import differences, results_of
 from fault_bench.studies import Study, root_with
 from fault_bench.whole_record import record_faults
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
 
 ROLES = {"serve": "server", "run": "driver", "supervise": "supervisor", "work": "worker", "stagewright.gates": "gates"}
 COMMAND_RUNS = [pytest.param("command", part, 5, id=f"command-{part}") for part in range(8)]
@@ -81,7 +81,7 @@ def _disturbed(case: Case, study: Study, kind: str, rng: random.Random) -> str |
     else:
         driver = start_driver(case)
         said.extend(_kill_one(case, delay, rng))
-        driver.wait(240)
+        driver.wait(400)
     return said[0] if said else None
 
 

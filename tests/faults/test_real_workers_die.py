@@ -18,7 +18,7 @@ from fault_bench.results import differences, results_of
 from fault_bench.studies import Study
 from fault_bench.whole_record import event_counts, record_faults
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(290)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
 
 EXECUTE: Call = ("execute_stage", {"wait_s": 200})
 DEATHS = 3
