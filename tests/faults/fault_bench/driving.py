@@ -12,7 +12,7 @@ from mcp import Client, MCPError, StdioServerParameters
 __all__ = ["ARGV", "finish", "serve_to_the_end", "start_driver"]
 
 ARGV = [sys.executable, "-P", "-m", "stagewright.server"]
-PATIENCE_S = 120
+PATIENCE_S = 300
 STEPS: dict[str, tuple[str, dict[str, object]]] = {
     "planned": ("execute_stage", {"wait_s": 60}),
     "running": ("execute_stage", {"wait_s": 60}),
