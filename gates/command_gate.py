@@ -26,6 +26,7 @@ from pydantic import TypeAdapter, ValidationError
 from stagewright.gates.finding import bounded
 from stagewright.gates.protocol import Finding, GateContext
 from stagewright.state.custom_gate import CommandGate
+from stagewright.state.fill_argv import fill_argv
 from stagewright.state.records import Record, Verdict
 from stagewright.state.run_directory import RunDirectory
 from stagewright.state.units import format_seconds
@@ -123,13 +124,7 @@ def _filled(argv: tuple[str, ...], context: GateContext, output: Path) -> list[s
         "attempt": str(asked.attempt),
         "python": sys.executable,
     }
-    parts = []
-    for part in argv:
-        filled = part
-        for name, value in values.items():
-            filled = filled.replace("{" + name + "}", value)
-        parts.append(filled)
-    return parts
+    return fill_argv(argv, values)
 
 
 def _run(argv: list[str], output: Path, folder: Path, timeout_s: float) -> tuple[int, str, str]:

@@ -13,7 +13,7 @@ from stagewright.gates.finding import bounded
 from stagewright.gates.left_out import left_out
 from stagewright.gates.oof import read_oof
 from stagewright.gates.owed_units import twin_grid
-from stagewright.gates.permuted_labels import AGAIN, WHY, label_faults
+from stagewright.gates.permuted_labels import AGAIN, LEAK, REMEDY, WHY, label_faults
 from stagewright.gates.places import twin_curves, twin_oof
 from stagewright.gates.protocol import Finding, GateContext
 from stagewright.gates.result_rows import alpha_key, alpha_keys
@@ -31,15 +31,6 @@ WARN_LEVEL, FAIL_LEVEL = 1e-2, 1e-5
 SPREAD = 2**0.5
 """How much wider than scores drawn without regard to the labels out-of-fold scores lie."""
 KEY = ["preprocess", "method", "penalty"]
-LEAK = (
-    "Labels that were permuted have no tie to expression, so out of fold they are told apart by chance only. More "
-    "means that the label reached what was fitted before the folds were drawn, and the observed scores are flattered "
-    "the same way."
-)
-REMEDY = (
-    "To pass: a new run with cv.scope pipeline, which refits what saw the label inside each training fold, or a "
-    "preprocess that uses no label."
-)
 COARSER = (
     "To pass: a new run with coarser negative_controls.strata, such as [patient]; or know that nothing was tested."
 )

@@ -8,12 +8,21 @@ import pandas as pd
 from stagewright.gates.protocol import Finding
 from stagewright.state.records import Verdict
 
-__all__ = ["AGAIN", "WHY", "label_faults"]
+__all__ = ["AGAIN", "LEAK", "REMEDY", "WHY", "label_faults"]
 
 FEW_ARRANGEMENTS = 6.0
 """log10: of a million arrangements the observed one is not drawn by chance."""
 WHY = "A negative control is one only if its labels were permuted as declared and its scores are those it reports."
 AGAIN = "To pass: adjust, so that the step is executed again; if it comes back, the stage itself is wrong."
+LEAK = (
+    "Labels that were permuted have no tie to expression, so out of fold they are told apart by chance only. More "
+    "means that the label reached what was fitted before the folds were drawn, and the observed scores are flattered "
+    "the same way."
+)
+REMEDY = (
+    "To pass: a new run with cv.scope pipeline, which refits what saw the label inside each training fold, or a "
+    "preprocess that uses no label."
+)
 
 
 def label_faults(gate: str, name: str, table: pd.DataFrame, cells: pd.DataFrame) -> Iterator[Finding]:

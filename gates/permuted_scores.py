@@ -13,7 +13,7 @@ from stagewright.gates.left_out import left_out
 from stagewright.gates.model_names import with_model_names
 from stagewright.gates.oof import read_oof
 from stagewright.gates.owed_units import permuted_grid
-from stagewright.gates.permuted_labels import AGAIN, WHY, label_faults
+from stagewright.gates.permuted_labels import AGAIN, LEAK, REMEDY, WHY, label_faults
 from stagewright.gates.places import controls_summary, permuted_oof, permuted_summary
 from stagewright.gates.protocol import Finding, GateContext
 from stagewright.gates.tables import numbers, read_csv
@@ -27,15 +27,6 @@ FEWEST_PERMUTATIONS = 3
 """With fewer, a mean over them is nearly the maximum over the penalty strengths of one: no leak is told from it."""
 SCORE = {"plan1a": "auc_in_sample_median", "plan1b": "auc_median", "plan1c": "auc_median"}
 KEY = ["preprocess", "method", "penalty"]
-LEAK = (
-    "Labels that were permuted have no tie to expression, so out of fold they are told apart by chance only. More "
-    "means that the label reached what was fitted before the folds were drawn, and the observed scores are flattered "
-    "the same way."
-)
-REMEDY = (
-    "To pass: a new run with cv.scope pipeline, which refits what saw the label inside each training fold, or a "
-    "preprocess that uses no label."
-)
 
 _Configuration = tuple[str, str, str, str]
 

@@ -22,6 +22,7 @@ from stagewright.stages.unit_cache import UnitInputs
 from stagewright.state.artifacts import ArtifactFormat, ArtifactWriter
 from stagewright.state.attempts import REQUEST
 from stagewright.state.canonical import digest_file
+from stagewright.state.fill_argv import fill_argv
 from stagewright.state.layout import command_output
 from stagewright.state.run_directory import RunDirectory
 
@@ -125,13 +126,7 @@ def _filled(context: StageContext, argv: tuple[str, ...], output: Path) -> list[
         "step": request.step,
         "python": sys.executable,
     }
-    parts = []
-    for part in argv:
-        filled = part
-        for name, value in values.items():
-            filled = filled.replace("{" + name + "}", value)
-        parts.append(filled)
-    return parts
+    return fill_argv(argv, values)
 
 
 def _run_argv(argv: list[str], output: Path) -> None:

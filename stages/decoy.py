@@ -7,10 +7,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from stagewright.stages.classify.path_cross_validated import CrossValidatedPath, cross_validated_path
 from stagewright.stages.files import save_csv, save_parquet
 from stagewright.stages.plan1_embeddings import EmbeddedCohort
-from stagewright.stages.plan1_folds import split_patients
+from stagewright.stages.plan1_folds import cross_validated_patient, split_patients
 from stagewright.stages.plan1_tables import PatientCells, patients_of
 from stagewright.stages.plan1b_tables import ScoredPatient, common_alpha, prediction_rows
 from stagewright.stages.protocol import StageContext
@@ -53,7 +52,7 @@ def technical_decoy(context: StageContext, cohort: EmbeddedCohort) -> float:
 
     def score(item: tuple[PatientCells, int]) -> ScoredPatient:
         features = technical_features(cohort, item[0].rows, technical_columns(request.scope))
-        path = context.executor.call(_path, features, *item, alphas, study.repeats)
+        path = context.executor.call(cross_validated_patient, features, *item, alphas, study.repeats, RIDGE)
         return ScoredPatient(*item, path)
 
     scored = context.map(score, kept)
@@ -81,22 +80,6 @@ def technical_features(cohort: EmbeddedCohort, rows: NDArray[np.intp], columns: 
         if len(counts) > 1:
             features += [(levels == level).to_numpy(np.float64) for level in counts.index[:LEVELS]]
     return np.column_stack(features).astype(np.float64)
-
-
-def _path(
-    features: NDArray[np.float64], patient: PatientCells, n_folds: int, alphas: NDArray[np.float64], n_repeats: int
-) -> CrossValidatedPath:
-    return cross_validated_path(
-        features,
-        patient.positive,
-        alphas,
-        n_folds=n_folds,
-        n_repeats=n_repeats,
-        seed=patient.seed,
-        groups=patient.groups,
-        l1_ratio=RIDGE,
-        keep_all_decisions=True,
-    )
 
 
 def _row(item: ScoredPatient, at: int) -> dict[str, object]:

@@ -12,14 +12,37 @@ from stagewright.stages.classify.folds import (
     repeated_grouped_folds,
     repeated_stratified_folds,
 )
+from stagewright.stages.classify.path_cross_validated import CrossValidatedPath, cross_validated_path
 from stagewright.stages.plan1_tables import PatientCells
 from stagewright.state.artifacts import Skipped
 from stagewright.state.spec.effective import EffectiveStudy
 
-__all__ = ["NEVER", "folds_of_cells", "folds_of_patient", "split_patients"]
+__all__ = ["NEVER", "cross_validated_patient", "folds_of_cells", "folds_of_patient", "split_patients"]
 
 NEVER = -1
 """Fold of a cell that is never left out."""
+
+
+def cross_validated_patient(
+    features: NDArray[np.float64],
+    patient: PatientCells,
+    n_folds: int,
+    alphas: NDArray[np.float64],
+    n_repeats: int,
+    l1_ratio: float,
+) -> CrossValidatedPath:
+    """Cross-validate the path of one patient in its own folds; `features` are of its cells alone, shape (n, p)."""
+    return cross_validated_path(
+        features,
+        patient.positive,
+        alphas,
+        n_folds=n_folds,
+        n_repeats=n_repeats,
+        seed=patient.seed,
+        groups=patient.groups,
+        l1_ratio=l1_ratio,
+        keep_all_decisions=True,
+    )
 
 
 def split_patients(

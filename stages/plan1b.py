@@ -19,7 +19,6 @@ from stagewright.stages.baselines import baseline_columns, baselines, scored_pat
 from stagewright.stages.classify.fold_prediction import FoldPrediction
 from stagewright.stages.classify.path_cross_validated import (
     CrossValidatedPath,
-    cross_validated_path,
     measured_path,
 )
 from stagewright.stages.classify.path_in_sample import path_without_cv
@@ -28,7 +27,7 @@ from stagewright.stages.executors.executor import SharedValue
 from stagewright.stages.files import save_csv
 from stagewright.stages.negative_controls.null_twin import null_twin, twin_note
 from stagewright.stages.plan1_embeddings import EmbeddedCohort
-from stagewright.stages.plan1_folds import folds_of_patient, split_patients
+from stagewright.stages.plan1_folds import cross_validated_patient, folds_of_patient, split_patients
 from stagewright.stages.plan1_grid import CellResult, ScoredCell, over_grid
 from stagewright.stages.plan1_tables import (
     PatientCells,
@@ -178,17 +177,7 @@ def path_of(
     embedding: np.ndarray, patient: PatientCells, n_folds: int, alphas: np.ndarray, n_repeats: int, l1_ratio: float
 ) -> CrossValidatedPath:
     """Cross-validate the path of one patient's cells; `embedding` is of all cells, shape (n_cells, k)."""
-    return cross_validated_path(
-        embedding[patient.rows],
-        patient.positive,
-        alphas,
-        n_folds=n_folds,
-        n_repeats=n_repeats,
-        seed=patient.seed,
-        groups=patient.groups,
-        l1_ratio=l1_ratio,
-        keep_all_decisions=True,
-    )
+    return cross_validated_patient(embedding[patient.rows], patient, n_folds, alphas, n_repeats, l1_ratio)
 
 
 def measured_path_of(

@@ -8,7 +8,7 @@ from typing import Annotated
 import yaml
 from pydantic import Field, JsonValue
 
-from stagewright.gates.catalogue import check_thresholds
+from stagewright.gates.check_thresholds import check_thresholds
 from stagewright.stages.catalogue import count_units, spec_faults
 from stagewright.state.canonical import digest_json
 from stagewright.state.custom_gate import SealedGate

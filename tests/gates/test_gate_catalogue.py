@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from stagewright.gates.catalogue import GATES, check_thresholds, gates_for, known_gates
+from stagewright.gates.catalogue import GATES, gates_for, known_gates
+from stagewright.gates.check_thresholds import check_thresholds
 
 
 def test_every_gate_loads_and_carries_its_name() -> None:

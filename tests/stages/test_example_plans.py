@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from stagewright.gates.catalogue import check_thresholds
+from stagewright.gates.check_thresholds import check_thresholds
 from stagewright.stages.catalogue import spec_faults
 from stagewright.stages.cohort.generate import generate_cohort
 from stagewright.state.canonical import digest_file
