@@ -299,6 +299,12 @@ GATES: tuple[GateEntry, ...] = (
         ("plan1b", "plan1c"),
     ),
     GateEntry(
+        "fold_genes",
+        "stagewright.gates.fold_genes",
+        "under CV scope `pipeline` the genes of each fold were selected on its training cells alone",
+        ("plan1b",),
+    ),
+    GateEntry(
         "supervised_selection",
         "stagewright.gates.supervised_selection",
         "genes were selected without the labels that the classifiers are scored on",
@@ -334,6 +340,22 @@ GATES: tuple[GateEntry, ...] = (
                 "twin's AUC within strata above the upper end of its 99.999 % chance interval",
                 "out of fold, permuted labels are told apart by chance only; more is a leak, and with one copy the "
                 "interval has to be wide: a study that is planned anew hundreds of times should not meet its end once",
+            ),
+        ),
+    ),
+    GateEntry(
+        "search_permutation",
+        "stagewright.gates.search_permutation",
+        "the best score of the whole search is more than the same search finds under permuted labels",
+        ("plan1b",),
+        (
+            Bound(
+                "at_most",
+                0.05,
+                0.0,
+                1.0,
+                "p of the best score among the best scores of the permuted labellings, adjusted for all that was tried",
+                "one search in twenty among labels without a tie to expression comes below it",
             ),
         ),
     ),

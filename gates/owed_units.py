@@ -10,14 +10,17 @@ from stagewright.state.step_units import (
     embedding_unit,
     fit_unit,
     fold_units,
+    has_search,
     has_twin,
     permuted_unit,
+    search_unit,
+    searched,
     seeds_of,
     twin_refits,
     twin_units,
 )
 
-__all__ = ["NOTHING", "grid", "methods_left", "permuted_grid", "seeds_left", "twin_grid"]
+__all__ = ["NOTHING", "grid", "methods_left", "permuted_grid", "search_grid", "seeds_left", "twin_grid"]
 
 NOTHING: frozenset[str] = frozenset()
 
@@ -70,6 +73,18 @@ def twin_grid(request: StepRequest, left_out: Container[str] = NOTHING) -> tuple
         for method in request.study.methods
         if (twin_refits(request.study, entry) or method in methods_left(request, entry.tag, left_out))
         and not any(unit in left_out for unit in twin_units(request.study, entry, method, request.k_by_method))
+    )
+
+
+def search_grid(request: StepRequest, left_out: Container[str] = NOTHING) -> tuple[tuple[str, Method], ...]:
+    """Return the cells of the grid that the search-wide permutation of a step goes over: preprocess tag and method."""
+    if not has_search(request.stage, request.study):
+        return ()
+    return tuple(
+        (entry.tag, method)
+        for entry in searched(request.study)
+        for method in methods_left(request, entry.tag, left_out)
+        if search_unit(entry.tag, method) not in left_out
     )
 
 

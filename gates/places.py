@@ -10,6 +10,8 @@ from stagewright.state.layout import (
     permuted_grid_folder,
     plan1c_folder,
     preprocess_folder,
+    search_cell,
+    search_folder,
 )
 from stagewright.state.spec.goal import Checkpoint
 from stagewright.state.step_request import StepRequest
@@ -28,6 +30,9 @@ __all__ = [
     "permuted_summary",
     "plan1b_summary",
     "plan1c_summary",
+    "search_aucs",
+    "search_configurations",
+    "search_labellings",
     "strata_table",
     "twin_curves",
     "twin_oof",
@@ -114,3 +119,18 @@ def twin_oof(checkpoint: Checkpoint, tag: str, method: str) -> PurePosixPath:
 def twin_curves(checkpoint: Checkpoint, tag: str, method: str) -> PurePosixPath:
     """Return where Plan 1b writes the AUC within strata of its null twin, by patient and alpha."""
     return twin_oof(checkpoint, tag, method).with_name("auc_by_alpha.csv")
+
+
+def search_aucs(checkpoint: Checkpoint, tag: str, method: str) -> PurePosixPath:
+    """Return where Plan 1b writes the AUC within strata of each patient, labelling and alpha."""
+    return search_cell(checkpoint, tag, method) / "auc_by_labelling.parquet"
+
+
+def search_labellings(checkpoint: Checkpoint) -> PurePosixPath:
+    """Return where Plan 1b writes the best score of each labelling."""
+    return search_folder(checkpoint) / "labellings.csv"
+
+
+def search_configurations(checkpoint: Checkpoint) -> PurePosixPath:
+    """Return where Plan 1b writes what each configuration scores beside the maxima of the permuted labellings."""
+    return search_folder(checkpoint) / "configurations.csv"

@@ -27,6 +27,11 @@ CONTROLS = (
     "permuted_min,permuted_max,excess,p,z,observed_within_strata,permuted_within_strata,p_within_strata,chance_low,"
     "chance_high,above_chance"
 )
+SEARCH_AUCS = "patient,penalty,labelling,alpha,auc_within_strata"
+SEARCH_LABELLINGS = "labelling,preprocess,method,penalty,alpha,auc_within_strata"
+SEARCH_CONFIGURATIONS = (
+    "preprocess,method,k,penalty,alpha,auc_within_strata,permuted_median,permuted_upper,p_alone,p_search"
+)
 TWIN_CURVES = "patient,penalty,alpha,auc_within_strata"
 TWIN_SUMMARY = "preprocess,supervised,method,k,penalty,n_patients,auc_within_strata_median"
 STRATA = "stratum,n_cells,n_positive,n_negative,permuted,log10_arrangements,reason"

@@ -6,7 +6,8 @@ from functools import partial
 from stagewright.gates.finding import bounded
 from stagewright.gates.left_out import left_out
 from stagewright.gates.open_artifact import ArtifactUnreadable, Opened, open_artifact
-from stagewright.gates.promises import Promise, promises
+from stagewright.gates.promise import Promise
+from stagewright.gates.promises import promises
 from stagewright.gates.protocol import Finding, GateContext
 from stagewright.state.artifacts import Artifact
 

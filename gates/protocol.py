@@ -77,6 +77,8 @@ class GateRequest(Record):
         The budget of the whole run and what was used of it, from the ledger.
     sealed_elsewhere
         Artifacts that other steps of the checkpoint have sealed: they are not undeclared.
+    tried
+        The number of configurations that were tried on these data and this label, by this run or another before it.
     earlier
         The attempts before this one, in their order.
     sealed
@@ -95,6 +97,7 @@ class GateRequest(Record):
     peak_rss_bytes: int
     limits: Limits
     sealed_elsewhere: tuple[str, ...] = ()
+    tried: int = 0
     earlier: tuple[EarlierAttempt, ...] = ()
     sealed: tuple[SealedGate, ...] = ()
     commands: dict[str, CommandGate] = Field(default_factory=dict)

@@ -12,7 +12,7 @@ from stagewright.state.spec.effective import MIRRORED, EffectiveStudy, mirrored_
 from stagewright.state.spec.faults import nearest
 from stagewright.state.spec.goal import GoalSpec
 from stagewright.state.spec.reduction import NON_NEGATIVE, WITHOUT_TRANSFORM
-from stagewright.state.step_units import has_twin, seeds_of, twin_refits, twin_study
+from stagewright.state.step_units import has_search, has_twin, searched, seeds_of, twin_refits, twin_study
 
 __all__ = ["STAGES", "StageEntry", "count_units", "load_stage", "spec_faults"]
 
@@ -87,7 +87,8 @@ def count_units(stage: str, study: EffectiveStudy, stages: Sequence[str]) -> int
     if stage == "plan1b":
         twin = cells * (1 + _folds(twin_study(study))) if has_twin(stage, study) else 0
         twin += len(study.methods) * sum(twin_refits(study, entry) for entry in study.preprocess) if twin else 0
-        return embeddings + cells * (1 + _folds(study)) + twin
+        search = len(searched(study)) * len(study.methods) if has_search(stage, study) else 0
+        return embeddings + cells * (1 + _folds(study)) + twin + search
     return embeddings + cells if stage in STAGES else 1
 
 
@@ -112,8 +113,13 @@ def metric_names(stage: str, spec: GoalSpec) -> list[str]:
         for method in spec.reduction.methods
         for penalty in spec.classifier.penalties
     ]
-    decoy = ["plan1b.decoy.auc"] if stage == "plan1b" else []
-    return [*(f"{stage}.best.{name}" for name in BEST[stage]), f"{stage}.n_patients", *decoy, *cells]
+    also = ["plan1b.decoy.auc", *_search_metrics(spec)] if stage == "plan1b" else []
+    return [*(f"{stage}.best.{name}" for name in BEST[stage]), f"{stage}.n_patients", *also, *cells]
+
+
+def _search_metrics(spec: GoalSpec) -> list[str]:
+    controls = spec.negative_controls
+    return ["plan1b.search.auc", "plan1b.search.p"] if controls.search_permutations and controls.search_at else []
 
 
 def _plan1c_metrics(spec: GoalSpec) -> list[str]:

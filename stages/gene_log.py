@@ -7,13 +7,16 @@ import pandas as pd
 from pydantic import JsonValue, TypeAdapter
 
 from stagewright.stages.preprocess.selection import GeneSelection
+from stagewright.state.canonical import digest_names
 
 __all__ = ["gene_log"]
 
 _JSON: TypeAdapter[dict[str, JsonValue]] = TypeAdapter(dict[str, JsonValue])
 
 
-def gene_log(tag: str, selection: GeneSelection, var_names: pd.Index, notes: Sequence[str] = ()) -> JsonValue:
+def gene_log(
+    tag: str, selection: GeneSelection, var_names: pd.Index, cells: pd.Index, notes: Sequence[str] = ()
+) -> JsonValue:
     """Return the content of a gene log.
 
     Parameters
@@ -22,16 +25,20 @@ def gene_log(tag: str, selection: GeneSelection, var_names: pd.Index, notes: Seq
         Name of the preprocess in paths and tables.
     var_names
         Names of all genes, shape (n_genes,).
+    cells
+        Names of the cells that the genes were selected on, shape (n_cells,).
 
     Returns
     -------
-    Beside the counts and thresholds, `genes` has the names of the genes that are kept, and `by_rule` those that each
-    rule named: it kept them, or, as `removed_as_noise`, dropped them.
+    Beside the counts and thresholds, `cells` has the number of the cells and the digest of their names, `genes` the
+    names of the genes that are kept, and `by_rule` those that each rule named: it kept them, or, as `removed_as_noise`,
+    dropped them.
     """
     return {
         "preprocess": tag,
         "method": selection.method,
         "supervised": selection.supervised,
+        "cells": {"n_cells": len(cells), "sha256": digest_names(map(str, cells))},
         "n_genes_before": len(var_names),
         "n_genes_kept": selection.n_selected,
         "log": _JSON.validate_python(selection.log),

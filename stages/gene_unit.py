@@ -57,7 +57,7 @@ def genes_of(
             target_sum = getattr(context.request.study.normalisation, "target_sum", TARGET_SUM)
             sets = gene_sets_of(context, entry)
             selection = select_genes(entry, cohort, gene_sets=sets, target_sum=target_sum)
-            log = gene_log(entry.tag, selection, cohort.var_names)
+            log = gene_log(entry.tag, selection, cohort.var_names, cohort.obs.index)
             work.value = list[JsonValue](map(int, np.flatnonzero(selection.mask)))
 
             def save(writer: ArtifactWriter) -> None:

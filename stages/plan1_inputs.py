@@ -16,7 +16,7 @@ from stagewright.state.step_request import StepRequest
 __all__ = ["GridKind", "cell_inputs", "digest_cells"]
 
 NOTHING: Mapping[str, JsonValue] = MappingProxyType({})
-GridKind: TypeAlias = Literal["paths", "cv", "benchmark", "twin"]
+GridKind: TypeAlias = Literal["paths", "cv", "benchmark", "twin", "search"]
 
 
 def cell_inputs(
@@ -26,7 +26,7 @@ def cell_inputs(
     method: str,
     also: Mapping[str, JsonValue] = NOTHING,
 ) -> UnitInputs:
-    """Return the inputs of one cell: of its paths, of their cross-validation or its null twin, or of Plan 1C's models.
+    """Return the inputs of one cell of the grid: of its paths, or of what else is made of its embedding.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def cell_inputs(
     inputs = _of_both(request, cohort, method)
     if kind != "paths":
         inputs |= {"folds": study.folds, "repeats": study.repeats, "group": study.group, "scope": study.scope}
-    if kind in ("cv", "twin") and study.group != "none":
+    if kind in ("cv", "twin", "search") and study.group != "none":
         inputs["groups"] = _digest_texts(cohort.obs[study.group])
     if kind == "benchmark":
         inputs |= {

@@ -6,7 +6,8 @@ penalty strength for all patients: the one with the highest median over patients
 chosen on the scores that it is reported with, which flatters it a little; the tables hold every strength, and in
 `auc_choice_left_out_median` each patient is scored at the strength that the other patients choose. A preprocess that
 chose its genes by the label is scored, and never the best: its scores are flattered by the choice, which saw the test
-folds. Beside each configuration its null twin is scored, under permuted labels (`negative_controls.null_twin`).
+folds. Beside each configuration its null twin is scored, under permuted labels (`negative_controls.null_twin`), and at
+some checkpoints the whole grid is searched again under many labellings (`search_permutation`).
 """
 
 from collections.abc import Mapping
@@ -47,9 +48,11 @@ from stagewright.stages.protocol import StageContext, StageResult
 from stagewright.stages.refit.cohort_once import CohortOnce
 from stagewright.stages.refit.predictions import RefittedPredictions
 from stagewright.stages.refit.refit_folds import refitted_predictions
+from stagewright.stages.search_permutation.result import search_result
+from stagewright.stages.search_permutation.search import search_permutation
 from stagewright.stages.winner_stability import winner_stability
 from stagewright.state.layout import analysis, null_twin_summary
-from stagewright.state.step_units import has_twin
+from stagewright.state.step_units import has_search, has_twin
 
 __all__ = ["path_of", "run", "score_configuration"]
 
@@ -66,12 +69,16 @@ def run(context: StageContext) -> StageResult:
     pipeline, counts = request.study.scope == "pipeline", CohortOnce(context)
     held_out = partial(_refitted, context, counts) if pipeline else None
     twin: list[SummaryRow] = []
+    search: list[tuple[str, str]] = []
+    with_twin, with_search = has_twin(request.stage, request.study), has_search(request.stage, request.study)
 
     def beside(cohort: EmbeddedCohort) -> None:
-        twin.extend(null_twin(context, counts, cohort))
+        if with_twin:
+            twin.extend(null_twin(context, counts, cohort))
+        if with_search:
+            search.extend(search_permutation(context, cohort))
 
-    with_twin = has_twin(request.stage, request.study)
-    grid = over_grid(context, "cv", score_configuration, held_out, beside=[beside] if with_twin else [])
+    grid = over_grid(context, "cv", score_configuration, held_out, beside=[beside])
     if with_twin:
         save_csv(context.artifacts, null_twin_summary(request.checkpoint), pd.DataFrame(twin))
     summary = grid.summary
@@ -86,6 +93,7 @@ def run(context: StageContext) -> StageResult:
     best = best_row(candidates, "auc_median")
     stability = winner_stability(context, candidates, best)
     decoy = technical_decoy(context, grid.cells)
+    of_search, note = search_result(context, search) if with_search else ({}, "")
     table["best"] = [row is best for row in summary]
     save_csv(context.artifacts, folder / "plan1b_summary.csv", table)
     named = f"{best['preprocess']}/{best['method']}/k_{best['k']}/{best['penalty']}"
@@ -97,6 +105,7 @@ def run(context: StageContext) -> StageResult:
             "plan1b.n_patients": float(min(row["n_patients"] for row in summary)),
         }
         | {"plan1b.decoy.auc": decoy}
+        | of_search
         | ({} if stability is None else {"plan1b.best.winner_stability": stability})
         | scores("plan1b", summary, "auc_median", "auc"),
         configurations=configurations(summary),
@@ -106,6 +115,7 @@ def run(context: StageContext) -> StageResult:
             f"technical decoy: median AUC over patients {decoy:.4f} from depth and technical columns alone",
             *([] if pipeline else supervised_notes(summary)),
             *([twin_note(twin)] if twin else []),
+            *([note] if note else []),
             *grid.notes,
         ),
         trials=trials(summary, "auc_median"),

@@ -5,13 +5,13 @@ Digests are taken over RFC 8785 canonical JSON, so that they can be recomputed b
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import rfc8785
 from pydantic import JsonValue
 
-__all__ = ["data_bytes", "digest_data", "digest_file", "digest_json", "finite"]
+__all__ = ["data_bytes", "digest_data", "digest_file", "digest_json", "digest_names", "finite"]
 
 BLOCK_BYTES = 1 << 20
 
@@ -23,6 +23,15 @@ def digest_json(value: JsonValue | Mapping[str, JsonValue]) -> str:
     True
     """
     return hashlib.sha256(rfc8785.dumps(value)).hexdigest()
+
+
+def digest_names(names: Iterable[str]) -> str:
+    """Return the sha256 over a set of names, whatever their order, as 64 hexadecimal digits.
+
+    >>> digest_names(["b", "a"]) == digest_names(["a", "b"]) != digest_names(["ab"])
+    True
+    """
+    return hashlib.sha256("".join(f"{len(name)}:{name}" for name in sorted(names)).encode()).hexdigest()
 
 
 def digest_file(path: Path) -> str:

@@ -24,6 +24,8 @@ __all__ = [
     "plan1c_folder",
     "preprocess_folder",
     "replicate_folder",
+    "search_cell",
+    "search_folder",
 ]
 
 TWIN = 0
@@ -97,6 +99,16 @@ def permuted_cell(checkpoint: Checkpoint, number: int, stage: str, tag: str, met
 def null_twin_summary(checkpoint: Checkpoint) -> PurePosixPath:
     """Return where Plan 1B writes one row for each configuration of its null twin."""
     return permutation_folder(checkpoint, TWIN) / "null_twin_summary.csv"
+
+
+def search_folder(checkpoint: Checkpoint) -> PurePosixPath:
+    """Return where Plan 1B writes what its search scores under many labellings of the cells."""
+    return analysis(checkpoint) / "search_permutation"
+
+
+def search_cell(checkpoint: Checkpoint, tag: str, method: str) -> PurePosixPath:
+    """Return the folder of one preprocess and method of that search."""
+    return search_folder(checkpoint) / tag / method
 
 
 def plan1c_folder(checkpoint: Checkpoint) -> PurePosixPath:

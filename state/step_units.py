@@ -17,10 +17,13 @@ __all__ = [
     "fold_unit",
     "fold_units",
     "gene_selections",
+    "has_search",
     "has_twin",
     "held_out_unit",
     "permuted_unit",
     "sealed_embeddings",
+    "search_unit",
+    "searched",
     "seeds_of",
     "step_units",
     "twin_refits",
@@ -83,6 +86,22 @@ def permuted_unit(number: int, unit: str) -> str:
 def has_twin(stage: str, study: EffectiveStudy) -> bool:
     """Return whether a stage also scores one copy of its grid under permuted labels."""
     return stage == "plan1b" and bool(study.permutation_strata)
+
+
+def searched(study: EffectiveStudy) -> tuple[Preprocess, ...]:
+    """Return the preprocesses that the search-wide permutation goes over: those whose embeddings saw no label."""
+    return tuple(entry for entry in study.preprocess if not entry.supervised)
+
+
+def has_search(stage: str, study: EffectiveStudy) -> bool:
+    """Return whether a stage also scores its whole grid under many labellings of the cells."""
+    wanted = study.search_permutations > 0 and bool(study.permutation_strata)
+    return stage == "plan1b" and wanted and bool(searched(study))
+
+
+def search_unit(tag: str, method: str) -> str:
+    """Return the name of one cell of the grid under all labellings, e.g. ``hvg_3000/fa/search``."""
+    return f"{tag}/{method}/search"
 
 
 def twin_study(study: EffectiveStudy) -> EffectiveStudy:
@@ -186,6 +205,8 @@ def _of_grid(request: StepRequest) -> Iterator[str]:
             yield cell_unit(request.stage, entry.tag, method)
             if has_twin(request.stage, study):
                 yield from twin_units(study, entry, method, request.k_by_method)
+            if has_search(request.stage, study) and entry in searched(study):
+                yield search_unit(entry.tag, method)
 
 
 def _mirrored(request: StepRequest) -> Iterator[str]:

@@ -41,6 +41,7 @@ def gate_request(run: RunDirectory, state: RunState, commands: Mapping[str, Comm
         peak_rss_bytes=sealed.peak_rss_bytes,
         limits=state.effective_limits,
         sealed_elsewhere=tuple(sealed_elsewhere(run, state, state.step)),
+        tried=state.configurations_tried,
         earlier=earlier_attempts(Ledger(run), sealed.attempt),
         sealed=state.gates_sealed,
         commands={**commands},

@@ -17,6 +17,8 @@ __all__ = ["CELLS", "Work", "step_work", "unit_work"]
 
 FITS = ("fit", "held_out", "embedding", "refit")
 CELLS = ("paths", "cv", "benchmark")
+LABELLINGS_OF_A_REPEAT = 20
+"""Labellings of the search-wide permutation that take at most as long as one repeat of cross-validation."""
 PERMUTED = re.compile(r"^permutation_\d+/")
 K = re.compile(r"(?:^|/)k_(\d+)(?:/|$)")
 MANY_GENES = 10**9
@@ -61,6 +63,10 @@ def unit_work(request: StepRequest, name: str, n_genes: int | None) -> Work:
     if last in CELLS and len(parts) > 1:
         method = parts[-2]
         return Work(plain, f"{last}/{method}", _scored(request, last) * _k(request, plain, method))
+    if last == "search":  # as cross-validation, which checkpoints without a search have measured, too
+        repeats = request.study.search_permutations / LABELLINGS_OF_A_REPEAT
+        fits = len(request.study.alphas) * len(request.study.penalties)
+        return Work(plain, f"cv/{parts[-2]}", fits * repeats * _k(request, plain, parts[-2]))
     if last == "held_out" or last.startswith("seed_"):
         method, genes = parts[0], expected_genes(request.study.reference, n_genes or MANY_GENES)
         return Work(

@@ -14,7 +14,7 @@ from typing import Literal
 
 __all__ = ["Kind", "code_version"]
 
-Kind = Literal["genes", "fit", "held_out", "paths", "cv", "twin", "refit", "benchmark", "command"]
+Kind = Literal["genes", "fit", "held_out", "paths", "cv", "twin", "search", "refit", "benchmark", "command"]
 ROOMS = Path(__file__).parents[2]
 NUMERICS = ("numpy", "scipy", "scikit-learn", "numba")
 GENES = (*NUMERICS, "scanpy", "scikit-misc", "anndata")
@@ -105,6 +105,19 @@ CODE: Mapping[Kind, _Code] = MappingProxyType(
                 "stages/negative_controls/permute_labels.py",
                 "stages/plan1_folds.py",
                 "stages/refit",
+                "state/plan1c_models.py",
+                "stages/plan1_tables.py",
+                "stages/plan1_grid.py",
+                "stages/files.py",
+            ),
+            (*NUMERICS, "pandas", "pyarrow"),
+        ),
+        "search": _Code(
+            (
+                "stages/classify/folds.py",
+                "stages/search_permutation",
+                "stages/negative_controls/permute_labels.py",
+                "stages/plan1_folds.py",
                 "state/plan1c_models.py",
                 "stages/plan1_tables.py",
                 "stages/plan1_grid.py",

@@ -39,6 +39,8 @@ class EffectiveStudy(Strict):
     permutations, permutation_strata, permutation_seed
         How often Plan 2 permutes the labels. Within the combinations of which obs columns, and from which seed: that of
         the null twin of Plan 1B, too.
+    search_permutations
+        How often the labels are permuted for the search-wide permutation of Plan 1B; 0 where there is none.
     replicates
         What differs between Plan 0's replicates.
     held_out
@@ -66,6 +68,7 @@ class EffectiveStudy(Strict):
     permutations: int = 0
     permutation_strata: tuple[str, ...] = ()
     permutation_seed: int = 0
+    search_permutations: int = 0
     l1_ratios: tuple[float, ...] = (0.5,)
     modes: tuple[Mode, ...] = ("pooled", "per_patient")
     downsampling: tuple[Downsampling, ...] = (NoDownsampling(method="none"),)
@@ -105,6 +108,7 @@ def effective_study(spec: GoalSpec, adjustments: Adjustments, checkpoint: Checkp
         permutations=adjusted.negative_controls.permutations,
         permutation_strata=strata_columns(adjusted.negative_controls, adjusted.data),
         permutation_seed=adjusted.negative_controls.seed,
+        search_permutations=adjusted.negative_controls.search_at_checkpoint(checkpoint),
         l1_ratios=classifier.l1_ratios,
         modes=classifier.modes,
         downsampling=classifier.downsampling,

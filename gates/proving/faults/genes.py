@@ -7,15 +7,17 @@ from pathlib import PurePosixPath
 
 import pandas as pd
 
+from stagewright.gates.cohort_obs import labelled_cells
 from stagewright.gates.places import embedding_file
 from stagewright.gates.proving.fault_entry import DoesNotApply
 from stagewright.gates.proving.spoiled_step import SpoiledStep
 from stagewright.state.artifacts import Outcome
-from stagewright.state.layout import TWIN, permutation_folder, preprocess_folder
+from stagewright.state.canonical import digest_names
+from stagewright.state.layout import TWIN, fold_genes_folder, permutation_folder, preprocess_folder
 from stagewright.state.spec.preprocess import DegWeakScreen
 from stagewright.state.step_units import has_twin
 
-__all__ = ["chosen_by_label"]
+__all__ = ["chosen_by_label", "selected_on_all"]
 
 
 def chosen_by_label(step: SpoiledStep) -> None:
@@ -51,6 +53,17 @@ def chosen_by_label(step: SpoiledStep) -> None:
             path.rename(place)
     said = json.loads(whole_tag.sub(screened.tag, step.outcome.model_dump_json(exclude_none=True)))
     step.outcome = Outcome.model_validate(said)
+
+
+def selected_on_all(step: SpoiledStep) -> None:
+    """Let the genes of the first fold be selected on all cells, those left out among them."""
+    study, tag = step.request.study, step.request.study.preprocess[0].tag
+    cells = labelled_cells(step.context, tag)
+    if study.scope != "pipeline" or cells is None:
+        raise DoesNotApply("the scope of cross-validation is the classifier: genes are selected once, on all cells")
+    said = {"n_cells": len(cells), "sha256": digest_names(cells["cell"])}
+    place = fold_genes_folder(step.request.checkpoint, tag, 0, 0) / "gene_log.json"
+    step.json(place, lambda log: log.update(cells=said))
 
 
 def _add_genes_of_the_twin(step: SpoiledStep, tag: str) -> None:

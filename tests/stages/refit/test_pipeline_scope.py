@@ -19,7 +19,10 @@ from scipy import sparse
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
+from stagewright.gates.__main__ import run_gates
 from stagewright.gates.protocol import Finding
+from stagewright.gates.proving.faults.genes import selected_on_all
+from stagewright.gates.proving.spoiled_step import SpoiledStep
 from stagewright.stages.catalogue import count_units
 from stagewright.stages.classify.logistic_path import fit_logistic_path
 from stagewright.state.artifacts import Outcome
@@ -192,3 +195,16 @@ def test_refits_are_units_that_a_later_attempt_takes_from_the_cache(
     two = _execute(other, "B/plan1b", "pipeline", workers=2)
     unequal = {path for path, digest in digests(two).items() if digests(first)[path] != digest}
     assert {Path(path).suffix for path in unequal} <= {".h5ad"}
+
+
+def test_a_fold_whose_genes_saw_its_cells_is_told(noisy: Callable[[str], Study]) -> None:
+    """The log of a fold says on which cells its genes were selected: all of them, and the gate fails."""
+    study = noisy("told")
+    _execute(study, "B/plan1b", "pipeline")
+    assert _worse_than_pass(study.judge("B/plan1b"), "fold_genes") == set()
+    spoilt = SpoiledStep(study.question("B/plan1b"))
+    selected_on_all(spoilt)
+    spoilt.reseal()
+    found = [item for item in run_gates(spoilt.asked) if item.gate == "fold_genes" and item.severity == "fail"]
+    assert [item.subject for item in found] == [f"{FREE}: repeat 0, fold 0"]
+    assert found[0].measured == "160 cells"
