@@ -41,12 +41,20 @@ def labelled_cells(context: GateContext, tag: str) -> pd.DataFrame | None:
     pandas.DataFrame
         Columns cell, patient (text) and positive (bool), one row a cell, in the order of the file.
     """
+    return context.once(_read_cells, tag)
+
+
+def _read_cells(context: GateContext, tag: str) -> pd.DataFrame | None:
     path = context.run / embedding_file(context.request.checkpoint, tag)
     return _labelled(path, context.request.scope, {}) if path.is_file() else None
 
 
 def grouped_cells(context: GateContext, tag: str, column: str) -> pd.Series | None:
     """Return an obs column of the cells of one preprocess as text, by cell; None when their file or it is not there."""
+    return context.once(_read_column, tag, column)
+
+
+def _read_column(context: GateContext, tag: str, column: str) -> pd.Series | None:
     path = context.run / embedding_file(context.request.checkpoint, tag)
     if not path.is_file():
         return None
@@ -59,6 +67,10 @@ def grouped_cells(context: GateContext, tag: str, column: str) -> pd.Series | No
 
 def strata_of_cells(context: GateContext, tag: str) -> pd.DataFrame | None:
     """Return the cells as `labelled_cells` does, with the stratum within which each cell's label is permuted."""
+    return context.once(_read_strata, tag)
+
+
+def _read_strata(context: GateContext, tag: str) -> pd.DataFrame | None:
     cells = labelled_cells(context, tag)
     columns = {name: grouped_cells(context, tag, name) for name in context.request.study.permutation_strata}
     if cells is None or any(column is None for column in columns.values()):

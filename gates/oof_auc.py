@@ -2,8 +2,9 @@
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-__all__ = ["roc_auc_by_repeat"]
+__all__ = ["roc_auc", "roc_auc_by_repeat"]
 
 KEYS = ["penalty", "patient", "repeat"]
 
@@ -24,15 +25,33 @@ def roc_auc_by_repeat(table: pd.DataFrame) -> pd.Series:
     pandas.Series
         Indexed by penalty, patient and repeat. NaN where a class is absent or a decision value is not a number.
     """
-    positive = table["label"].astype(bool)
-    keys = [table[key] for key in KEYS]
-    rank = table["decision"].astype(float).groupby(keys, observed=True).rank(method="average")
-    by_group = pd.DataFrame(
-        {"positive": positive, "rank": rank, "rank_of_positive": rank.where(positive, 0.0), "lost": rank.isna()}
-    ).groupby(keys, observed=True)
-    total = by_group.agg(
-        n=("positive", "size"), positive=("positive", "sum"), ranks=("rank_of_positive", "sum"), lost=("lost", "any")
-    )
-    pairs = total["positive"] * (total["n"] - total["positive"])
-    above = total["ranks"] - total["positive"] * (total["positive"] + 1) / 2
-    return (above / pairs.where(pairs > 0)).where(~total["lost"], np.nan)
+    grouped = table.groupby(KEYS, observed=True, sort=True)
+    groups, index = np.asarray(grouped.ngroup(), dtype=np.int64), grouped.size().index
+    areas = _areas(table["decision"].to_numpy(float), table["label"].to_numpy(bool), groups, len(index))
+    return pd.Series(areas, index=index)
+
+
+def roc_auc(decision: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:
+    """Return the area under the ROC curve of one group of predictions, as `roc_auc_by_repeat` does."""
+    return float(_areas(decision, positive, np.zeros(decision.size, dtype=np.int64), 1)[0])
+
+
+def _areas(
+    decision: NDArray[np.float64], positive: NDArray[np.bool_], groups: NDArray[np.int64], n_groups: int
+) -> NDArray[np.float64]:
+    """Return the area of each group, shape (n_groups,)."""
+    order = np.lexsort((decision, groups))
+    values, of = decision[order], groups[order]
+    # Equal values of one group share the mean of the places that they take in it.
+    first = np.flatnonzero(np.r_[True, (values[1:] != values[:-1]) | (of[1:] != of[:-1])])
+    sizes = np.diff(np.r_[first, of.size])
+    begins = np.searchsorted(of, np.arange(n_groups))
+    rank = np.repeat(first + 0.5 * (sizes + 1), sizes) - begins[of]
+    n = np.bincount(groups, minlength=n_groups)
+    n_positive = np.bincount(groups, weights=positive, minlength=n_groups)
+    above = np.bincount(of, weights=rank * positive[order], minlength=n_groups) - n_positive * (n_positive + 1) / 2
+    pairs = n_positive * (n - n_positive)
+    lost = np.bincount(groups, weights=np.isnan(decision), minlength=n_groups) > 0
+    areas = np.full(n_groups, np.nan)
+    np.divide(above, pairs, out=areas, where=(pairs > 0) & ~lost)
+    return areas

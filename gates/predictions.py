@@ -18,10 +18,16 @@ __all__ = ["predictions"]
 
 _finding = partial(Finding, gate="predictions")
 SIGMOID_TOLERANCE = 1e-4
+NEARLY = 0.01
+"""A range of probabilities below one in a hundred separates no cells that anybody would call by it."""
 AGAIN = "To pass: adjust, so that the step is executed again; if it comes back, the stage itself is wrong."
 CONSTANT = (
     "A model that gives every cell the same answer has learnt nothing, and its AUC of 0.5 hides that. To pass: adjust "
     "alphas towards weaker penalties, or leave the method out."
+)
+NEARLY_CONSTANT = (
+    "Cells may still rank well within so small a range, but nobody could call a cell by it, and a penalty so strong is "
+    "near the one that leaves nothing. To pass: adjust alphas towards weaker penalties."
 )
 ONE_PATIENT = (
     "A model that gives every cell the same answer has learnt nothing about this patient: it is worth knowing, but one "
@@ -40,7 +46,8 @@ def predictions(context: GateContext) -> Iterator[Finding]:
 
     Notes
     -----
-    A configuration (preprocess, method, penalty) fails when every patient is constant; single patients are a warning.
+    A configuration (preprocess, method, penalty) fails when every patient is constant; single patients are a warning,
+    and so are patients whose probabilities out of fold have a range below 0.01.
     The bound is 1e-6 by default: solvers stop within about 1e-6 of the optimum, so a smaller range is a model without
     features. Folds are looked at one by one because their intercepts may differ where nothing else does.
     """
@@ -92,6 +99,7 @@ def _out_of_fold(context: GateContext, name: str, tag: str, method: str) -> Iter
         widest = ranges.xs(penalty, level="penalty")
         by_patient = {str(patient): float(value) for patient, value in zip(widest.index, widest, strict=True)}
         yield from _constant(context, f"{name}/{penalty}", by_patient, "range")
+        yield from bounded(_nearly_constant(context, f"{name}/{penalty}", by_patient))
 
 
 def _constant(context: GateContext, name: str, widest: dict[str, float], of: str) -> Iterator[Finding]:
@@ -116,6 +124,19 @@ def _constant(context: GateContext, name: str, widest: dict[str, float], of: str
         yield _finding(
             subject=name, severity="pass", measured=measured, threshold=wanted, reason=CONSTANT.partition(" To")[0]
         )
+
+
+def _nearly_constant(context: GateContext, name: str, widest: dict[str, float]) -> Iterator[Finding]:
+    least = threshold(context, "predictions", "at_least")
+    for patient, value in widest.items():
+        if least <= value < NEARLY:
+            yield _finding(
+                subject=f"{name}: patient {patient}",
+                severity="warn",
+                measured=f"nearly constant (range {value:.1e})",
+                threshold=f"a range of at least {NEARLY:g}",
+                reason=NEARLY_CONSTANT,
+            )
 
 
 def _fail(subject: str, measured: str, threshold: str, reason: str) -> Finding:

@@ -4,10 +4,10 @@ A gate in this project is a check that opens or blocks the next step; it has not
 It runs in a child process that changes nothing, and believes nothing that it can recompute from the files.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeVar, cast
 
 from pydantic import Field
 
@@ -17,6 +17,9 @@ from stagewright.state.records import ArtifactSeal, Limits, Record, Sha256, Verd
 from stagewright.state.step_request import StepRequest
 
 __all__ = ["EarlierAttempt", "Finding", "Gate", "GateContext", "GateReport", "GateRequest"]
+
+
+_Read = TypeVar("_Read")
 
 
 class Finding(Record):
@@ -130,6 +133,17 @@ class GateContext:
     asked: GateRequest
     request: StepRequest
     outcome: Outcome
+    _kept: dict[Hashable, object] = field(default_factory=dict, init=False, compare=False, repr=False)
+
+    def once(self, read: Callable[..., _Read], *arguments: Hashable) -> _Read:
+        """Return what a function reads with this context and some arguments, read at the first time it is asked for.
+
+        Several gates read the same: who the cells are, what was predicted. Nobody changes what he was given.
+        """
+        key = (read, *arguments)
+        if key not in self._kept:
+            self._kept[key] = read(self, *arguments)
+        return cast("_Read", self._kept[key])
 
     def threshold(self, gate: str, bound: str, default: float) -> float:
         """Return a gate's bound: the sealed spec's, or else the default."""

@@ -12,10 +12,11 @@ from stagewright.gates.catalogue import threshold
 from stagewright.gates.cohort_obs import strata_of_cells
 from stagewright.gates.finding import bounded
 from stagewright.gates.left_out import left_out
+from stagewright.gates.oof import read_oof
 from stagewright.gates.owed_units import search_grid
-from stagewright.gates.places import patient_table, search_aucs, search_configurations, search_labellings
+from stagewright.gates.places import oof_table, search_aucs, search_configurations, search_labellings
 from stagewright.gates.protocol import Finding, GateContext
-from stagewright.gates.result_rows import alpha_keys, read_result_rows
+from stagewright.gates.result_rows import alpha_keys
 from stagewright.gates.tables import numbers, read_csv
 from stagewright.state.step_units import has_search
 
@@ -74,10 +75,11 @@ def search_permutation(context: GateContext) -> Iterator[Finding]:
     scores: dict[Configuration, Scores] = {}
     for tag, method in search_grid(request, left_out(context)):
         path, cells = context.run / search_aucs(checkpoint, tag, method), strata_of_cells(context, tag)
-        cross_validated = read_result_rows(context.run / patient_table(request, tag, method))
-        if cells is None or cross_validated is None or not path.is_file():
+        predicted = read_oof(context.run / oof_table(request, tag, method))
+        if cells is None or predicted is None or not path.is_file():
             continue  # `promised_files` reports it
-        patients = {name: sd for name, sd in _permutable(cells).items() if name in cross_validated.rows}
+        scored = set(predicted["patient"].astype(str))
+        patients = {name: sd for name, sd in _permutable(cells).items() if name in scored}
         table = pd.read_parquet(path)
         for penalty in request.study.penalties:
             name = f"{tag}/{method}/{penalty}"

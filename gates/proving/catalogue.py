@@ -71,6 +71,9 @@ FAULTS: tuple[FaultEntry, ...] = (
     FaultEntry("no model has a coefficient", "predictions", "predicted.no_coefficient", ("plan1a",)),
     FaultEntry("constant prediction", "predictions", "predicted.constant", OUT_OF_FOLD),
     FaultEntry("constant for one patient", "predictions", "predicted.constant_for_one", OUT_OF_FOLD, "warn"),
+    FaultEntry(
+        "nearly constant for one patient", "predictions", "predicted.nearly_constant_for_one", OUT_OF_FOLD, "warn"
+    ),
     FaultEntry("probability above 1", "predictions", "predicted.above_one", OUT_OF_FOLD),
     FaultEntry("probability that is no number", "predictions", "predicted.no_number", OUT_OF_FOLD),
     FaultEntry("probabilities made up", "predictions", "predicted.made_up", OUT_OF_FOLD),

@@ -134,6 +134,23 @@ def test_one_constant_patient_is_a_warning(step_of: StepOf, reseal: Reseal, resc
     assert "P2" in found[0].subject
 
 
+def test_a_patient_whose_probabilities_hardly_differ_is_a_warning(
+    step_of: StepOf, reseal: Reseal, rescore: Reseal
+) -> None:
+    """The ranks and so the AUC are the same; nobody could call a cell by 0.5001."""
+    step = step_of("plan1b")
+
+    def shrink(table: pd.DataFrame) -> pd.DataFrame:
+        decision = table["decision"].where(table["patient"] != "P2", table["decision"] / 1e4)
+        return table.assign(decision=decision, probability=1 / (1 + np.exp(-decision)))
+
+    _oof(step, shrink)
+    found = _bad(reseal(rescore(step)))
+    assert [(finding.gate, finding.severity) for finding in found] == [("predictions", "warn")]
+    assert "P2" in found[0].subject
+    assert found[0].measured.startswith("nearly constant")
+
+
 @pytest.mark.parametrize(
     ("runtime_s", "peak", "severity"), [(3601.0, 2**20, "fail"), (3500.0, 2**20, "warn"), (10.0, 2**30 + 1, "fail")]
 )

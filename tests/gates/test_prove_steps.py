@@ -22,6 +22,7 @@ WITHOUT = {
     "reused result, not in its record": "no attempt before",
     "reused result that nobody made": "records no units",
     "leaked test patient": "no model of this step has grouped folds",
+    "genes of a fold selected on all cells": "genes are selected once",
     "table never written": "owes no table",
     "table without a column": "owes no table",
     "table cut short by the stage": "owes no table",
