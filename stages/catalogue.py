@@ -119,7 +119,7 @@ def metric_names(stage: str, spec: GoalSpec) -> list[str]:
 
 def _search_metrics(spec: GoalSpec) -> list[str]:
     controls = spec.negative_controls
-    return ["plan1b.search.auc", "plan1b.search.p"] if controls.search_permutations and controls.search_at else []
+    return ["plan1b.search.auc", "plan1b.best.search_p"] if controls.search_permutations and controls.search_at else []
 
 
 def _plan1c_metrics(spec: GoalSpec) -> list[str]:

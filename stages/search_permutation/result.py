@@ -46,4 +46,4 @@ def search_result(context: StageContext, cells: Sequence[tuple[str, str]]) -> Se
         f"{found.best[0]:.4f}; the best of the same search under {found.best.size - 1} permutations lies below "
         f"{found.upper:.4f} in {LEVEL:.0%} of them; p = {found.p:.3g}"
     )
-    return {"plan1b.search.auc": float(found.best[0]), "plan1b.search.p": found.p}, note
+    return {"plan1b.search.auc": float(found.best[0]), "plan1b.best.search_p": found.p}, note

@@ -562,7 +562,7 @@ def _write_search(writer: ArtifactWriter) -> dict[str, float]:
         (TAG, method, k, "l1", ALPHAS[0], best[method][0], 0.55, 0.6, lowest, lowest) for method, k in CHOSEN.items()
     ]
     _write_csv(writer, search_folder("B") / "configurations.csv", header.split(","), configurations)
-    return {"plan1b.search.auc": float(maxima[0]), "plan1b.search.p": lowest}
+    return {"plan1b.search.auc": float(maxima[0]), "plan1b.best.search_p": lowest}
 
 
 def _write_baselines(writer: ArtifactWriter, path: PurePosixPath) -> None:

@@ -83,9 +83,9 @@ def test_scores_that_are_moved_do_not_agree(step_of: StepOf, at: int) -> None:
 def test_a_missing_metric_is_a_failure(step_of: StepOf) -> None:
     """Stop criteria read the metrics, so they have to follow from the scores."""
     step = step_of("plan1b")
-    metrics = {name: value for name, value in step.outcome.metrics.items() if name != "plan1b.search.p"}
+    metrics = {name: value for name, value in step.outcome.metrics.items() if name != "plan1b.best.search_p"}
     spoilt = replace(step, outcome=step.outcome.model_copy(update={"metrics": metrics}))
-    assert any(finding.subject == "plan1b.search.p" for finding in _judge(spoilt) if finding.severity == "fail")
+    assert any(finding.subject == "plan1b.best.search_p" for finding in _judge(spoilt) if finding.severity == "fail")
 
 
 def test_labels_that_cannot_be_permuted_are_a_warning(step_of: StepOf) -> None:

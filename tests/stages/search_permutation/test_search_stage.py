@@ -59,8 +59,8 @@ def test_the_search_is_judged_and_its_units_are_kept(
     (finding,) = [one for one in study.judge("B/plan1b") if one.gate == "search_permutation"]
     assert finding.severity == "pass"
 
-    assert outcome.metrics["plan1b.search.p"] == 1 / (1 + PERMUTATIONS)
-    assert {"plan1b.search.p", "plan1b.search.auc"} <= set(metric_names("plan1b", parse_spec(SPEC)))
+    assert outcome.metrics["plan1b.best.search_p"] == 1 / (1 + PERMUTATIONS)
+    assert {"plan1b.best.search_p", "plan1b.search.auc"} <= set(metric_names("plan1b", parse_spec(SPEC)))
     table = pd.read_csv(study.run / FOLDER / "configurations.csv")
     assert [*table["method"]] == ["pca", "pca", "nmf", "nmf"]
     assert (table["permuted_median"] < table["permuted_upper"]).all()
