@@ -10,8 +10,9 @@ from stagewright.gates.catalogue import known_gates
 from stagewright.gates.code_digest import command_digest, object_digest
 from stagewright.gates.command_gate import NoAnswer, command_findings
 from stagewright.gates.protocol import Finding, GateContext
-from stagewright.gates.registered import GateUnusable, load_registered, registered_names
+from stagewright.gates.registered import load_registered, registered_names
 from stagewright.state.custom_gate import SealedGate
+from stagewright.state.registered import PackageUnusable
 
 __all__ = ["custom_findings"]
 
@@ -35,7 +36,7 @@ def custom_findings(gate: SealedGate, context: GateContext) -> Iterator[Finding]
     except _Gone as gone:
         yield _error(gate, context, str(gone), "the gate that was sealed")
         return
-    except (GateUnusable, NoAnswer) as error:
+    except (PackageUnusable, NoAnswer) as error:
         yield _error(gate, context, str(error), "an answer")
         return
     for finding in findings:

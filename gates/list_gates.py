@@ -2,9 +2,10 @@
 
 from stagewright.gates.catalogue import known_gates
 from stagewright.gates.code_digest import command_digest
-from stagewright.gates.registered import GateUnusable, registered_names, seal_registered
+from stagewright.gates.registered import registered_names, seal_registered
 from stagewright.state.custom_gate import CommandGate, GateName, SealedGate
 from stagewright.state.records import Record
+from stagewright.state.registered import PackageUnusable
 
 __all__ = ["GateList", "GatesWanted", "list_gates"]
 
@@ -29,7 +30,7 @@ def list_gates(wanted: GatesWanted) -> GateList:
     for name in registered_names():
         try:
             gates.append(seal_registered(name))
-        except GateUnusable as error:
+        except PackageUnusable as error:
             faults.append(str(error))
     for name, command in wanted.commands.items():
         digest = command_digest(command)

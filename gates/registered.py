@@ -11,20 +11,16 @@ asks for names.
 """
 
 from collections.abc import Iterator
-from importlib.metadata import EntryPoint, entry_points
 from typing import Protocol, cast, runtime_checkable
 
 from stagewright.gates.code_digest import object_digest
 from stagewright.gates.protocol import Finding, GateContext
 from stagewright.state.custom_gate import SealedGate
+from stagewright.state.registered import Registered
 
-__all__ = ["GROUP", "GateUnusable", "RegisteredGate", "load_registered", "registered_names", "seal_registered"]
+__all__ = ["RegisteredGate", "load_registered", "registered_names", "seal_registered"]
 
-GROUP = "stagewright.gates"
-
-
-class GateUnusable(ImportError):  # noqa: N818 - names the state of the gate
-    """A registered gate cannot be loaded or does not keep to the protocol; the text names its package."""
+GATES = Registered("stagewright.gates", "gate", ("stages", "purpose", "__call__"))
 
 
 @runtime_checkable
@@ -52,7 +48,7 @@ class RegisteredGate(Protocol):
 
 def registered_names() -> list[str]:
     """Return the names of the registered gates, without loading any."""
-    return sorted({point.name for point in entry_points(group=GROUP)})
+    return GATES.names()
 
 
 def load_registered(name: str) -> RegisteredGate:
@@ -60,29 +56,13 @@ def load_registered(name: str) -> RegisteredGate:
 
     Raises
     ------
-    GateUnusable
+    PackageUnusable
         It is not registered, registered by two packages, cannot be imported, or lacks something.
     """
-    points = [*entry_points(group=GROUP, name=name)]
-    if not points:
-        raise GateUnusable(f"no package registers a gate {name!r}; registered: {registered_names() or 'none'}")
-    packages = sorted({_package(point) for point in points})
-    if len(packages) > 1:
-        raise GateUnusable(f"the packages {', '.join(packages)} all register a gate {name!r}; keep one of them")
-    try:
-        loaded = points[0].load()
-        gate = loaded() if isinstance(loaded, type) else loaded
-    except Exception as error:
-        raise GateUnusable(
-            f"the gate {name!r} of the package {packages[0]} cannot be loaded ({type(error).__name__}: {error}); "
-            "repair the package"
-        ) from error
-    lacking = [one for one in ("stages", "purpose") if not hasattr(gate, one)]
-    if not callable(gate) or lacking:
-        raise GateUnusable(f"the gate {name!r} of the package {packages[0]} lacks {', '.join(lacking) or '__call__'}")
+    gate = GATES.load(name)
     stages: object = getattr(gate, "stages", None)
     if not isinstance(stages, tuple | list) or not all(isinstance(stage, str) for stage in stages):
-        raise GateUnusable(f"the gate {name!r} of the package {packages[0]}: stages is no tuple of names")
+        raise GATES.unusable(name, "has stages that are no tuple of names")
     return cast("RegisteredGate", gate)
 
 
@@ -91,17 +71,13 @@ def seal_registered(name: str) -> SealedGate:
 
     Raises
     ------
-    GateUnusable
+    PackageUnusable
         As `load_registered`, and when it has no source.
     """
     gate = load_registered(name)
     try:
         digest = object_digest(gate)
     except (OSError, TypeError) as error:
-        raise GateUnusable(f"the gate {name!r} has no source file that could be sealed: {error}") from error
+        raise GATES.unusable(name, f"has no source file that could be sealed: {error}") from error
     purpose = str(gate.purpose)
     return SealedGate(name=name, kind="package", stages=tuple(gate.stages), purpose=purpose, code_sha256=digest)
-
-
-def _package(point: EntryPoint) -> str:
-    return point.value if point.dist is None else point.dist.name

@@ -1,9 +1,10 @@
-"""The MCP server: five tools over the plain functions of `tools`. The only module that imports `mcp`.
+"""The MCP server: five tools over the plain functions of `tools`. Beside `elicitation.py` the only one to import `mcp`.
 
 The functions are plain and know no protocol. Here each becomes an MCP tool with the same arguments: its call is driven
 from the event loop, so that a client's cancel ends the wait and never the stage, and its signs of life become progress
 notifications. Every fact of a reply stands in the structured content and in the text: clients show their model one of
-the two. A refusal is a tool error, of which a model sees the text.
+the two. A refusal is a tool error, of which a model sees the text. Where a decision waits for an approval, the person
+at the client is asked, and the same call made again with the answer.
 """
 
 import inspect
@@ -17,15 +18,24 @@ import anyio.to_thread
 from mcp.server import MCPServer
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.extension import Extension
-from mcp.server.mcpserver import Context
-from mcp_types import CallToolRequestParams, CallToolResult, TextContent, Tool, ToolAnnotations
+from mcp.server.mcpserver import Context, RequestStateSecurity
+from mcp_types import (
+    CallToolRequestParams,
+    CallToolResult,
+    InputRequiredResult,
+    TextContent,
+    Tool,
+    ToolAnnotations,
+)
 
 from stagewright import __version__
+from stagewright.server.elicitation import ANSWER_WITHIN_S, answer_given, ask_person, can_ask
 from stagewright.server.instructions import DESCRIPTIONS, INSTRUCTIONS
 from stagewright.state.refusals import NextCall, Refusal
 from stagewright.tools import TOOLS, Caller, Reply, Tick, Workspace, call_tool
 from stagewright.tools.arguments import parameters_of
 from stagewright.tools.call import refuse_bad_arguments
+from stagewright.tools.persons_answer import report_to_ask_about
 
 __all__ = ["make_server"]
 
@@ -61,6 +71,7 @@ def make_server(workspace: Workspace) -> MCPServer[None]:
         version=__version__,
         instructions=INSTRUCTIONS,
         extensions=[_StrictArguments(workspace)],
+        request_state_security=RequestStateSecurity.ephemeral(ttl=ANSWER_WITHIN_S),
         log_level="WARNING",
     )
     for name in TOOLS:
@@ -124,24 +135,25 @@ class _StrictArguments(Extension):
         return await call_next(ctx)
 
 
-def _as_mcp_tool(workspace: Workspace, name: str) -> Callable[..., Awaitable[CallToolResult]]:
+def _as_mcp_tool(workspace: Workspace, name: str) -> Callable[..., Awaitable[CallToolResult | InputRequiredResult]]:
     """Return an async function with the arguments of the plain tool, and the schema of its reply."""
 
-    async def tool(ctx: Context, **arguments: Any) -> CallToolResult:  # noqa: ANN401 - as the client sent them
+    async def tool(
+        ctx: Context,
+        **arguments: Any,  # noqa: ANN401 - as the client sent them
+    ) -> CallToolResult | InputRequiredResult:
         given = {key: value for key, value in arguments.items() if key in _given(ctx)}
-        call = call_tool(workspace, name, given, _caller(ctx.request_context))
-        try:
-            reply = await _drive(call, ctx)
-        except Refusal as refusal:
-            return _refused(refusal)
-        except Exception as error:
-            logging.getLogger(__name__).exception("the tool %s failed", name)
-            return _refused(_internal(name, error))
-        structured = reply.model_dump(mode="json", exclude_none=True)
-        return CallToolResult(
-            content=[TextContent(type="text", text=reply.text())],
-            structured_content=structured,
-        )
+        caller = _caller(ctx.request_context)
+        answer = answer_given(ctx, caller.client) if name == "decide" else None
+        outcome = await _outcome(call_tool(workspace, name, given, caller, answer=answer), ctx, name)
+        if answer is None and can_ask(ctx):
+            report = await anyio.to_thread.run_sync(report_to_ask_about, workspace, name, given, outcome)
+            if report is not None:
+                asked = await ask_person(ctx, report, caller.client)
+                if isinstance(asked, InputRequiredResult):
+                    return asked
+                outcome = await _outcome(call_tool(workspace, name, given, caller, answer=asked), ctx, name)
+        return _refused(outcome) if isinstance(outcome, Refusal) else _answered(outcome)
 
     reply_type = next(kind for kind in get_args(_return_type(name)) if kind is not Tick)
     context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=Context)
@@ -152,6 +164,17 @@ def _as_mcp_tool(workspace: Workspace, name: str) -> Callable[..., Awaitable[Cal
         return_annotation=Annotated[CallToolResult, reply_type],
     )
     return tool
+
+
+async def _outcome(call: Iterator[Tick | Reply], ctx: Context, name: str) -> Reply | Refusal:
+    """Return what comes of a call. A bug of ours is told as a refusal too, with what is safe."""
+    try:
+        return await _drive(call, ctx)
+    except Refusal as refusal:
+        return refusal
+    except Exception as error:
+        logging.getLogger(__name__).exception("the tool %s failed", name)
+        return _internal(name, error)
 
 
 def _internal(name: str, error: Exception) -> Refusal:
@@ -201,6 +224,13 @@ def _caller(ctx: ServerRequestContext[Any, Any]) -> Caller:
         client="unknown" if client is None else client.name,
         version="" if client is None else client.version,
         protocol=ctx.protocol_version,
+    )
+
+
+def _answered(reply: Reply) -> CallToolResult:
+    return CallToolResult(
+        content=[TextContent(type="text", text=reply.text())],
+        structured_content=reply.model_dump(mode="json", exclude_none=True),
     )
 
 

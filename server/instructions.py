@@ -9,6 +9,7 @@ the exact call that is allowed now. Follow it unless you decide otherwise, and r
 
 Studies go through checkpoints A (smoke), B (pilot), C (full); each runs all stages. Only a verdict of pass or warn lets
 you continue; on fail or error decide(adjust) or decide(stop). Only the server writes metrics and verdicts.
+Where a checkpoint awaits approval, decide(continue) asks the person if your client can; you cannot answer for them.
 
 Start: read_state() lists runs; plan_run(spec) plans one from a YAML path or an object such as
 {"objective": "...", "data": {"path": "cohort.h5ad", "patient": "patient",

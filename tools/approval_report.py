@@ -43,6 +43,8 @@ class ApprovalReport(Record):
         How many were tried so far, those of attempts that were adjusted away too.
     adjustments, loosened_after_look
         Decisions to adjust, and those of them that loosened the study after pilot scores had been seen.
+    forecast
+        What the checkpoint is expected to take.
     put_aside
         Patients of a sealed hold-out; 0 without one.
     problems
@@ -67,6 +69,7 @@ class ApprovalReport(Record):
     peak_rss_bytes: int
     failures: int
     limits: Limits
+    forecast: str | None
     put_aside: int
     problems: tuple[str, ...]
 
@@ -103,6 +106,7 @@ def approval_report(ledger: Ledger, state: RunState) -> ApprovalReport:
         peak_rss_bytes=state.peak_rss_bytes,
         failures=state.failures,
         limits=state.effective_limits,
+        forecast=state.forecast.said() if state.forecast and state.forecast.checkpoint == state.checkpoint else None,
         put_aside=0 if state.holdout is None else state.holdout.n_patients,
         problems=tuple(str(problem) for problem in verify_run(ledger.run)[:SHOWN_PROBLEMS]),
     )

@@ -8,7 +8,7 @@ root, ``experiments/tool_calls.log``.
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from stagewright.state.chain import ChainedLog, Entry
@@ -20,6 +20,7 @@ from stagewright.state.run_state import next_call
 from stagewright.tools.arguments import checked_arguments, recordable
 from stagewright.tools.decide import decide
 from stagewright.tools.execute_stage import execute_stage
+from stagewright.tools.persons_answer import PersonsAnswer, decide_as_answered
 from stagewright.tools.plan_run import plan_run
 from stagewright.tools.read_state import read_state
 from stagewright.tools.replies import Reply, Tick
@@ -55,6 +56,8 @@ def call_tool(
     name: str,
     arguments: Mapping[str, Any],
     caller: Caller,
+    *,
+    answer: PersonsAnswer | None = None,
 ) -> Iterator[Tick | Reply]:
     """Run one tool call: yield its signs of life, then its reply, and record it.
 
@@ -62,17 +65,21 @@ def call_tool(
     ----------
     arguments
         By name, as the caller gave them. One that the tool does not have is refused.
+    answer
+        What a person answered who was asked after the same call of `decide` before. It goes into the record.
 
     Raises
     ------
     Refusal
         When the rules do not allow the call; recorded too, like a wait that the caller gives up.
     """
-    record = _Record(workspace, name, dict(arguments), caller, time.monotonic())
+    record = _Record(workspace, name, dict(arguments), caller, time.monotonic(), answer)
     answered = False
     try:
         tool = _tool(name)
-        for tick in tool(workspace, **checked_arguments(name, tool, arguments)):
+        checked = checked_arguments(name, tool, arguments)
+        call = tool(workspace, **checked) if answer is None else decide_as_answered(workspace, answer, **checked)
+        for tick in call:
             if isinstance(tick, Reply):
                 record.write_reply(tick)
                 answered = True
@@ -149,6 +156,7 @@ class _Record:
     arguments: dict[str, Any]
     caller: Caller
     started: float
+    person: PersonsAnswer | None = None
 
     def write(self, *, reply: Reply | None = None, refusal: Refusal | None = None) -> None:
         """Append the call to the log of its run, or of the root."""
@@ -164,6 +172,7 @@ class _Record:
             "message": f"{self.tool} {outcome} for {self.caller.client or 'unknown client'}",
             "tool": self.tool,
             "arguments": recordable(self.arguments),
+            **({} if self.person is None else {"person": asdict(self.person)}),
             "client": {"name": self.caller.client, "version": self.caller.version, "protocol": self.caller.protocol},
             "actor": self.workspace.actor,
             "elapsed_s": round(time.monotonic() - self.started, 4),

@@ -15,6 +15,7 @@ from stagewright.tools.verification.manifest import manifest_problems, open_mani
 from stagewright.tools.verification.outcomes import read_outcomes
 from stagewright.tools.verification.sealed import sealed_problems
 from stagewright.tools.verification.snapshot import snapshot_problems
+from stagewright.tools.verification.verdicts import verdict_problems
 
 __all__ = ["verify_run"]
 
@@ -27,10 +28,10 @@ def verify_run(run: RunDirectory) -> list[Problem]:
     """Return everything that does not hold together in a run directory; empty when all of it does.
 
     Checked are the chains of the four logs, what is left of a write behind their last line, the anchors of the
-    ledger's entries in the other logs, that the ledger's events were possible in their order, RUN_STATE.json and
-    run_manifest.yaml against their fold, the sealed spec and plan, the requests and outcomes of attempts, every
-    artifact's bytes and sha256, and the checkpoints' folders for files that nobody declared. Where the ledger does
-    not hold, what only its later lines could tell is counted and not guessed.
+    ledger's entries in the other logs, its verdicts against the findings in validation.log, that the ledger's events
+    were possible in their order, RUN_STATE.json and run_manifest.yaml against their fold, the sealed spec and plan, the
+    requests and outcomes of attempts, every artifact's bytes and sha256, and the checkpoints' folders for files that
+    nobody declared. Where the ledger does not hold, what only its later lines could tell is counted and not guessed.
 
     Parameters
     ----------
@@ -73,6 +74,7 @@ def _problems(run: RunDirectory, folded: FoldedLedger) -> list[Problem]:
         found += chain_problems(ChainedLog(run.log(name)), f"logs/{name}.log")
     found += folded.problems
     found += anchor_problems(run, folded)
+    found += verdict_problems(run, folded)
     found += snapshot_problems(run, folded)
     found += sealed_problems(run, folded, outcomes)
     found += manifest_problems(run, folded, outcomes, manifest)

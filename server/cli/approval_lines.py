@@ -37,6 +37,8 @@ def _parts(report: ApprovalReport) -> Iterator[tuple[str, str]]:
     time = f"{format_seconds(report.runtime_used_s)} of {format_seconds(limits.runtime_s)} used"
     memory = f"highest memory {format_bytes(report.peak_rss_bytes)} of {format_bytes(limits.memory_bytes)}"
     yield "Budget", f"{time}; {memory}; {report.failures} failed attempts"
+    if report.forecast is not None:
+        yield "Forecast", report.forecast
     if report.put_aside:
         yield "Hold-out", f"{report.put_aside} patients are put aside and were not looked at"
     yield "Record", "holds together" if not report.problems else f"{len(report.problems)} problems:"

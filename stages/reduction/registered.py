@@ -10,21 +10,19 @@ the entry point's name. The server asks for names only: nothing numerical is imp
 """
 
 from collections.abc import Mapping
-from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
+from importlib.metadata import PackageNotFoundError, version
 from types import MappingProxyType
 from typing import Protocol, cast, runtime_checkable
 
 from pydantic import JsonValue
 
-__all__ = ["GROUP", "MethodUnusable", "RegisteredMethod", "load_registered", "package_of", "registered_names"]
+from stagewright.state.registered import Registered
 
-GROUP = "stagewright.reductions"
+__all__ = ["RegisteredMethod", "load_registered", "package_of", "registered_names"]
+
+REDUCTIONS = Registered("stagewright.reductions", "reduction", ("name", "title", "signed", "seed_invariant", "fit"))
 EXTRAS = MappingProxyType({"harmony": ("harmonypy",), "scvi": ("scvi-tools", "torch")})
 """Packages of our own extras that do the fitting."""
-
-
-class MethodUnusable(ImportError):  # noqa: N818 - names the state of the method, as Refusal names the reply
-    """A registered method cannot be loaded or does not keep to the protocol; the text names its package."""
 
 
 @runtime_checkable
@@ -70,7 +68,7 @@ class RegisteredMethod(Protocol):
 
 def registered_names() -> list[str]:
     """Return the names of the registered methods, without loading any."""
-    return sorted({point.name for point in entry_points(group=GROUP)})
+    return REDUCTIONS.names()
 
 
 def package_of(name: str) -> str:
@@ -81,9 +79,7 @@ def package_of(name: str) -> str:
     """
     if name in EXTRAS:
         return ", ".join(f"{package} {_version(package)}" for package in EXTRAS[name])
-    points = [*entry_points(group=GROUP, name=name)]
-    known = [point.dist for point in points if point.dist is not None]
-    return ", ".join(sorted(f"{dist.name} {dist.version}" for dist in known)) or "unknown"
+    return REDUCTIONS.versions(name)
 
 
 def _version(package: str) -> str:
@@ -98,32 +94,10 @@ def load_registered(name: str) -> RegisteredMethod:
 
     Raises
     ------
-    MethodUnusable
-        It is not registered, registered twice, cannot be imported, or lacks something.
+    PackageUnusable
+        It is not registered, registered by two packages, cannot be imported, or lacks something.
     """
-    points = [*entry_points(group=GROUP, name=name)]
-    if not points:
-        raise MethodUnusable(f"No package registers a reduction {name!r}; registered: {registered_names() or 'none'}.")
-    packages = sorted({_package(point) for point in points})
-    if len(packages) > 1:
-        raise MethodUnusable(f"The packages {', '.join(packages)} all register a reduction {name!r}; keep one of them.")
-    try:
-        loaded = points[0].load()
-        method = loaded() if isinstance(loaded, type) else loaded
-    except Exception as error:
-        raise MethodUnusable(
-            f"The reduction {name!r} of the package {packages[0]} cannot be loaded ({type(error).__name__}: {error}); "
-            f"repair or remove the package, or leave {name} out."
-        ) from error
-    lacking = [one for one in ("name", "title", "signed", "seed_invariant", "fit") if not hasattr(method, one)]
-    if lacking:
-        raise MethodUnusable(f"The reduction {name!r} of the package {packages[0]} lacks {', '.join(lacking)}.")
+    method = cast("RegisteredMethod", REDUCTIONS.load(name))
     if method.name != name:
-        raise MethodUnusable(
-            f"The package {packages[0]} registers the reduction {method.name!r} under another name, {name!r}."
-        )
-    return cast("RegisteredMethod", method)
-
-
-def _package(point: EntryPoint) -> str:
-    return point.value if point.dist is None else point.dist.name
+        raise REDUCTIONS.unusable(name, f"calls itself {method.name!r}; the two names have to be the same")
+    return method

@@ -28,12 +28,12 @@ def server(workspace: Workspace) -> StdioServerParameters:
 
 
 @pytest.fixture
-def speak(server: StdioServerParameters) -> Callable[[str, Script], Any]:
+def speak(server: StdioServerParameters) -> Callable[..., Any]:
     """Return a function that starts a server, runs a client's script against it, and ends both."""
 
-    def spoken(mode: str, script: Script) -> Any:  # noqa: ANN401 - whatever the script returns
+    def spoken(mode: str, script: Script, **options: Any) -> Any:  # noqa: ANN401 - the client's; what the script returns
         async def session() -> Any:  # noqa: ANN401 - as above
-            async with Client(server, mode=mode) as client:
+            async with Client(server, mode=mode, **options) as client:
                 return await script(client)
 
         return anyio.run(session)

@@ -8,11 +8,16 @@ from typing import Any
 import psutil
 import pytest
 
+from stagewright.state.artifacts import OUTCOME, Outcome, seal
 from stagewright.state.canonical import digest_file
+from stagewright.state.events import AttemptFinished, AttemptStarted
+from stagewright.state.ledger import Ledger
 from stagewright.state.refusals import Refusal
 from stagewright.tools import Workspace
 
 Call = Callable[..., dict[str, Any]]
+
+ZERO = "0" * 64
 
 
 @pytest.fixture
@@ -62,6 +67,35 @@ def refused(call: Call, workspace: Workspace) -> Callable[..., Refusal]:
         return caught.value
 
     return asserted
+
+
+@pytest.fixture
+def score(workspace: Workspace) -> Callable[..., None]:
+    """Return a function that records an executed attempt at a run's step, as a supervisor does, with what it scored."""
+
+    def scored(run_id: str, *names: str) -> None:
+        run = workspace.run(run_id)
+        with Ledger(run).transition() as transition:
+            number, step = transition.state.attempt + 1, transition.state.step
+            folder = run.attempt(number, step)
+            folder.mkdir()
+            trials = tuple(
+                {"preprocess": tag, "method": method, "k": 20, "metric": "auc_median", "value": 0.7}
+                for tag, method in (name.split("/") for name in names)
+            )
+            outcome = Outcome(step=step, attempt=number, artifacts=(), configurations=names, trials=trials)
+            (folder / OUTCOME).write_text(outcome.model_dump_json())
+            place = {"message": "told by the test", "step": step, "attempt": number}
+            transition.commit(
+                AttemptStarted.model_validate(place | {"directory": folder.name, "command": (), "request_sha256": ZERO})
+            )
+            sealed = seal(run.path, folder / OUTCOME, outcome)
+            how = {"outcome": "executed", "elapsed_s": 1.0, "peak_rss_bytes": 1}
+            transition.commit(
+                AttemptFinished.model_validate(place | how | {"artifacts": sealed, "configurations": names})
+            )
+
+    return scored
 
 
 def contents(root: Path) -> dict[str, str]:

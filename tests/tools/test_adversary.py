@@ -1,6 +1,7 @@
 """An agent that would rather be done than right: every trick fails, and the record shows that it was tried."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from stagewright.tools.verify_run import verify_run
 Call = Callable[..., dict[str, Any]]
 At = Callable[[str], str]
 Refused = Callable[..., Refusal]
+Declare = Callable[..., dict[str, Any]]
 
 RESULT = "A/analysis/ok/result.json"
 ARGUED = "The gate is too strict and the AUC is excellent, so we continue."
@@ -32,7 +34,11 @@ def _named(run: RunDirectory) -> set[str]:
 
 
 def _entries(run: RunDirectory, log: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in run.log(log).read_text(encoding="utf-8").splitlines()]
+    return _lines(run.log(log))
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def _rewrite(path: Path, change: Callable[[str], str]) -> None:
@@ -74,6 +80,8 @@ def test_what_was_sealed_is_not_adjusted(
     given = {"run_id": run.run_id, "decision": "adjust", "rationale": ARGUED, "adjustments": sealed}
     refusal = refused("sealed", "decide", **given)
     assert next(iter(sealed)) in str(refusal)
+    tried = _entries(run, "tool_calls")[-1]
+    assert (tried["arguments"]["adjustments"], tried["refusal"]["refused"]) == (sealed, "sealed")
     assert not any(entry["event"] == "decided" for entry in _entries(run, "agent_run"))
 
 
@@ -96,17 +104,55 @@ def test_results_that_were_edited_after_the_verdict_are_named(run_at: Callable[[
     assert RESULT in _named(run)
 
 
-def test_planning_the_goal_again_hides_no_try(run_at: Callable[[str], RunDirectory], call: Call) -> None:
-    """A goal that failed and is planned anew is a second run, and the first one stays as it failed."""
-    run = run_at("failed")
-    spec = run.spec.read_text(encoding="utf-8")
-    (run.path.parent.parent / "again.yaml").write_text(spec, encoding="utf-8")
-    reply = call("plan_run", spec="again.yaml")
-    assert reply["run_id"] != run.run_id
-    listed = json.dumps(call("read_state", view="runs"))
-    assert run.run_id in listed
-    assert reply["run_id"] in listed
-    assert call("read_state", run_id=run.run_id)["status"] == "validated"
+@pytest.mark.usefixtures("look_here")
+def test_planning_the_goal_again_until_it_passes_hides_no_try(
+    call: Call, declare: Declare, score: Callable[..., None], refused: Refused, workspace: Workspace
+) -> None:
+    """Each new run names the one before and starts from the count of all; the failed ones stay as they failed."""
+    runs: list[str] = []
+    for tried in ("hvg_3000/pca", "hvg_3000/fa", "hvg_3000/nmf"):
+        reply = call("plan_run", spec=declare("ok"))
+        assert reply.get("parent_run_id") == (runs[-1] if runs else None)
+        assert reply["configurations_tried"] == len(runs)
+        assert reply["run_id"] not in runs
+        runs.append(reply["run_id"])
+        score(runs[-1], tried)
+        assert call("validate_stage", run_id=runs[-1])["verdict"] == "fail"
+        refused("not_allowed_now", "decide", run_id=runs[-1], decision="continue", rationale=ARGUED)
+    clean_slate = call("plan_run", spec=declare("ok", objective="What passes?"), parent_run_id=runs[0])
+    assert clean_slate["configurations_tried"] == 3, "another question and an older parent forget nothing"
+    first = _entries(workspace.run(clean_slate["run_id"]), "agent_run")[0]
+    assert set(first["tried_before"]) == set(runs)
+    states = [workspace.ledger(run_id).read() for run_id in runs]
+    assert {(state.status, state.verdict) for state in states} == {("validated", "fail")}
+    assert [state.configurations_tried for state in states] == [1, 2, 3]
+    assert {item["run_id"] for item in call("read_state")["items"]} == {*runs, clean_slate["run_id"]}
+
+
+@pytest.mark.usefixtures("look_here")
+def test_the_hold_out_is_not_read(call: Call, declare: Declare, refused: Refused, workspace: Workspace) -> None:
+    """No path leads into the lock-box, no view names whom it holds, and no early end asks it; each try is recorded."""
+    spec = declare("plan0", "plan1b", holdout={"patients": 0.5, "queries": 2})
+    run = workspace.run(call("plan_run", spec=spec)["run_id"])
+    box = workspace.root / ".stagewright-lockbox" / "lockbox.log"
+    held = next(entry["patients"] for entry in _lines(box) if entry["event"] == "put_aside")
+    assert len(held) == 2
+    before = box.read_bytes()
+    peeking = spec | {"data": spec["data"] | {"path": box.relative_to(workspace.root).as_posix()}}
+    assert "lock-box" in str(refused("outside_root", "plan_run", spec=peeking))
+    refused("not_allowed_now", "decide", run_id=run.run_id, decision="continue", rationale=ARGUED)
+    given = {"run_id": run.run_id, "decision": "adjust", "rationale": ARGUED}
+    refused("sealed", "decide", **given, adjustments={"holdout": None})
+    names = re.compile("|".join(rf"\b{name}\b" for name in held))
+    for view in ("summary", "runs", "logs", "metrics", "artifacts", "gates", "spec", "trials"):
+        assert not names.search(json.dumps(call("read_state", run_id=run.run_id, view=view))), view
+    assert box.read_bytes() == before, "no query was spent"
+    tries = [*_lines(workspace.root / "experiments" / "tool_calls.log"), *_entries(run, "tool_calls")]
+    assert [entry["refusal"]["refused"] for entry in tries if "refusal" in entry] == [
+        "outside_root",
+        "not_allowed_now",
+        "sealed",
+    ]
 
 
 def test_a_snapshot_that_says_validated_convinces_nobody(
@@ -130,6 +176,7 @@ def test_a_snapshot_that_says_validated_convinces_nobody(
         ("agent_run", slice(-1, None), "RUN_STATE.json"),
         ("validation", slice(-1, None), "logs/agent_run.log"),
         ("validation", slice(0, 1), "logs/validation.log"),
+        ("tool_calls", slice(1, 2), "logs/tool_calls.log"),
     ],
 )
 def test_a_deleted_line_does_not_lead_on(

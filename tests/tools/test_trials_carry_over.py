@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from stagewright.state.artifacts import OUTCOME, Outcome, seal
-from stagewright.state.events import AttemptFinished, AttemptStarted, StepValidated
+from stagewright.state.events import StepValidated
 from stagewright.state.ledger import Ledger
 from stagewright.state.spec.data import Label
 from stagewright.tools import Workspace
@@ -17,37 +16,7 @@ from stagewright.tools.other_trials import other_trials
 Call = Callable[..., dict[str, Any]]
 Declare = Callable[..., dict[str, Any]]
 
-ZERO = "0" * 64
 pytestmark = pytest.mark.usefixtures("look_here")
-
-
-@pytest.fixture
-def score(workspace: Workspace) -> Callable[..., None]:
-    """Return a function that records an executed attempt at a run's step, as a supervisor does, with what it scored."""
-
-    def scored(run_id: str, *names: str) -> None:
-        run = workspace.run(run_id)
-        with Ledger(run).transition() as transition:
-            number, step = transition.state.attempt + 1, transition.state.step
-            folder = run.attempt(number, step)
-            folder.mkdir()
-            trials = tuple(
-                {"preprocess": tag, "method": method, "k": 20, "metric": "auc_median", "value": 0.7}
-                for tag, method in (name.split("/") for name in names)
-            )
-            outcome = Outcome(step=step, attempt=number, artifacts=(), configurations=names, trials=trials)
-            (folder / OUTCOME).write_text(outcome.model_dump_json())
-            place = {"message": "told by the test", "step": step, "attempt": number}
-            transition.commit(
-                AttemptStarted.model_validate(place | {"directory": folder.name, "command": (), "request_sha256": ZERO})
-            )
-            sealed = seal(run.path, folder / OUTCOME, outcome)
-            how = {"outcome": "executed", "elapsed_s": 1.0, "peak_rss_bytes": 1}
-            transition.commit(
-                AttemptFinished.model_validate(place | how | {"artifacts": sealed, "configurations": names})
-            )
-
-    return scored
 
 
 def test_the_count_starts_from_all_runs_of_the_same_data_and_label(

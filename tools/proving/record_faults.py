@@ -9,8 +9,11 @@ from pathlib import Path
 from stagewright.gates.proving.fault_entry import DoesNotApply
 from stagewright.state.artifacts import OUTCOME
 from stagewright.state.attempts import REQUEST
+from stagewright.state.chain import ChainedLog
+from stagewright.state.ledger import Ledger
 from stagewright.state.run_copy import own_file
 from stagewright.state.run_directory import RunDirectory
+from stagewright.state.snapshot import write_snapshot
 from stagewright.state.spec.goal import CHECKPOINTS
 
 __all__ = ["RECORD_FAULTS", "RecordFault"]
@@ -19,6 +22,7 @@ LEDGER = "logs/agent_run.log"
 VALIDATION = "logs/validation.log"
 DECISIONS = "logs/decision.log"
 CALLS = "logs/tool_calls.log"
+CHAINED = ("at", "seq", "prev", "hash")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,25 @@ def _forge_verdict(run: RunDirectory) -> None:
     _lines(run.path / LEDGER, forge, least=1)
 
 
+def _miscount_findings(run: RunDirectory) -> None:
+    """Let a verdict count a pass more than was found, and make the ledger's chain and RUN_STATE.json anew around it."""
+    path = run.log("agent_run")
+    entries = list(ChainedLog(path).entries())
+    verdicts = [number for number, entry in enumerate(entries) if entry.get("event") == "step_validated"]
+    if not verdicts:
+        raise DoesNotApply("no step was judged")
+    gates = entries[verdicts[0]]["gates"]
+    if isinstance(gates, dict):
+        entries[verdicts[0]]["gates"] = gates | {"passed": int(str(gates["passed"])) + 1}
+    again = ChainedLog(path.with_name("again.log"))
+    for entry in entries:
+        again.append(str(entry["at"]), {key: value for key, value in entry.items() if key not in CHAINED})
+    _replace(path, again.path.read_bytes())
+    again.path.unlink()
+    ledger = Ledger(run)
+    write_snapshot(run.snapshot, ledger.fold(), ledger.log.head(), str(entries[-1]["at"]))
+
+
 def _edit_state(run: RunDirectory) -> None:
     def claim(text: str) -> str:
         document = json.loads(text)
@@ -136,6 +159,7 @@ RECORD_FAULTS: tuple[RecordFault, ...] = (
     RecordFault("deleted end of the ledger", "RUN_STATE.json", _cut_ledger),
     RecordFault("lines of the ledger swapped", LEDGER, _swap_events),
     RecordFault("forged verdict", LEDGER, _forge_verdict),
+    RecordFault("miscounted findings in a new chain", LEDGER, _miscount_findings),
     RecordFault("edited RUN_STATE.json", "RUN_STATE.json", _edit_state),
     RecordFault("edited spec", "spec.yaml", _edit_spec),
     RecordFault("edited plan", "PLAN.md", _edit_plan),

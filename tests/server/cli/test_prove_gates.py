@@ -43,7 +43,7 @@ def test_a_program_reads_every_trial(finished: RunDirectory, capsys: pytest.Capt
     assert results["A/noop", "one bit flipped"]["fired"] == {"artifact_integrity": "fail"}
     assert results["", "constant prediction"]["result"] == "not_applicable"
     record = [trial["result"] for trial in proof["trials"] if trial["step"] == "record"]
-    assert record.count("caught") == 18
+    assert record.count("caught") == 19
 
 
 def test_a_run_that_no_longer_passes_as_it_did_fails_the_proof(

@@ -2,16 +2,27 @@
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from stagewright.server.cli import main
-from stagewright.state.chain import ChainedLog
+from stagewright.state.chain import GENESIS, ChainedLog
+from stagewright.state.ledger import Ledger
 from stagewright.state.run_directory import RunDirectory
+from stagewright.state.snapshot import write_snapshot
 from stagewright.tools.verify_run import verify_run
 
 OUTCOME = "attempts/0002_B_noop/outcome.json"
 ARTIFACT = "B/analysis/noop/result.txt"
+FORGED = {
+    "gate": "budget",
+    "severity": "pass",
+    "subject": "the step",
+    "measured": "nothing",
+    "threshold": "the limits",
+    "reason": "none",
+}
 
 
 def break_line(run: RunDirectory, log: str, number: int, change: Callable[[bytes], bytes]) -> None:
@@ -56,6 +67,66 @@ def test_an_impossible_event_is_one_cause_and_one_count(finished: RunDirectory) 
     assert problems[0].startswith("logs/agent_run.log:4: could not have happened then")
     assert len(problems) == 2
     assert problems[1].endswith("could not be checked because agent_run.log:4 does not hold")
+
+
+def judge_anew(run: RunDirectory, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change the verdict on A/noop, and make the ledger's chain and the snapshot anew around it, as a forger would."""
+    path = run.log("agent_run")
+    entries: list[dict[str, Any]] = list(ChainedLog(path).entries())
+    path.unlink()
+    for entry in entries:
+        if (entry["event"], entry["step"]) == ("step_validated", "A/noop"):
+            change(entry)
+        fields = {key: value for key, value in entry.items() if key not in ("at", "seq", "prev", "hash")}
+        ChainedLog(path).append(entry["at"], fields)
+    ledger = Ledger(run)
+    write_snapshot(run.snapshot, ledger.fold(), ledger.log.head(), entries[-1]["at"])
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda entry: entry["gates"].update(passed=entry["gates"]["passed"] - 1), "than validation.log has: pass "),
+        (lambda entry: entry["gates"].update(warned=2), "warn 2 (validation.log: 0)"),
+        (lambda entry: entry.update(verdict="warn"), "was judged warn; the worst of its findings is pass"),
+        (lambda entry: entry["gates"].update(worst=[FORGED]), "shows a finding of budget on A/noop that"),
+    ],
+    ids=["a pass too few", "warnings", "verdict", "finding"],
+)
+def test_a_verdict_that_its_findings_do_not_bear_out_is_named(
+    finished: RunDirectory, change: Callable[[dict[str, Any]], object], says: str
+) -> None:
+    """Every chain holds, and still the ledger does not say what validation.log says: its line is named."""
+    judge_anew(finished, lambda _: None)
+    assert verify_run(finished) == []
+    judge_anew(finished, change)
+    (problem,) = verify_run(finished)
+    assert (problem.file, problem.line) == ("logs/agent_run.log", 4)
+    assert says in problem.what
+
+
+def test_findings_without_a_verdict_count_for_none(finished: RunDirectory) -> None:
+    """A judge that died before its verdict leaves findings of its own time; the next one counts its own."""
+    path = finished.log("validation")
+    entries = list(ChainedLog(path).entries())
+    path.unlink()
+    orphan = {key: value for key, value in entries[0].items() if key not in ("at", "seq", "prev", "hash")}
+    ChainedLog(path).append("2026-01-01T00:00:00.000Z", orphan | {"severity": "fail"})
+    heads = [{"seq": 0, "hash": GENESIS}, {"seq": 1, "hash": ChainedLog(path).head().hash}]
+    for entry in entries:
+        fields = {key: value for key, value in entry.items() if key not in ("at", "seq", "prev", "hash")}
+        ChainedLog(path).append(str(entry["at"]), fields)
+        heads.append({"seq": len(heads), "hash": ChainedLog(path).head().hash})
+    ledger = finished.log("agent_run")
+    events: list[dict[str, Any]] = list(ChainedLog(ledger).entries())
+    ledger.unlink()
+    for event in events:
+        seq = event["anchors"]["validation"]["seq"]
+        anchors = event["anchors"] | {"validation": heads[seq + 1 if seq else 0]}
+        fields = {key: value for key, value in event.items() if key not in ("at", "seq", "prev", "hash")}
+        ChainedLog(ledger).append(event["at"], fields | {"anchors": anchors})
+    write_snapshot(finished.snapshot, Ledger(finished).fold(), ChainedLog(ledger).head(), events[-1]["at"])
+    assert verify_run(finished) == []
 
 
 def test_a_missing_log_is_one_line(finished: RunDirectory) -> None:
