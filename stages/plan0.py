@@ -32,6 +32,8 @@ from stagewright.state.step_units import fit_unit, seeds_of
 
 __all__ = ["run"]
 
+NEED_CORRELATIONS = ("fa", "pca")
+
 
 @dataclass(frozen=True, slots=True)
 class _Todo:
@@ -124,7 +126,9 @@ def _todo(study: EffectiveStudy) -> list[_Todo]:
     """List the units in the order in which they are begun.
 
     One group after the other shares what its fits have in common: all seeds, each bootstrap sample, the training cells.
-    Within a group the largest first: the last units are then the shortest, and no worker waits long for another.
+    Within a group one factor analysis comes first, which makes the correlations that the others and PCA need; while it
+    does, other workers fit what needs none, the largest first. What needs them is short and comes last, so that no
+    worker waits long for another.
     """
     todo: list[_Todo] = []
     for method, ks in study.ks.items():
@@ -135,12 +139,18 @@ def _todo(study: EffectiveStudy) -> list[_Todo]:
             if study.held_out is not None:
                 todo.append(_Todo(FitUnit(method, k, study.seeds[0]), None))
 
-    def order(one: _Todo) -> tuple[int, bool, int, int]:
-        number = len(study.seeds) if one.number is None else study.seeds.index(one.number)
-        group = 0 if study.replicates == "seed" and one.number is not None else number
-        return group, one.what.method != "fa", -one.what.k, number
+    def number_of(one: _Todo) -> int:
+        return len(study.seeds) if one.number is None else study.seeds.index(one.number)
 
-    return sorted(todo, key=order)
+    def group_of(one: _Todo) -> int:
+        return 0 if study.replicates == "seed" and one.number is not None else number_of(one)
+
+    todo.sort(key=lambda one: (-one.what.k, number_of(one)))
+    leading = {group_of(one): one for one in reversed(todo) if one.what.method == "fa"}
+    return sorted(
+        todo,
+        key=lambda one: (group_of(one), one is not leading.get(group_of(one)), one.what.method in NEED_CORRELATIONS),
+    )
 
 
 def _replicate(

@@ -35,7 +35,7 @@ def test_no_gate_is_blind_and_none_cries_wolf(name: str, tmp_path: Path, capsys:
         "preprocess": [{"method": "hvg", "n_top_genes": 1000}],
         "reduction": {"methods": ["pca", "nmf"], "k": [5, 10], "seeds": [1, 2, 3]},
         "classifier": {"modes": ["grouped", "per_patient"], "cv": {"folds": 3, "repeats": 2}},
-        "negative_controls": {"permutations": 3},
+        "negative_controls": {"permutations": 3, "search_permutations": 39, "search_at": ["A"]},
         "approvals": ["B"],
         "budget": {"runtime": "2h", "memory": "8GiB"},
     }
