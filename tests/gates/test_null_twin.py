@@ -28,12 +28,12 @@ def _bad(step: GateContext) -> list[Finding]:
 
 
 def _predictions(step: GateContext, method: str) -> pd.DataFrame:
-    return pd.read_parquet(step.run / twin_oof("B", TAG, method))
+    return pd.read_parquet(step.run / twin_oof("B", "plan1b", TAG, method))
 
 
 def _twin_is(step: GateContext, method: str, table: pd.DataFrame) -> None:
     """Write a twin's predictions, and its tables as a stage that made these would have."""
-    table.to_parquet(step.run / twin_oof("B", TAG, method), index=False)
+    table.to_parquet(step.run / twin_oof("B", "plan1b", TAG, method), index=False)
     auc = {name: roc_auc_score(one["label"], one["decision"]) for name, one in table.groupby("patient")}
     curves = pd.read_csv(step.run / twin_curves("B", TAG, method))
     away = np.where(curves["alpha"] == table["alpha"].iloc[0], 0.0, 0.1)
@@ -136,7 +136,9 @@ def test_a_label_that_is_constant_in_each_stratum_is_a_warning(step_of: StepOf) 
         path = step.run / "B/analysis/classification_grid" / TAG / method / "oof_predictions.parquet"
         observed = pd.read_parquet(path).drop_duplicates("cell").set_index("cell")["label"]
         table = _predictions(step, method)
-        table.assign(label=table["cell"].map(observed)).to_parquet(step.run / twin_oof("B", TAG, method), index=False)
+        table.assign(label=table["cell"].map(observed)).to_parquet(
+            step.run / twin_oof("B", "plan1b", TAG, method), index=False
+        )
         curves = pd.read_csv(step.run / twin_curves("B", TAG, method)).assign(auc_within_strata=math.nan)
         curves.to_csv(step.run / twin_curves("B", TAG, method), index=False)
     study = step.request.study.model_copy(update={"permutation_strata": ("CN.label",)})
