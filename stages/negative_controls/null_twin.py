@@ -8,6 +8,7 @@ observed scores. One repeat of the cross-validation is enough to see it.
 Scored is the AUC over pairs of cells of one stratum, where chance is 0.5 whatever the strata's shares of classes. One
 copy averages nothing away, so no choice may flatter it: each patient is scored at the strength that the other patients
 choose, which knows nothing of the patient's own labels. A single patient is scored at the middle of the strengths.
+Plan 1C's twin is `benchmark_twin`.
 """
 
 from collections.abc import Mapping, Sequence
