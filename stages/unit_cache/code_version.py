@@ -176,7 +176,6 @@ CODE: Mapping[Kind, _Code] = MappingProxyType(
                 "stages/plan1_grid.py",
                 "stages/preprocess/downsample.py",
                 "state/plan1c_models.py",
-                "state/step_units.py",
                 "stages/files.py",
             ),
             (*NUMERICS, "pandas", "pyarrow"),
