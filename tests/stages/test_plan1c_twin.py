@@ -21,7 +21,7 @@ from stagewright.stages.catalogue import count_units
 from stagewright.state.artifacts import Outcome
 from stagewright.state.attempts import read_request
 from stagewright.state.spec import Adjustments, effective_study, parse_spec
-from stagewright.state.step_units import step_units, twin_units
+from stagewright.state.step_units import step_units
 
 SmallStudy = Any  # the fixture's class, which lives in conftest.py
 TAG = "all_filtered_0p02"
@@ -238,21 +238,3 @@ def test_genes_that_the_label_chose_are_those_of_plan1b(
     assert logs[0].read_bytes() == logs[1].read_bytes()
     found = run_gates(study.question("C/plan1c").model_copy(update={"earlier": (earlier,)}))
     assert [item for item in found if item.severity in ("fail", "error")] == []
-
-
-def test_under_scope_pipeline_the_twin_of_plan1c_is_not_refitted_in_folds() -> None:
-    """The scope is Plan 1B's alone: Plan 1C's genes saw the label of all cells, and its twin needs its own."""
-    classifier = SPEC["classifier"] | {"cv": {"folds": 3, "repeats": 2, "scope": "pipeline"}}
-    spec = parse_spec(SPEC | {"preprocess": [{"method": "deg_weak_screen"}], "classifier": classifier})
-    study = effective_study(spec, Adjustments(), "C")
-    (entry,) = study.preprocess
-    tag = entry.tag
-    assert twin_units(study, entry, "pca", {"pca": 3}, "plan1c") == (
-        f"null_twin/{tag}/pca/k_3",
-        f"null_twin/{tag}/pca/benchmark",
-    )
-    assert twin_units(study, entry, "pca", {"pca": 3}, "plan1b") == (
-        *(f"null_twin/{tag}/pca/repeat_0/fold_{fold}" for fold in range(3)),
-        f"null_twin/{tag}/pca/cv",
-    )
-    assert count_units("plan1c", study, ("plan0", "plan1b", "plan1c")) == 3
