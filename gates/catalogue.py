@@ -330,7 +330,7 @@ GATES: tuple[GateEntry, ...] = (
         "null_twin",
         "stagewright.gates.null_twin",
         "a copy of each configuration under permuted labels scores no better than chance within strata",
-        ("plan1b",),
+        OUT_OF_FOLD,
         (
             Bound(
                 "at_most",

@@ -65,14 +65,15 @@ def permuted_grid(request: StepRequest, left_out: Container[str] = NOTHING) -> t
 
 def twin_grid(request: StepRequest, left_out: Container[str] = NOTHING) -> tuple[tuple[str, Method], ...]:
     """Return the cells of the grid whose null twin a step owes: preprocess tag and method."""
-    if not has_twin(request.stage, request.study):
+    study, stage = request.study, request.stage
+    if not has_twin(stage, study):
         return ()
     return tuple(
         (entry.tag, method)
-        for entry in request.study.preprocess
-        for method in request.study.methods
-        if (twin_refits(request.study, entry) or method in methods_left(request, entry.tag, left_out))
-        and not any(unit in left_out for unit in twin_units(request.study, entry, method, request.k_by_method))
+        for entry in study.preprocess
+        for method in study.methods
+        if (twin_refits(study, entry, stage) or method in methods_left(request, entry.tag, left_out))
+        and not any(unit in left_out for unit in twin_units(study, entry, method, request.k_by_method, stage))
     )
 
 

@@ -45,10 +45,10 @@ def permuted_scores(context: GateContext) -> Iterator[Finding]:
     Notes
     -----
     Within a stratum an AUC has by chance the variance (n + 1) / (12 n_positive n_negative); a patient's is the mean of
-    those, weighted by pairs; the median of P patients has the standard deviation sqrt(pi P / 2) / sum(1 / s_i). The
-    interval holds 99 % over all configurations together. It is that of one permutation, although a mean over them is
-    compared: the choice of the penalty strength lifts every permuted score a little, which no number of permutations
-    averages away.
+    those, weighted by pairs; the median of P patients has the standard deviation sqrt(pi P / 2) / sum(1 / s_i), more
+    where few patients differ much in size (`chance.upper_end`). The interval holds 99 % over all configurations
+    together. It is that of one permutation, although a mean over them is compared: the choice of the penalty strength
+    lifts every permuted score a little, which no number of permutations averages away.
     """
     faults: list[Finding] = []
     within: dict[_Configuration, list[WithinStrata]] = {}

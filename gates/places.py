@@ -6,9 +6,11 @@ from stagewright.state.layout import (
     TWIN,
     analysis,
     grid_cell,
+    null_twin_summary,
     permuted_cell,
     permuted_grid_folder,
     plan1c_folder,
+    plan1c_twin_summary,
     preprocess_folder,
     search_cell,
     search_folder,
@@ -36,6 +38,7 @@ __all__ = [
     "strata_table",
     "twin_curves",
     "twin_oof",
+    "twin_summary",
 ]
 
 
@@ -111,14 +114,19 @@ def permuted_oof(checkpoint: Checkpoint, number: int, stage: str, tag: str, meth
     return permuted_cell(checkpoint, number, stage, tag, method) / "oof_predictions.parquet"
 
 
-def twin_oof(checkpoint: Checkpoint, tag: str, method: str) -> PurePosixPath:
-    """Return where Plan 1b writes the out-of-fold predictions of its null twin."""
-    return permuted_oof(checkpoint, TWIN, "plan1b", tag, method)
+def twin_oof(checkpoint: Checkpoint, stage: str, tag: str, method: str) -> PurePosixPath:
+    """Return where Plan 1b or 1c writes the out-of-fold predictions of its null twin."""
+    return permuted_oof(checkpoint, TWIN, stage, tag, method)
 
 
 def twin_curves(checkpoint: Checkpoint, tag: str, method: str) -> PurePosixPath:
     """Return where Plan 1b writes the AUC within strata of its null twin, by patient and alpha."""
-    return twin_oof(checkpoint, tag, method).with_name("auc_by_alpha.csv")
+    return twin_oof(checkpoint, "plan1b", tag, method).with_name("auc_by_alpha.csv")
+
+
+def twin_summary(request: StepRequest) -> PurePosixPath:
+    """Return the summary of the null twin of Plan 1b or 1c."""
+    return (plan1c_twin_summary if request.stage == "plan1c" else null_twin_summary)(request.checkpoint)
 
 
 def search_aucs(checkpoint: Checkpoint, tag: str, method: str) -> PurePosixPath:

@@ -12,6 +12,7 @@ from stagewright.gates.places import (
     strata_table,
     twin_curves,
     twin_oof,
+    twin_summary,
 )
 from stagewright.gates.promise import Promise, table
 from stagewright.gates.promised_columns import (
@@ -28,7 +29,7 @@ from stagewright.gates.promised_columns import (
     TWIN_CURVES,
     TWIN_SUMMARY,
 )
-from stagewright.state.layout import TWIN, null_twin_summary, permutation_folder, permuted_cell
+from stagewright.state.layout import permutation_folder, permuted_cell, twin_genes_folder
 from stagewright.state.plan1c_models import models_of
 from stagewright.state.step_request import StepRequest
 from stagewright.state.step_units import cell_unit, fold_units, twin_refits
@@ -37,18 +38,20 @@ __all__ = ["plan2_promises", "search_promises", "twin_promises"]
 
 
 def twin_promises(request: StepRequest, left_out: Container[str]) -> Iterator[Promise]:
-    """Yield what the null twin of Plan 1b owes."""
+    """Yield what the null twin of Plan 1B or 1C owes."""
+    checkpoint, stage = request.checkpoint, request.stage
     cells = twin_grid(request, left_out)
+    named = ("mode", "downsampling") if stage == "plan1c" else ()
     for tag, method in cells:
-        yield table(twin_curves(request.checkpoint, tag, method), TWIN_CURVES)
-        place = twin_oof(request.checkpoint, tag, method)
-        yield Promise(str(place), "parquet", columns=tuple(OOF.split(",")))
+        if stage == "plan1b":
+            yield table(twin_curves(checkpoint, tag, method), TWIN_CURVES)
+        place = twin_oof(checkpoint, stage, tag, method)
+        yield Promise(str(place), "parquet", columns=(*named, *OOF.split(",")))
     for entry in request.study.preprocess:
-        if twin_refits(request.study, entry):
-            place = permutation_folder(request.checkpoint, TWIN) / "preprocess_cache" / entry.tag
-            yield Promise(str(place / "gene_log.json"), "json")
-    rows = len(cells) * len(request.study.penalties)
-    yield table(null_twin_summary(request.checkpoint), TWIN_SUMMARY, rows)
+        if twin_refits(request.study, entry, stage):
+            yield Promise(str(twin_genes_folder(checkpoint, stage, entry.tag) / "gene_log.json"), "json")
+    rows = len(cells) * (len(models_of(request.study)) if stage == "plan1c" else len(request.study.penalties))
+    yield table(twin_summary(request), ",".join((*named, TWIN_SUMMARY)), rows)
 
 
 def search_promises(request: StepRequest, left_out: Container[str]) -> Iterator[Promise]:

@@ -180,6 +180,8 @@ def _plan1c(request: StepRequest, left_out: Container[str]) -> Iterator[Promise]
     yield table(folder / "confounding.csv", "role,column,level,n_positive,n_negative")
     yield Promise(str(folder / "confounding.json"), "json", keys=("columns", "auc_of_depth"))
     yield Promise(str(folder / "choice.json"), "json", keys=("objective", "order", "best"))
+    if has_twin(request.stage, request.study):
+        yield from twin_promises(request, left_out)
 
 
 def _coefficients(request: StepRequest, tag: str, method: Method, *also: str) -> Promise:

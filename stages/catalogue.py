@@ -82,19 +82,26 @@ def count_units(stage: str, study: EffectiveStudy, stages: Sequence[str]) -> int
     embeddings = cells if stage == next((one for one in stages if one in GRID), None) else 0
     if stage == "plan2":
         refitted = len(study.methods) * sum(entry.supervised for entry in study.preprocess)
-        folds = cells * _folds(study) if "plan1b" in study.mirrored else 0
+        folds = cells * _folds(study, "plan1b") if "plan1b" in study.mirrored else 0
         return study.permutations * (refitted + folds + cells * len(study.mirrored))
-    if stage == "plan1b":
-        twin = cells * (1 + _folds(twin_study(study))) if has_twin(stage, study) else 0
-        twin += len(study.methods) * sum(twin_refits(study, entry) for entry in study.preprocess) if twin else 0
+    if stage in ("plan1b", "plan1c"):
         search = len(searched(study)) * len(study.methods) if has_search(stage, study) else 0
-        return embeddings + cells * (1 + _folds(study)) + twin + search
+        return embeddings + cells * (1 + _folds(study, stage)) + _twin_units(stage, study) + search
     return embeddings + cells if stage in STAGES else 1
 
 
-def _folds(study: EffectiveStudy) -> int:
+def _twin_units(stage: str, study: EffectiveStudy) -> int:
+    """Return how many units the null twin of a stage has, the embeddings that depend on the label among them."""
+    if not has_twin(stage, study):
+        return 0
+    refitted = sum(twin_refits(study, entry, stage) for entry in study.preprocess)
+    cells = len(study.preprocess) * (1 + _folds(twin_study(study, stage), stage))
+    return len(study.methods) * (cells + refitted)
+
+
+def _folds(study: EffectiveStudy, stage: str) -> int:
     """Return how often the pipeline of one preprocess and method is fitted again."""
-    return study.folds * study.repeats if study.scope == "pipeline" else 0
+    return study.folds * study.repeats if stage == "plan1b" and study.scope == "pipeline" else 0
 
 
 def metric_names(stage: str, spec: GoalSpec) -> list[str]:

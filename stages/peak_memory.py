@@ -115,7 +115,8 @@ def peak_memory_bytes(
     twin = 0
     if stage == "plan1b":
         scores += decisions + _refolded(study, chosen, size, workers, decisions)
-        by_label = [entry for entry in study.preprocess if has_twin(stage, study) and twin_refits(study, entry)]
+    if has_twin(stage, study):
+        by_label = [entry for entry in study.preprocess if twin_refits(study, entry, stage)]
         fits = [_fits(entry, chosen, 1, size, workers, dense=dense) for entry in by_label]
         twin = _counts(by_label, size) + max(fits) if fits else 0
     if embedded:

@@ -16,7 +16,7 @@ from stagewright.state.step_request import StepRequest
 __all__ = ["GridKind", "cell_inputs", "digest_cells"]
 
 NOTHING: Mapping[str, JsonValue] = MappingProxyType({})
-GridKind: TypeAlias = Literal["paths", "cv", "benchmark", "twin", "search"]
+GridKind: TypeAlias = Literal["paths", "cv", "benchmark", "twin", "benchmark_twin", "search"]
 
 
 def cell_inputs(
@@ -39,7 +39,7 @@ def cell_inputs(
         inputs |= {"folds": study.folds, "repeats": study.repeats, "group": study.group, "scope": study.scope}
     if kind in ("cv", "twin", "search") and study.group != "none":
         inputs["groups"] = _digest_texts(cohort.obs[study.group])
-    if kind == "benchmark":
+    if kind in ("benchmark", "benchmark_twin"):
         inputs |= {
             "l1_ratios": [*study.l1_ratios],
             "modes": [*study.modes],

@@ -26,7 +26,8 @@ from stagewright.stages.classify.path_in_sample import path_without_cv
 from stagewright.stages.decoy import technical_decoy
 from stagewright.stages.executors.executor import SharedValue
 from stagewright.stages.files import save_csv
-from stagewright.stages.negative_controls.null_twin import null_twin, twin_note
+from stagewright.stages.negative_controls.null_twin import null_twin
+from stagewright.stages.negative_controls.twin_note import twin_note
 from stagewright.stages.plan1_embeddings import EmbeddedCohort
 from stagewright.stages.plan1_folds import cross_validated_patient, folds_of_patient, split_patients
 from stagewright.stages.plan1_grid import CellResult, ScoredCell, over_grid

@@ -3,7 +3,8 @@
 Each embedding is scored pooled over all patients, by models of other patients (`grouped`), or within each patient, as
 `classifier.modes` says; always patient by patient, from out-of-fold predictions. `plan1c_parts` says how cells are
 split, `plan1c_draws` what is trained on, `plan1c_scores` how a strength is chosen. A preprocess that chose its genes by
-the label is scored, and never the best.
+the label is scored, and never the best. Beside the models of each embedding their null twin is scored, under permuted
+labels (`negative_controls.benchmark_twin`).
 """
 
 from collections.abc import Sequence
@@ -18,19 +19,18 @@ from stagewright.stages.classify.choice import OBJECTIVE, TIE
 from stagewright.stages.classify.patient_interval import LEVEL, N_RESAMPLES
 from stagewright.stages.confounding import confounding
 from stagewright.stages.files import save_csv
+from stagewright.stages.negative_controls.benchmark_twin import benchmark_twin
+from stagewright.stages.negative_controls.twin_note import twin_note
 from stagewright.stages.plan1_embeddings import EmbeddedCohort
-from stagewright.stages.plan1_grid import CellResult, GridResult, ScoredCell, over_grid
+from stagewright.stages.plan1_grid import GridResult, over_grid
 from stagewright.stages.plan1_tables import SummaryRow, configurations, supervised_notes, unsupervised
-from stagewright.stages.plan1c_draws import training_draws
-from stagewright.stages.plan1c_parts import split
-from stagewright.stages.plan1c_scores import Scored, score_models
-from stagewright.stages.plan1c_tables import summary_row, tables_of
+from stagewright.stages.plan1c_cell import score_models_of
 from stagewright.stages.protocol import StageContext, StageResult
-from stagewright.state.artifacts import Skipped
-from stagewright.state.layout import plan1c_folder
-from stagewright.state.plan1c_models import models_of
+from stagewright.stages.refit.cohort_once import CohortOnce
+from stagewright.state.layout import plan1c_folder, plan1c_twin_summary
+from stagewright.state.step_units import has_twin
 
-__all__ = ["run", "score_models_of"]
+__all__ = ["run"]
 
 OF_BEST = {
     "auc": "auc_median",
@@ -50,7 +50,16 @@ def run(context: StageContext) -> StageResult:
         When an embedding or its models fail; it names the unit.
     """
     request = context.request
-    grid = over_grid(context, "benchmark", score_models_of)
+    counts, with_twin = CohortOnce(context), has_twin(request.stage, request.study)
+    twin: list[SummaryRow] = []
+
+    def beside(cohort: EmbeddedCohort) -> None:
+        if with_twin:
+            twin.extend(benchmark_twin(context, counts, cohort))
+
+    grid = over_grid(context, "benchmark", score_models_of, beside=[beside])
+    if with_twin:
+        save_csv(context.artifacts, plan1c_twin_summary(request.checkpoint), pd.DataFrame(twin))
     best = _best(grid.summary)
     of_mode: dict[str, SummaryRow] = {
         mode: _best(rows) for mode in request.study.modes if (rows := _of_mode(grid.summary, mode))
@@ -71,46 +80,12 @@ def run(context: StageContext) -> StageResult:
                 for mode, row in of_mode.items()
             ),
             *supervised_notes(grid.summary),
+            *([twin_note(twin)] if twin else []),
             *grid.notes,
         ),
         trials=tuple(_trial(row) for row in grid.summary),
         n_cells=grid.n_cells,
     )
-
-
-def score_models_of(context: StageContext, cohort: EmbeddedCohort, method: str) -> ScoredCell:
-    """Score every model on one embedding, and return its tables and a summary row for each model."""
-    request, study = context.request, context.request.study
-    patient_column = request.scope.patient
-    embedding = cohort.scores[method].astype(np.float64)
-    alphas = np.asarray(study.alphas)
-    found: list[Scored] = []
-    summary: list[SummaryRow] = []
-    skipped: list[Skipped] = []
-    notes: list[str] = []
-    for mode in study.modes:
-        parts = split(cohort, study, patient_column, mode, f"{cohort.tag}/{method}")
-        skipped += parts.skipped
-        notes += parts.notes
-        if not parts.parts:
-            notes.append(f"{mode}: no patient can be scored: {parts.skipped[0].reason}")
-            continue
-        for entry in study.downsampling:
-            models = [model for model in models_of(study) if (model.mode, model.downsampling) == (mode, entry.tag)]
-            draws = training_draws(entry, cohort, request.scope)
-            scored = score_models(context, embedding, cohort.positive, parts.parts, models, alphas, draws=draws)
-            found += scored
-            summary += [summary_row(cohort, method, item, len(parts.skipped)) for item in scored]
-    if not found:
-        raise ValueError(
-            f"no mode of {', '.join(study.modes)} can score any patient ({_reasons(skipped)}); see the plan's warnings"
-        )
-    tables = tables_of(found, cohort, patient_column, study.repeats)
-    return ScoredCell(CellResult(summary, skipped, notes), tables)
-
-
-def _reasons(skipped: Sequence[Skipped]) -> str:
-    return "; ".join(dict.fromkeys(item.reason for item in skipped))
 
 
 def _write(context: StageContext, grid: GridResult, best: SummaryRow, of_mode: dict[str, SummaryRow]) -> None:

@@ -13,7 +13,7 @@ from stagewright.stages.plan1_embeddings import EmbeddedCohort
 from stagewright.stages.plan1_tables import METRICS, SummaryRow
 from stagewright.stages.plan1c_scores import Scored
 
-__all__ = ["summary_row", "tables_of"]
+__all__ = ["prediction_rows", "summary_row", "tables_of"]
 
 WITH_INTERVAL = ("auc", "average_precision")
 MODEL = ("mode", "downsampling", "penalty")
@@ -28,7 +28,7 @@ def tables_of(
         "pooled_metrics.csv": _together(scored, repeats),
         "coefs.csv": pd.concat([table for item in scored for table in _coefficients(item)], ignore_index=True),
         "reliability.csv": pd.concat([_reliability(item) for item in scored], ignore_index=True),
-        "oof_predictions.parquet": _predictions(scored, cohort, patient_column),
+        "oof_predictions.parquet": prediction_rows(scored, cohort, patient_column),
     }
 
 
@@ -161,7 +161,7 @@ def _reliability(scored: Scored) -> pd.DataFrame:
     )
 
 
-def _predictions(scored: Sequence[Scored], cohort: EmbeddedCohort, patient_column: str) -> pd.DataFrame:
+def prediction_rows(scored: Sequence[Scored], cohort: EmbeddedCohort, patient_column: str) -> pd.DataFrame:
     """Return each cell's out-of-fold prediction in each repeat, at each model's chosen alpha; names as categories."""
     patients = pd.Categorical(cohort.obs[patient_column].astype(str))
     blocks = [(number, item, predicted) for number, item in enumerate(scored) for predicted in item.predicted]

@@ -22,14 +22,16 @@ __all__ = [
     "permuted_cell",
     "permuted_grid_folder",
     "plan1c_folder",
+    "plan1c_twin_summary",
     "preprocess_folder",
     "replicate_folder",
     "search_cell",
     "search_folder",
+    "twin_genes_folder",
 ]
 
 TWIN = 0
-"""The permutation of the labels that is Plan 1B's null twin; Plan 2 counts its own from 1."""
+"""The permutation of the labels that is the null twin of Plan 1B and 1C; Plan 2 counts its own from 1."""
 NULL_TWIN = "null_twin"
 
 
@@ -79,7 +81,7 @@ def fold_genes_folder(
 def permutation_folder(checkpoint: Checkpoint, number: int) -> PurePosixPath:
     """Return the folder for one permutation of the labels, which mirrors the folder of a checkpoint's results.
 
-    Plan 2 counts its permutations from 1; number `TWIN` is that of Plan 1B's null twin.
+    Plan 2 counts its permutations from 1; number `TWIN` is that of the null twin of Plan 1B and 1C.
     """
     if number == TWIN:
         return analysis(checkpoint) / NULL_TWIN
@@ -99,6 +101,21 @@ def permuted_cell(checkpoint: Checkpoint, number: int, stage: str, tag: str, met
 def null_twin_summary(checkpoint: Checkpoint) -> PurePosixPath:
     """Return where Plan 1B writes one row for each configuration of its null twin."""
     return permutation_folder(checkpoint, TWIN) / "null_twin_summary.csv"
+
+
+def plan1c_twin_summary(checkpoint: Checkpoint) -> PurePosixPath:
+    """Return where Plan 1C writes one row for each model of its null twin."""
+    return permutation_folder(checkpoint, TWIN) / "plan1c_summary.csv"
+
+
+def twin_genes_folder(checkpoint: Checkpoint, stage: str, tag: str) -> PurePosixPath:
+    """Return where the genes are logged that the permuted labels of a stage's null twin chose.
+
+    Plan 1B and 1C have the same ones; each step seals a log of its own.
+    """
+    if stage == "plan1c":
+        return permuted_grid_folder(checkpoint, TWIN, stage) / tag
+    return permutation_folder(checkpoint, TWIN) / "preprocess_cache" / tag
 
 
 def search_folder(checkpoint: Checkpoint) -> PurePosixPath:

@@ -39,6 +39,8 @@ WHOLE = ("plan0", "plan1a", "plan1b", "plan1c", "plan2")
 
 CELL = {"plan1a": "paths", "plan1b": "cv", "plan1c": "benchmark"}
 """What a stage does with each embedding of the grid."""
+TWINNED = ("plan1b", "plan1c")
+"""Stages with a null twin: those that predict cells out of fold. In-sample scores are not expected at 0.5."""
 READERS = {"plan1b": ("plan1a",), "plan1c": ("plan1a", "plan1b"), "plan2": ("plan1a", "plan1b", "plan1c")}
 """Stages that may have made the embeddings that a stage reads. They keep one order, so the first of them made them."""
 
@@ -85,7 +87,7 @@ def permuted_unit(number: int, unit: str) -> str:
 
 def has_twin(stage: str, study: EffectiveStudy) -> bool:
     """Return whether a stage also scores one copy of its grid under permuted labels."""
-    return stage == "plan1b" and bool(study.permutation_strata)
+    return stage in TWINNED and bool(study.permutation_strata)
 
 
 def searched(study: EffectiveStudy) -> tuple[Preprocess, ...]:
@@ -104,25 +106,33 @@ def search_unit(tag: str, method: str) -> str:
     return f"{tag}/{method}/search"
 
 
-def twin_study(study: EffectiveStudy) -> EffectiveStudy:
-    """Return what the null twin runs with: one repeat of cross-validation is enough for it."""
-    return study.model_copy(update={"repeats": 1})
+def twin_study(study: EffectiveStudy, stage: str) -> EffectiveStudy:
+    """Return what the null twin of a stage runs with.
+
+    One repeat of cross-validation is enough for it. Plan 1C's runs at one strength, the middle one (the upper of two),
+    fixed without a look at any label: its models may be trained on the cells of all patients together, so that no
+    choice by other patients knows nothing of a patient's own labels.
+    """
+    if stage != "plan1c":
+        return study.model_copy(update={"repeats": 1})
+    middle = sorted(study.alphas)[len(study.alphas) // 2]
+    return study.model_copy(update={"repeats": 1, "alphas": (middle,)})
 
 
-def twin_refits(study: EffectiveStudy, entry: Preprocess) -> bool:
+def twin_refits(study: EffectiveStudy, entry: Preprocess, stage: str) -> bool:
     """Return whether the twin of a preprocess needs genes and embeddings of its own.
 
-    It does where the label of all cells chose the genes; under CV scope `pipeline` they are those of each fold.
+    It does where the label of all cells chose the genes; Plan 1B's under CV scope `pipeline` are those of each fold.
     """
-    return entry.supervised and study.scope != "pipeline"
+    return entry.supervised and (stage != "plan1b" or study.scope != "pipeline")
 
 
 def twin_units(
-    study: EffectiveStudy, entry: Preprocess, method: str, k_by_method: Mapping[str, int]
+    study: EffectiveStudy, entry: Preprocess, method: str, k_by_method: Mapping[str, int], stage: str
 ) -> tuple[str, ...]:
-    """Return the units of the null twin of one cell of Plan 1B's grid: those that depend on the label."""
-    own = [*fold_units(twin_study(study), "plan1b", entry.tag, method), cell_unit("plan1b", entry.tag, method)]
-    if twin_refits(study, entry) and method in k_by_method:
+    """Return the units of the null twin of one cell of a stage's grid: those that depend on the label."""
+    own = [*fold_units(twin_study(study, stage), stage, entry.tag, method), cell_unit(stage, entry.tag, method)]
+    if twin_refits(study, entry, stage) and method in k_by_method:
         own.insert(0, embedding_unit(entry.tag, method, k_by_method[method]))
     return tuple(permuted_unit(TWIN, unit) for unit in own)
 
@@ -166,8 +176,8 @@ def gene_selections(request: StepRequest) -> int:
         return study.permutations * (refitted + (in_folds if "plan1b" in study.mirrored else 0))
     own = len(study.preprocess) if request.stage in WHOLE and writes_embeddings(request) else 0
     if has_twin(request.stage, study):
-        own += sum(twin_refits(study, entry) for entry in study.preprocess)
-        own += len(study.preprocess) * study.folds if study.scope == "pipeline" else 0
+        own += sum(twin_refits(study, entry, request.stage) for entry in study.preprocess)
+        own += len(study.preprocess) * study.folds if (request.stage, study.scope) == ("plan1b", "pipeline") else 0
     return own + (in_folds if request.stage == "plan1b" else 0)
 
 
@@ -204,7 +214,7 @@ def _of_grid(request: StepRequest) -> Iterator[str]:
             yield from fold_units(study, request.stage, entry.tag, method)
             yield cell_unit(request.stage, entry.tag, method)
             if has_twin(request.stage, study):
-                yield from twin_units(study, entry, method, request.k_by_method)
+                yield from twin_units(study, entry, method, request.k_by_method, request.stage)
             if has_search(request.stage, study) and entry in searched(study):
                 yield search_unit(entry.tag, method)
 

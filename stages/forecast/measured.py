@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from statistics import median
 
-from stagewright.stages.forecast.work import CELLS, Work, unit_work
+from stagewright.stages.forecast.work import SCORED, Work, unit_work
 from stagewright.state.artifacts import Outcome
 from stagewright.state.attempt_progress import AttemptProgress
 from stagewright.state.records import Record
@@ -126,7 +126,7 @@ def _warm(ran: Sequence[tuple[Work, float]]) -> Iterator[float]:
         others = [
             took / other.work
             for number, (other, took) in enumerate(ran)
-            if number != at and (other.group == work.group or (work.kind in CELLS and other.kind == work.kind))
+            if number != at and (other.group == work.group or (work.kind in SCORED and other.kind == work.kind))
         ]
         usual = median(others) * work.work if others else seconds
         yield usual if seconds > COLD * usual else seconds

@@ -9,14 +9,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from stagewright.stages.peak_memory import expected_genes
+from stagewright.state.layout import NULL_TWIN
 from stagewright.state.plan1c_models import models_of
+from stagewright.state.spec.effective import EffectiveStudy
 from stagewright.state.step_request import StepRequest
-from stagewright.state.step_units import gene_selections, step_units
+from stagewright.state.step_units import gene_selections, step_units, twin_study
 
-__all__ = ["CELLS", "Work", "step_work", "unit_work"]
+__all__ = ["SCORED", "Work", "step_work", "unit_work"]
 
 FITS = ("fit", "held_out", "embedding", "refit")
 CELLS = ("paths", "cv", "benchmark")
+SCORED = (*CELLS, "cv_twin", "benchmark_twin")
+"""Kinds of units that score an embedding: methods differ in K alone."""
 LABELLINGS_OF_A_REPEAT = 20
 """Labellings of the search-wide permutation that take at most as long as one repeat of cross-validation."""
 PERMUTED = re.compile(r"^permutation_\d+/")
@@ -55,14 +59,17 @@ def step_work(request: StepRequest, n_genes: int | None) -> Iterator[Work]:
 
 def unit_work(request: StepRequest, name: str, n_genes: int | None) -> Work:
     """Return the kind and the work of one unit of a step, by its name."""
-    plain = PERMUTED.sub("", name)
-    parts = plain.split("/")
+    plain = PERMUTED.sub("", name)  # a twin keeps its name: it is another unit than the one that it copies
+    parts = plain.removeprefix(f"{NULL_TWIN}/").split("/")
     last = parts[-1]
     if last == "genes":
         return Work(plain, "genes", 1.0)
     if last in CELLS and len(parts) > 1:
         method = parts[-2]
-        return Work(plain, f"{last}/{method}", _scored(request, last) * _k(request, plain, method))
+        twin = plain.startswith(f"{NULL_TWIN}/")
+        study = twin_study(request.study, request.stage) if twin else request.study
+        kind = f"{last}_twin" if twin else last  # so little of it grows with the work that it has a cost of its own
+        return Work(plain, f"{kind}/{method}", _scored(study, last) * _k(request, plain, method))
     if last == "search":  # as cross-validation, which checkpoints without a search have measured, too
         repeats = request.study.search_permutations / LABELLINGS_OF_A_REPEAT
         fits = len(request.study.alphas) * len(request.study.penalties)
@@ -91,8 +98,7 @@ def _genes_of(request: StepRequest, tag: str, n_genes: int | None) -> int:
     return expected_genes(entry, n_genes or MANY_GENES)
 
 
-def _scored(request: StepRequest, kind: str) -> float:
-    study = request.study
+def _scored(study: EffectiveStudy, kind: str) -> float:
     fits = len(study.alphas) * len(study.penalties)
     if kind == "cv":
         return fits * study.repeats

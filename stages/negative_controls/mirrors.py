@@ -8,7 +8,7 @@ from stagewright.stages.plan1_grid import ScoredCell
 from stagewright.stages.plan1_inputs import GridKind
 from stagewright.stages.plan1a import score_paths
 from stagewright.stages.plan1b import score_configuration
-from stagewright.stages.plan1c import score_models_of
+from stagewright.stages.plan1c_cell import score_models_of
 
 __all__ = ["MIRRORS", "Mirror", "judged_stage", "scope_of"]
 

@@ -8,6 +8,7 @@ observed scores. One repeat of the cross-validation is enough to see it.
 Scored is the AUC over pairs of cells of one stratum, where chance is 0.5 whatever the strata's shares of classes. One
 copy averages nothing away, so no choice may flatter it: each patient is scored at the strength that the other patients
 choose, which knows nothing of the patient's own labels. A single patient is scored at the middle of the strengths.
+Plan 1C's twin is `benchmark_twin`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,9 +21,9 @@ from numpy.typing import NDArray
 
 from stagewright.stages.classify.choice import choose_alpha
 from stagewright.stages.classify.fold_prediction import predict_left_out
-from stagewright.stages.classify.metrics import probability, roc_auc
-from stagewright.stages.negative_controls.permute_labels import Stratum, strata_of, stratum_numbers
-from stagewright.stages.negative_controls.permuted_cohort import permutation_inputs, permuted_cohort, refitted_cohort
+from stagewright.stages.classify.metrics import probability
+from stagewright.stages.negative_controls.auc_within import auc_within
+from stagewright.stages.negative_controls.twin_cohort import permuted_counts, twin_cohort
 from stagewright.stages.plan1_embeddings import EmbeddedCohort
 from stagewright.stages.plan1_folds import folds_of_patient, split_patients
 from stagewright.stages.plan1_grid import CellResult, ScoredCell, unit_of_cell
@@ -32,11 +33,10 @@ from stagewright.stages.protocol import StageContext, Unit, UnitFailed
 from stagewright.stages.refit.cohort_once import CohortOnce
 from stagewright.stages.refit.predictions import RefittedPredictions
 from stagewright.stages.refit.refit_folds import refitted_predictions
-from stagewright.stages.refit.some_cells import relabelled
 from stagewright.state.layout import TWIN, permuted_cell
-from stagewright.state.step_units import cell_unit, permuted_unit, twin_refits, twin_study
+from stagewright.state.step_units import cell_unit, permuted_unit, twin_study
 
-__all__ = ["TwinPatient", "chosen_by_others", "null_twin", "out_of_fold_once", "twin_note", "within"]
+__all__ = ["TwinPatient", "chosen_by_others", "null_twin", "out_of_fold_once"]
 
 _Floats = NDArray[np.float64]
 
@@ -83,21 +83,13 @@ def null_twin(context: StageContext, counts: CohortOnce, cohort: EmbeddedCohort)
     ValueError
         When the counts are of other cells.
     """
-    request, study = context.request, context.request.study
-    entry = next(entry for entry in study.preprocess if entry.tag == cohort.tag)
-    strata = strata_of(cohort.obs, study.permutation_strata, cohort.positive)
-    permuted = permuted_cohort(context, cohort, strata, TWIN)
-    also = permutation_inputs(context, TWIN)
+    request = context.request
+    twin = twin_cohort(context, counts, cohort)
+    permuted, also = twin.embedded, twin.inputs
     predicted: Mapping[str, RefittedPredictions] | None = None
-    again = twin_refits(study, entry) or study.scope == "pipeline"
-    if again and not cohort.obs.index.equals(counts.counts.obs.index):
-        raise ValueError(f"{entry.tag}: the sealed embeddings are of other cells than the data file has in scope")
-    if twin_refits(study, entry):
-        cells = relabelled(counts.counts, permuted.obs, permuted.positive)
-        permuted = refitted_cohort(context, entry, permuted, cells, TWIN)
-    if study.scope == "pipeline":
-        cells = relabelled(counts.counts, permuted.obs, permuted.positive)
-        predicted = refitted_predictions(context, entry, permuted, cells, permutation=TWIN, also=also, repeats=1)
+    if request.study.scope == "pipeline":
+        cells = permuted_counts(counts, permuted)
+        predicted = refitted_predictions(context, twin.entry, permuted, cells, permutation=TWIN, also=also, repeats=1)
     rows: list[SummaryRow] = []
     for method in permuted.scores if predicted is None else predicted:
         found = None if predicted is None else predicted[method]
@@ -109,7 +101,7 @@ def null_twin(context: StageContext, counts: CohortOnce, cohort: EmbeddedCohort)
                 Unit(name, method=method, preprocess=cohort.tag),
                 cell_inputs("twin", request, permuted, method, {**also, "repeats": 1, "predictions": digest}),
                 permuted_cell(request.checkpoint, TWIN, "plan1b", cohort.tag, method),
-                partial(_score, strata=strata, predicted=found),
+                partial(_score, stratum=twin.stratum, predicted=found),
                 permuted,
             )
         except UnitFailed as failed:
@@ -119,30 +111,19 @@ def null_twin(context: StageContext, counts: CohortOnce, cohort: EmbeddedCohort)
     return rows
 
 
-def twin_note(rows: Sequence[SummaryRow]) -> str:
-    """Return in words what the twins score."""
-    known = [row for row in rows if int(row["n_patients"])]
-    if not known:
-        return "null twin: no stratum of a patient has cells of both classes, so that no label could be permuted"
-    best = max(known, key=lambda row: float(row["auc_within_strata_median"]))
-    name = f"{best['preprocess']}/{best['method']}/{best['penalty']}"
-    return f"null twin: permuted labels score at most {best['auc_within_strata_median']:.4f} within strata ({name})"
-
-
 def _score(
     context: StageContext,
     cohort: EmbeddedCohort,
     method: str,
     *,
-    strata: Sequence[Stratum],
+    stratum: NDArray[np.int64],
     predicted: RefittedPredictions | None,
 ) -> ScoredCell:
     """Cross-validate one embedding under permuted labels, once."""
-    request, study = context.request, twin_study(context.request.study)
+    request, study = context.request, twin_study(context.request.study, "plan1b")
     executor, alphas = context.executor, np.asarray(study.alphas)
     patients = patients_of(cohort, request.scope.patient, study.group)
     kept, skipped, notes = split_patients(patients, study, f"{cohort.tag}/{method}")
-    numbers = stratum_numbers(strata, cohort.obs.index).to_numpy()
     embedding = cohort.scores[method].astype(np.float64)
     shared = executor.share(embedding, np.asarray, a=embedding)
     rows: list[SummaryRow] = []
@@ -161,7 +142,7 @@ def _score(
                     decision = np.empty((folds.size, alphas.size))
                     for (_, fold), one in found.items():
                         decision[folds == fold] = one.decision
-                auc = within(decision, patient.positive, numbers[patient.rows])
+                auc = auc_within(decision, patient.positive, stratum[patient.rows])
                 return TwinPatient(patient, folds, decision, auc)
 
             scored = context.map(score, kept, rounds=len(study.penalties))
@@ -200,27 +181,6 @@ def out_of_fold_once(
         (predicted,) = predict_left_out(features, patient.positive, ~test, test, alphas, [l1_ratio])
         decision[test] = predicted.decision
     return decision
-
-
-def within(decision: _Floats, positive: NDArray[np.bool_], stratum: NDArray[np.int64]) -> _Floats:
-    """Return the share of the pairs of cells of one stratum in the right order, by column; NaN without such a pair.
-
-    Parameters
-    ----------
-    decision
-        Shape (n, m).
-    positive, stratum
-        Class and stratum of each cell, shape (n,).
-    """
-    right, pairs = np.zeros(decision.shape[1]), 0
-    for number in np.unique(stratum):
-        here = stratum == number
-        n_positive = int(positive[here].sum())
-        weight = n_positive * (int(here.sum()) - n_positive)
-        if weight:
-            right += weight * roc_auc(decision[here], positive[here])
-            pairs += weight
-    return right / pairs if pairs else np.full(decision.shape[1], np.nan)
 
 
 def chosen_by_others(aucs: Sequence[_Floats], alphas: _Floats) -> list[int]:

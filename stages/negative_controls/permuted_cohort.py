@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,6 @@ from stagewright.stages.gene_unit import genes_of
 from stagewright.stages.negative_controls.permute_labels import Stratum, permute_labels
 from stagewright.stages.plan1_embeddings import EmbeddedCohort, fit_methods
 from stagewright.stages.protocol import StageContext
-from stagewright.state.layout import permutation_folder
 from stagewright.state.spec.data import DataScope
 from stagewright.state.spec.preprocess import Preprocess
 from stagewright.state.step_units import permuted_unit
@@ -46,11 +46,15 @@ def permutation_inputs(context: StageContext, number: int) -> Mapping[str, JsonV
 
 
 def refitted_cohort(
-    context: StageContext, entry: Preprocess, permuted: EmbeddedCohort, cohort: Cohort, number: int
+    context: StageContext,
+    entry: Preprocess,
+    permuted: EmbeddedCohort,
+    cohort: Cohort,
+    number: int,
+    place: PurePosixPath,
 ) -> EmbeddedCohort:
-    """Choose the genes by permuted labels and fit the embeddings on them."""
-    request, also = context.request, permutation_inputs(context, number)
-    place = permutation_folder(request.checkpoint, number) / "preprocess_cache" / entry.tag
+    """Choose the genes by permuted labels, log them at `place`, and fit the embeddings on them."""
+    also = permutation_inputs(context, number)
     name = permuted_unit(number, f"{entry.tag}/genes")
     genes = genes_of(context, cohort, entry, place, name=name, also=also)
     _, fits = fit_methods(context, cohort, entry, genes, permutation=number, also=also)

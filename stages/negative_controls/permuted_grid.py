@@ -19,7 +19,7 @@ from stagewright.stages.refit.cohort_once import CohortOnce
 from stagewright.stages.refit.predictions import RefittedPredictions
 from stagewright.stages.refit.refit_folds import refitted_predictions
 from stagewright.stages.refit.some_cells import relabelled
-from stagewright.state.layout import permuted_cell
+from stagewright.state.layout import permutation_folder, permuted_cell
 from stagewright.state.spec.preprocess import Preprocess
 from stagewright.state.step_units import cell_unit, permuted_unit
 
@@ -85,7 +85,8 @@ def permuted_grid(
             permuted = permuted_cohort(context, embedded, strata, number)
             cells = relabelled(counts.counts, permuted.obs, permuted.positive)
             if entry.supervised:
-                permuted = refitted_cohort(context, entry, permuted, cells, number)
+                place = permutation_folder(context.request.checkpoint, number) / "preprocess_cache" / entry.tag
+                permuted = refitted_cohort(context, entry, permuted, cells, number, place)
             predicted = _out_of_folds(context, entry, permuted, cells, number) if pipeline else None
             done += _scored(context, [(number, permuted)], stratum_of, predicted)
         return done

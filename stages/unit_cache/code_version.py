@@ -14,7 +14,9 @@ from typing import Literal
 
 __all__ = ["Kind", "code_version"]
 
-Kind = Literal["genes", "fit", "held_out", "paths", "cv", "twin", "search", "refit", "benchmark", "command"]
+Kind = Literal[
+    "genes", "fit", "held_out", "paths", "cv", "twin", "search", "refit", "benchmark", "benchmark_twin", "command"
+]
 ROOMS = Path(__file__).parents[2]
 NUMERICS = ("numpy", "scipy", "scikit-learn", "numba")
 GENES = (*NUMERICS, "scanpy", "scikit-misc", "anndata")
@@ -101,6 +103,7 @@ CODE: Mapping[Kind, _Code] = MappingProxyType(
         "twin": _Code(
             (
                 "stages/classify",
+                "stages/negative_controls/auc_within.py",
                 "stages/negative_controls/null_twin.py",
                 "stages/negative_controls/permute_labels.py",
                 "stages/plan1_folds.py",
@@ -145,7 +148,26 @@ CODE: Mapping[Kind, _Code] = MappingProxyType(
         "benchmark": _Code(
             (
                 "stages/classify",
-                "stages/plan1c.py",
+                "stages/plan1c_cell.py",
+                "stages/plan1c_draws.py",
+                "stages/plan1c_parts.py",
+                "stages/plan1c_scores.py",
+                "stages/plan1c_tables.py",
+                "stages/plan1_tables.py",
+                "stages/plan1_grid.py",
+                "stages/preprocess/downsample.py",
+                "state/plan1c_models.py",
+                "stages/files.py",
+            ),
+            (*NUMERICS, "pandas", "pyarrow"),
+        ),
+        "benchmark_twin": _Code(
+            (
+                "stages/classify",
+                "stages/negative_controls/auc_within.py",
+                "stages/negative_controls/benchmark_twin.py",
+                "stages/negative_controls/permute_labels.py",
+                "stages/plan1c_cell.py",
                 "stages/plan1c_draws.py",
                 "stages/plan1c_parts.py",
                 "stages/plan1c_scores.py",

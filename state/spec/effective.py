@@ -38,7 +38,7 @@ class EffectiveStudy(Strict):
         The stages that Plan 2 runs again with permuted labels: those of Plan 1 that stand before it.
     permutations, permutation_strata, permutation_seed
         How often Plan 2 permutes the labels. Within the combinations of which obs columns, and from which seed: that of
-        the null twin of Plan 1B, too.
+        the null twin of Plan 1B and 1C, too.
     search_permutations
         How often the labels are permuted for the search-wide permutation of Plan 1B; 0 where there is none.
     replicates

@@ -14,7 +14,7 @@ PATIENT, TIMEPOINT = "patient", "timepoint"
 
 
 class NegativeControls(Strict):
-    """How labels are permuted: by Plan 2, by the null twin and by the search-wide permutation of Plan 1B.
+    """How labels are permuted: by Plan 2, by the null twin and by the search-wide permutation.
 
     Attributes
     ----------

@@ -12,7 +12,6 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from stagewright.gates.chance import upper_end
 from stagewright.gates.null_twin import null_twin
 from stagewright.gates.places import twin_curves, twin_oof
 from stagewright.gates.protocol import Finding, GateContext
@@ -28,12 +27,12 @@ def _bad(step: GateContext) -> list[Finding]:
 
 
 def _predictions(step: GateContext, method: str) -> pd.DataFrame:
-    return pd.read_parquet(step.run / twin_oof("B", TAG, method))
+    return pd.read_parquet(step.run / twin_oof("B", "plan1b", TAG, method))
 
 
 def _twin_is(step: GateContext, method: str, table: pd.DataFrame) -> None:
     """Write a twin's predictions, and its tables as a stage that made these would have."""
-    table.to_parquet(step.run / twin_oof("B", TAG, method), index=False)
+    table.to_parquet(step.run / twin_oof("B", "plan1b", TAG, method), index=False)
     auc = {name: roc_auc_score(one["label"], one["decision"]) for name, one in table.groupby("patient")}
     curves = pd.read_csv(step.run / twin_curves("B", TAG, method))
     away = np.where(curves["alpha"] == table["alpha"].iloc[0], 0.0, 0.1)
@@ -136,7 +135,9 @@ def test_a_label_that_is_constant_in_each_stratum_is_a_warning(step_of: StepOf) 
         path = step.run / "B/analysis/classification_grid" / TAG / method / "oof_predictions.parquet"
         observed = pd.read_parquet(path).drop_duplicates("cell").set_index("cell")["label"]
         table = _predictions(step, method)
-        table.assign(label=table["cell"].map(observed)).to_parquet(step.run / twin_oof("B", TAG, method), index=False)
+        table.assign(label=table["cell"].map(observed)).to_parquet(
+            step.run / twin_oof("B", "plan1b", TAG, method), index=False
+        )
         curves = pd.read_csv(step.run / twin_curves("B", TAG, method)).assign(auc_within_strata=math.nan)
         curves.to_csv(step.run / twin_curves("B", TAG, method), index=False)
     study = step.request.study.model_copy(update={"permutation_strata": ("CN.label",)})
@@ -145,11 +146,3 @@ def test_a_label_that_is_constant_in_each_stratum_is_a_warning(step_of: StepOf) 
         ("warn", "no stratum of a scored patient has cells of both classes")
     }
     assert all("coarser negative_controls.strata" in one.reason for one in found)
-
-
-@pytest.mark.parametrize(("n", "expected"), [(1, 1.0), (2, math.sqrt(0.5)), (5, math.sqrt(math.pi / 10))])
-def test_the_upper_end_is_that_of_a_normal_median(n: int, expected: float) -> None:
-    """2.5758 standard deviations at 1 %: of the mean of one or two, else of the median; never above 1."""
-    assert upper_end([0.01] * n, 1, 0.01) == pytest.approx(0.5 + 2.575829 * 0.01 * expected)
-    assert upper_end([0.01] * n, 10, 0.01) > upper_end([0.01] * n, 1, 0.01)
-    assert upper_end([1.0], 1, 0.01) == 1.0

@@ -215,7 +215,7 @@ def test_alone_it_makes_the_embeddings(study: SmallStudy) -> None:
     """Without Plan 1A and 1B the embeddings are its own units."""
     outcome = execute(study, "C/plan1c", spec_of(modes=["pooled"], penalties=["l1"], downsampling=["none"]))
     names = {unit.name for unit in outcome.units}
-    assert names == {f"{TAG}/genes", f"{TAG}/pca/k_3", f"{TAG}/pca/benchmark"}
+    assert names == {f"{TAG}/genes", f"{TAG}/pca/k_3", f"{TAG}/pca/benchmark", f"null_twin/{TAG}/pca/benchmark"}
     assert failures(study.judge("C/plan1c")) == []
 
 
@@ -232,7 +232,7 @@ def test_what_a_fold_is_sent_does_not_grow_with_the_cells(study: SmallStudy, mon
     monkeypatch.setattr(LocalExecutor, "call", looked_at)
     outcome = execute(study, "C/plan1c", spec_of(modes=["pooled"], penalties=["l1"], downsampling=[RANDOM]))
     assert outcome.n_cells is not None
-    assert len(lengths) == 6
+    assert len(lengths) == 6 + 3  # two repeats, and one of the null twin
     assert max(lengths) < 8 * outcome.n_cells
 
 

@@ -13,7 +13,7 @@ from stagewright.gates.proving.fault_entry import DoesNotApply
 from stagewright.gates.proving.spoiled_step import SpoiledStep
 from stagewright.state.artifacts import Outcome
 from stagewright.state.canonical import digest_names
-from stagewright.state.layout import TWIN, fold_genes_folder, permutation_folder, preprocess_folder
+from stagewright.state.layout import fold_genes_folder, preprocess_folder, twin_genes_folder
 from stagewright.state.spec.preprocess import DegWeakScreen
 from stagewright.state.step_units import has_twin
 
@@ -69,7 +69,7 @@ def selected_on_all(step: SpoiledStep) -> None:
 def _add_genes_of_the_twin(step: SpoiledStep, tag: str) -> None:
     """Let the null twin keep a gene log of its own, as it does where the label of all cells chose the genes."""
     source = str(preprocess_folder(step.request.checkpoint, tag) / "gene_log.json")
-    of_twin = permutation_folder(step.request.checkpoint, TWIN) / "preprocess_cache" / tag / "gene_log.json"
+    of_twin = twin_genes_folder(step.request.checkpoint, step.stage, tag) / "gene_log.json"
     for artifact in step.outcome.artifacts:
         if artifact.path == source:
             (step.run / of_twin).parent.mkdir(parents=True, exist_ok=True)

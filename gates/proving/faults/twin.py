@@ -1,4 +1,4 @@
-"""Faults of Plan 1b's null twin: no permutation, a leak, or scores that it does not have."""
+"""Faults of the null twin of Plan 1b and 1c: no permutation, a leak, or scores that it does not have."""
 
 from collections.abc import Callable
 
@@ -8,12 +8,11 @@ import pandas as pd
 from stagewright.gates.cohort_obs import strata_of_cells
 from stagewright.gates.left_out import left_out
 from stagewright.gates.owed_units import twin_grid
-from stagewright.gates.places import twin_oof
+from stagewright.gates.places import twin_oof, twin_summary
 from stagewright.gates.proving.fault_entry import DoesNotApply
 from stagewright.gates.proving.faults.predicted import flipped
 from stagewright.gates.proving.spoiled_step import SpoiledStep
 from stagewright.gates.tables import numbers
-from stagewright.state.layout import null_twin_summary
 
 __all__ = ["edited_summary", "label_in_predictions", "not_permuted"]
 
@@ -55,15 +54,15 @@ def edited_summary(step: SpoiledStep) -> None:
         moved = repr(float(np.nan_to_num(numbers(table[column])[0], nan=0.5)) - 1e-3)
         return table.assign(**{column: table[column].mask(np.arange(len(table)) == 0, moved)})
 
-    step.csv(null_twin_summary(step.request.checkpoint), edit)
+    step.csv(twin_summary(step.request), edit)
 
 
 def _change(step: SpoiledStep, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
-    step.parquet(twin_oof(step.request.checkpoint, *_first(step)), change)
+    step.parquet(twin_oof(step.request.checkpoint, step.stage, *_first(step)), change)
 
 
 def _first(step: SpoiledStep) -> tuple[str, str]:
     for cell in twin_grid(step.request, left_out(step.context)):
-        if step.has(twin_oof(step.request.checkpoint, *cell)):
+        if step.has(twin_oof(step.request.checkpoint, step.stage, *cell)):
             return cell
     raise DoesNotApply(f"{step.asked.step} has no null twin")

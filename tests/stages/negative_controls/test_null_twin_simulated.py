@@ -17,7 +17,8 @@ from stagewright.stages.classify.metrics import roc_auc
 from stagewright.stages.classify.out_of_fold import out_of_fold
 from stagewright.stages.classify.stratum_folds import repeated_stratum_folds
 from stagewright.stages.cohort.depth import Depth
-from stagewright.stages.negative_controls.null_twin import chosen_by_others, out_of_fold_once, within
+from stagewright.stages.negative_controls.auc_within import auc_within
+from stagewright.stages.negative_controls.null_twin import chosen_by_others, out_of_fold_once
 from stagewright.stages.plan1_embeddings import EmbeddedCohort
 from stagewright.stages.plan1_tables import PatientCells
 from stagewright.stages.plan1c_parts import split
@@ -37,7 +38,7 @@ def _twin(generator: np.random.Generator, n_patients: int, n_cells: int, k: int,
         patient = PatientCells(f"P{number}", np.arange(n_cells), y)
         folds = repeated_stratified_folds(y, 5, 1, patient.seed)[0]
         decision = out_of_fold_once(x, patient, folds, ALPHAS, l1_ratio)
-        aucs.append(within(decision, y, np.zeros(n_cells, dtype=np.int64)))
+        aucs.append(auc_within(decision, y, np.zeros(n_cells, dtype=np.int64)))
         sds.append(math.sqrt((n_cells + 1) / (12 * n_positive * (n_cells - n_positive))))
     chosen = chosen_by_others(aucs, ALPHAS)
     median = float(np.median([auc[at] for auc, at in zip(aucs, chosen, strict=True)]))
