@@ -32,8 +32,6 @@ from stagewright.state.step_units import fit_unit, seeds_of
 
 __all__ = ["run"]
 
-NEED_CORRELATIONS = ("fa", "pca")
-
 
 @dataclass(frozen=True, slots=True)
 class _Todo:
@@ -126,8 +124,8 @@ def _todo(study: EffectiveStudy) -> list[_Todo]:
     """List the units in the order in which they are begun.
 
     One group after the other shares what its fits have in common: all seeds, each bootstrap sample, the training cells.
-    Within a group one factor analysis comes first, which makes the correlations that the others and PCA need; while it
-    does, other workers fit what needs none, the largest first. What needs them is short and comes last, so that no
+    Within a group one factor analysis comes first, which makes the correlations that the others need; while it does,
+    other workers fit what needs none, the largest first. The other factor analyses are short and come last, so that no
     worker waits long for another.
     """
     todo: list[_Todo] = []
@@ -149,7 +147,7 @@ def _todo(study: EffectiveStudy) -> list[_Todo]:
     leading = {group_of(one): one for one in reversed(todo) if one.what.method == "fa"}
     return sorted(
         todo,
-        key=lambda one: (group_of(one), one is not leading.get(group_of(one)), one.what.method in NEED_CORRELATIONS),
+        key=lambda one: (group_of(one), one is not leading.get(group_of(one)), one.what.method == "fa"),
     )
 
 

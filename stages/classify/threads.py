@@ -1,10 +1,12 @@
 """Order-preserving map over threads for work that releases the GIL."""
 
+import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from functools import lru_cache
 from typing import TypeVar
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 __all__ = ["map_nogil"]
 
@@ -35,7 +37,7 @@ def map_nogil(function: Callable[[_Item], _Result], items: Iterable[_Item], n_wo
     """
     if n_workers < 1:
         raise ValueError(f"n_workers must be at least 1, not {n_workers}.")
-    with threadpool_limits(limits=1, user_api="blas"):
+    with _libraries(len(sys.modules)).limit(limits=1, user_api="blas"):
         if n_workers == 1:
             return [function(item) for item in items]
         with ThreadPoolExecutor(max_workers=n_workers, thread_name_prefix="classify") as pool:
@@ -43,3 +45,9 @@ def map_nogil(function: Callable[[_Item], _Result], items: Iterable[_Item], n_wo
             if wait(futures, return_when=FIRST_EXCEPTION).not_done:
                 pool.shutdown(cancel_futures=True)
             return [future.result() for future in futures if not future.cancelled()]
+
+
+@lru_cache(maxsize=1)
+def _libraries(n_modules: int) -> ThreadpoolController:  # noqa: ARG001 - what was imported since may have brought a BLAS
+    """Return the libraries with threads. To look for them takes milliseconds, in which no other thread runs."""
+    return ThreadpoolController()

@@ -40,19 +40,22 @@ class SharedMatrix:
 
     x: sparse.csr_matrix | View
     batch: npt.NDArray[np.str_] | None = None
-    _lock: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
+    # One for each, so that a fit that needs one of them does not wait for another.
+    _standardising: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+    _correlating: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+    _decomposing: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
     _decompositions: dict[tuple[int, int], Decomposition] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def standardised(self) -> View:
         """The standardised view (mean and sd of each gene)."""
-        with self._lock:
+        with self._standardising:
             return self._standardised
 
     @property
     def correlation(self) -> npt.NDArray[np.float32]:
         """Correlation of the genes, float32 of shape (n_genes, n_genes); only factor analysis asks for it."""
-        with self._lock:
+        with self._correlating:
             return self._correlation
 
     def decomposition(self, k: int, seed: int) -> Decomposition:
@@ -63,10 +66,11 @@ class SharedMatrix:
         ValueError
             K is above the rank of the matrix.
         """
-        size = decomposed_at(k, self.standardised)
-        with self._lock:
+        view = self.standardised
+        size = decomposed_at(k, view)
+        with self._decomposing:
             if (size, seed) not in self._decompositions:
-                self._decompositions[size, seed] = decompose(self._standardised, size, seed=seed)
+                self._decompositions[size, seed] = decompose(view, size, seed=seed)
             return self._decompositions[size, seed]
 
     @cached_property
