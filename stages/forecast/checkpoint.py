@@ -141,16 +141,27 @@ def _part(
 
 
 def _line(group: str, evidence: Evidence) -> CostLine | None:
-    """Return the cost line of a kind of unit. A fit of Plan 0 and one of Plan 1 are the same work under two names."""
+    """Return the cost line of a kind of unit.
+
+    A fit of Plan 0 and one of Plan 1 are the same work under two names. A search of which none was measured, because
+    the checkpoints before had none, is taken to cost what cross-validation does.
+    """
     kind, _, method = group.partition("/")
     alike = {group, *(f"{one}/{method}" for one in ("fit", "embedding") if kind in ("fit", "embedding"))}
-    points = [
+    points = _points(alike, evidence)
+    if not points and kind == "search":
+        points = _points({f"cv/{method}"}, evidence)
+    return cost_line(points) if points else None
+
+
+def _points(groups: set[str], evidence: Evidence) -> list[tuple[int, float]]:
+    """Return cells, and seconds for one of work, of each attempt that has units of these kinds."""
+    return [
         (item.n_cells, cost.seconds / cost.work)
         for item in evidence.all
         for name, cost in item.groups.items()
-        if name in alike and cost.work > 0 and cost.seconds > 0
+        if name in groups and cost.work > 0 and cost.seconds > 0
     ]
-    return cost_line(points) if points else None
 
 
 def _fitted_by_plan0(request: StepRequest, work: Work) -> bool:

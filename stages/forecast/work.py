@@ -70,10 +70,10 @@ def unit_work(request: StepRequest, name: str, n_genes: int | None) -> Work:
         study = twin_study(request.study, request.stage) if twin else request.study
         kind = f"{last}_twin" if twin else last  # so little of it grows with the work that it has a cost of its own
         return Work(plain, f"{kind}/{method}", _scored(study, last) * _k(request, plain, method))
-    if last == "search":  # as cross-validation, which checkpoints without a search have measured, too
+    if last == "search":  # in the measure of cross-validation, which stands in for it until one was measured
         repeats = request.study.search_permutations / LABELLINGS_OF_A_REPEAT
         fits = len(request.study.alphas) * len(request.study.penalties)
-        return Work(plain, f"cv/{parts[-2]}", fits * repeats * _k(request, plain, parts[-2]))
+        return Work(plain, f"search/{parts[-2]}", fits * repeats * _k(request, plain, parts[-2]))
     if last == "held_out" or last.startswith("seed_"):
         method, genes = parts[0], expected_genes(request.study.reference, n_genes or MANY_GENES)
         return Work(

@@ -106,7 +106,7 @@ def test_the_forecast_from_two_checkpoints_is_what_it_takes() -> None:
     assert found.memory_bytes is not None
     assert found.memory_upper_bytes is not None
     assert 2**30 < found.memory_bytes < found.memory_upper_bytes, "five times the cells take more"
-    assert {part.kind for part in found.parts} >= {"fit/nmf", "cv/pca", "benchmark/nmf", "rest"}
+    assert {part.kind for part in found.parts} >= {"fit/nmf", "cv/pca", "search/nmf", "benchmark/nmf", "rest"}
     assert all(part.exponent == pytest.approx(1.0, abs=0.01) for part in found.parts if part.kind != "rest")
 
 
