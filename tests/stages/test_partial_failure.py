@@ -64,7 +64,7 @@ def test_without_an_allowance_the_first_failure_blocks_and_what_is_done_is_kept(
     assert list(failed) == [IMPOSSIBLE]
     assert "the largest allowed K is" in failed[IMPOSSIBLE]
     done = {unit["name"] for unit in units if unit["how"] == "ran"}
-    assert done >= {f"fa/k_{k}/seed_{seed}" for k in (3, 4) for seed in (1, 2)}
+    assert done >= {"fa/k_4/seed_1"}, "which comes first, as others wait for its correlations"
     again = study.execute("A/plan0", adjust={"k": {"pca": [3], "fa": [3, 4]}})
     assert {name for name, what in how(again).items() if what == "reused"} == done
 

@@ -153,6 +153,7 @@ def test_the_end_of_a_run_asks_once_and_all_runs_share_the_count(
     assert "hold-out not asked: all 2 queries about these patients were used before" in refused["summary"]
 
 
+@pytest.mark.slow
 def test_a_query_that_cannot_be_answered_decides_nothing_and_is_counted_once(
     call: Call, study: Declare, workspace: Workspace
 ) -> None:
@@ -171,6 +172,7 @@ def test_a_query_that_cannot_be_answered_decides_nothing_and_is_counted_once(
     assert call("decide", run_id=run_id, **END)["holdout"]["query"] == 1
 
 
+@pytest.mark.slow
 def test_a_changed_summary_or_a_lost_lock_box_is_refused(call: Call, study: Declare, workspace: Workspace) -> None:
     """The configuration is the sealed one, and who is scored are those of the commitment."""
     run_id = call("plan_run", spec=study())["run_id"]

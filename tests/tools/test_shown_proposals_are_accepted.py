@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 from typing import Any, get_args
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -151,6 +152,7 @@ def blocked(draw: st.DrawFn) -> tuple[Workspace, RunState, GoalSpec, FailedCase]
     return Workspace(root=Path("/nowhere"), policy=Policy(caps=caps, commands=commands)), state, declared, case
 
 
+@pytest.mark.slow
 @given(blocked())
 @settings(max_examples=400, deadline=None)
 def test_every_shown_proposal_is_accepted(drawn: tuple[Workspace, RunState, GoalSpec, FailedCase]) -> None:

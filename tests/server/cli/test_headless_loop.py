@@ -103,6 +103,7 @@ def test_a_failed_verdict_leaves_the_run_as_it_is(root: Path, capsys: pytest.Cap
     assert list(Ledger(run).detail("decision").entries()) == []
 
 
+@pytest.mark.slow
 def test_resuming_takes_up_the_same_spec_only(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """An unfinished run of the same spec and data is taken up; of a changed spec it is refused with what differs."""
     spec = root / "spec.yaml"
@@ -129,6 +130,7 @@ def test_resuming_takes_up_the_same_spec_only(root: Path, capsys: pytest.Capture
     assert len(list(list_runs(root))) == 2
 
 
+@pytest.mark.slow
 def test_another_study_on_the_same_data_is_started(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The unfinished run of another objective is named, with what differs, and stays as it is."""
     assert main(["plan", str(root / "spec.yaml"), "--root", str(root)]) == 0

@@ -28,6 +28,7 @@ def artifacts_of(study: Any, digests: Callable[[Outcome], dict[str, str]], **on:
     return found
 
 
+@pytest.mark.slow
 def test_every_executor_gives_the_same_bytes(
     new_study: Callable[[str], Any], digests: Callable[[Outcome], dict[str, str]], cluster: dict[str, Any]
 ) -> None:
@@ -58,6 +59,7 @@ def most_folds(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
     return lambda: max(counts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("steps", "changes"),
     [

@@ -26,6 +26,7 @@ def _cells(n_cells: int = 400, n_genes: int = 120, seed: int = 0) -> tuple[spars
     return matrix, positive
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tie_correct", [True, False])
 def test_scores_and_p_values_are_those_of_scanpy(tie_correct: bool) -> None:  # noqa: FBT001 - a parameter of the test
     """Scores to 1e-5 (scanpy keeps float32), p and adjusted p to 1e-9, log fold changes to 1e-5."""
