@@ -40,6 +40,10 @@ REMEDY = (
     "To pass: more patients or cells, or a new question with fewer configurations to choose from. The count of what "
     "was tried stays, in a new run too."
 )
+MORE = (
+    "p is the smallest that so many permutations can show. To pass: a new run with a larger "
+    "negative_controls.search_permutations; the count of what was tried stays."
+)
 Scores = NDArray[np.float64]
 Configuration = tuple[str, str, str]
 
@@ -101,6 +105,7 @@ def search_permutation(context: GateContext) -> Iterator[Finding]:
     yield from bounded(faults)
     if scores and not faults:
         yield _judged(context, scores)
+    yield from _not_searched(context)
 
 
 def _judged(context: GateContext, scores: Mapping[Configuration, Scores]) -> Finding:
@@ -121,7 +126,23 @@ def _judged(context: GateContext, scores: Mapping[Configuration, Scores]) -> Fin
     found = partial(_finding, subject=context.request.step, measured=measured, threshold=f"p at most {allowed:g}")
     if adjusted <= allowed + TOLERANCE:
         return found(severity="pass", reason=WHY)
+    if p * (n + 1) < 1.0 + TOLERANCE:  # nothing permuted comes near: only the number of permutations holds p up
+        return found(severity="fail", reason=f"{WHY} {MORE}")
     return found(severity="fail", reason=f"{WHY} {REMEDY}")
+
+
+def _not_searched(context: GateContext) -> Iterator[Finding]:
+    """Warn of configurations that may be the best and were not searched."""
+    study = context.request.study
+    by_label = [entry.tag for entry in study.preprocess if entry.supervised]
+    if study.scope == "pipeline" and by_label:
+        yield _finding(
+            subject=", ".join(by_label),
+            severity="warn",
+            measured="not searched: the label selects its genes, in each training fold anew",
+            threshold="every configuration that may be the best",
+            reason=f"{WHY} Whether the search explains these is not tested; Plan 2 permutes the labels through them.",
+        )
 
 
 def _rows(context: GateContext, name: str, table: pd.DataFrame, patients: Mapping[str, float]) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ import pytest
 from stagewright.gates.protocol import Finding, GateContext
 from stagewright.gates.search_permutation import search_permutation
 from stagewright.state.layout import search_cell, search_folder
+from stagewright.state.spec.preprocess import DegWeakScreen
 
 StepOf = Callable[[str], GateContext]
 PERMUTATIONS = 39
@@ -44,6 +45,7 @@ def test_trials_elsewhere_count(step_of: StepOf) -> None:
     (fails,) = _judge(_tried(step, 16))
     assert fails.severity == "fail"
     assert "0.183 for the 16" in fails.measured
+    assert "larger negative_controls.search_permutations" in fails.reason, "nothing permuted comes near"
 
 
 def test_fewer_trials_than_searched_do_not_lower_p(step_of: StepOf) -> None:
@@ -57,6 +59,18 @@ def test_a_bound_of_the_spec_decides(step_of: StepOf) -> None:
     step = step_of("plan1b")
     stricter = step.request.model_copy(update={"gates": {"search_permutation": {"at_most": 0.01}}})
     assert _worst(replace(step, request=stricter)) == "fail"
+
+
+def test_what_may_be_the_best_and_was_not_searched_is_a_warning(step_of: StepOf) -> None:
+    """Under scope `pipeline` genes that the label selects may win, and no cached embedding stands for them."""
+    step = step_of("plan1b")
+    screen = DegWeakScreen(method="deg_weak_screen")
+    study = step.request.study.model_copy(
+        update={"scope": "pipeline", "preprocess": (*step.request.study.preprocess, screen)}
+    )
+    passes, warns = _judge(replace(step, request=step.request.model_copy(update={"study": study})))
+    assert (passes.severity, warns.severity) == ("pass", "warn")
+    assert warns.subject == screen.tag
 
 
 def test_a_step_without_a_search_passes_and_says_so(step_of: StepOf) -> None:
