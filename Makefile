@@ -20,7 +20,7 @@ help:
 	@echo "make demo      setup, then a whole study on the built-in cohort"
 	@echo "make test      setup with the development tools, then the tests"
 	@echo "make slow      the slower tests"
-	@echo "make faults    kills at every write, random kills, full disks, damage, contention; about 15 minutes"
+	@echo "make faults    kills at every write, random kills, full disks, damage, contention; about 20 minutes"
 	@echo "make bench     the benchmarks; writes benchmarks.json"
 	@echo "make lint | types | imports | doctests    one check each"
 	@echo "make ci        everything that CI runs"
