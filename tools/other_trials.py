@@ -65,8 +65,8 @@ def other_trials(
     parent
         A run that counts whatever it is about, because the caller says that the new run varies it.
     """
-    newest: str | None = None
-    runs, tried = 0, dict[str, Tried]()
+    began: dict[str, str] = {}
+    tried: dict[str, Tried] = {}
     for run in list_runs(workspace.root):
         entries = _readable(run)
         first = next(entries, {})
@@ -82,9 +82,10 @@ def other_trials(
         if own.configurations:
             tried = merged_tried(tried, {run.run_id: own})
         if started:
-            runs, newest = runs + 1, newest or run.run_id
+            began[run.run_id] = str(first.get("at", ""))  # two ids of one second do not say which is newer
     tried.pop(without or "", None)
-    return OtherTrials(newest, runs, tried)
+    newest = max(began, key=lambda run_id: (began[run_id], run_id), default=None)
+    return OtherTrials(newest, len(began), tried)
 
 
 def newly_tried(workspace: Workspace, run: RunDirectory, state: RunState) -> dict[str, Tried]:
