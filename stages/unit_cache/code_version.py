@@ -21,6 +21,20 @@ ROOMS = Path(__file__).parents[2]
 NUMERICS = ("numpy", "scipy", "scikit-learn", "numba")
 GENES = (*NUMERICS, "scanpy", "scikit-misc", "anndata")
 """With those that choose highly variable genes and read the counts."""
+BENCHMARK = (
+    "stages/classify",
+    "stages/plan1c_cell.py",
+    "stages/plan1c_draws.py",
+    "stages/plan1c_parts.py",
+    "stages/plan1c_scores.py",
+    "stages/plan1c_tables.py",
+    "stages/plan1_tables.py",
+    "stages/plan1_grid.py",
+    "stages/preprocess/downsample.py",
+    "state/plan1c_models.py",
+    "stages/files.py",
+)
+"""What scores the models of Plan 1C, under observed and under permuted labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,38 +159,13 @@ CODE: Mapping[Kind, _Code] = MappingProxyType(
             ),
             GENES,
         ),
-        "benchmark": _Code(
-            (
-                "stages/classify",
-                "stages/plan1c_cell.py",
-                "stages/plan1c_draws.py",
-                "stages/plan1c_parts.py",
-                "stages/plan1c_scores.py",
-                "stages/plan1c_tables.py",
-                "stages/plan1_tables.py",
-                "stages/plan1_grid.py",
-                "stages/preprocess/downsample.py",
-                "state/plan1c_models.py",
-                "stages/files.py",
-            ),
-            (*NUMERICS, "pandas", "pyarrow"),
-        ),
+        "benchmark": _Code(BENCHMARK, (*NUMERICS, "pandas", "pyarrow")),
         "benchmark_twin": _Code(
             (
-                "stages/classify",
+                *BENCHMARK,
                 "stages/negative_controls/auc_within.py",
                 "stages/negative_controls/benchmark_twin.py",
                 "stages/negative_controls/permute_labels.py",
-                "stages/plan1c_cell.py",
-                "stages/plan1c_draws.py",
-                "stages/plan1c_parts.py",
-                "stages/plan1c_scores.py",
-                "stages/plan1c_tables.py",
-                "stages/plan1_tables.py",
-                "stages/plan1_grid.py",
-                "stages/preprocess/downsample.py",
-                "state/plan1c_models.py",
-                "stages/files.py",
             ),
             (*NUMERICS, "pandas", "pyarrow"),
         ),
