@@ -60,6 +60,8 @@ class RunPlanned(_Event):
         What the run keeps of its sealed hold-out.
     cells_by_patient
         Cells in scope of each patient, largest first, to tell how many a checkpoint looks at.
+    survey_sha256
+        Of what was found in the data, which the run keeps without the patients of its hold-out.
     gates
         The gates that judge the run. One that is gone later is missed.
     setting, tried_before
@@ -73,6 +75,7 @@ class RunPlanned(_Event):
     spec_sha256: Sha256
     spec_digest: Sha256
     plan_sha256: Sha256 | None = None
+    survey_sha256: Sha256 | None = None
     data: SealedData
     limits: Limits
     approvals: tuple[Checkpoint, ...] = ()

@@ -27,6 +27,7 @@ __all__ = [
     "replicate_folder",
     "search_cell",
     "search_folder",
+    "survey_file",
     "twin_genes_folder",
 ]
 
@@ -148,6 +149,11 @@ def grid_cell(checkpoint: Checkpoint, stage: str, tag: str, method: str) -> Pure
 def gene_list_file(sha256: str) -> PurePosixPath:
     """Return where a run keeps the content of a gene list: sealed at planning, like its spec."""
     return PurePosixPath("gene_lists") / f"{sha256}.gmt"
+
+
+def survey_file() -> PurePosixPath:
+    """Return where a run keeps what was found in its data at planning; sealed like its spec."""
+    return PurePosixPath("survey.json")
 
 
 def command_output(checkpoint: Checkpoint, stage: str) -> PurePosixPath:

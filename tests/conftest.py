@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from stagewright.state.canonical import digest_json
 from stagewright.state.policy import parse_policy
-from stagewright.state.survey import Survey, SurveyRequest
-from stagewright.tools import Caller, Workspace, call_tool, complete
+from stagewright.state.survey import SurveyRequest
+from stagewright.tools import Caller, Workspace, call_tool, child_processes, complete
 
 BEGIN = "import json, os, pathlib, signal, subprocess, sys, time; root = pathlib.Path(r'{run_dir}').parent.parent\n"
 RAN = "with (root / 'ran.txt').open('a') as ran: ran.write('{step}\\n')\n"
@@ -120,13 +121,17 @@ def call(workspace: Workspace) -> Callable[..., dict[str, Any]]:
 def look_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let planning look into the data file in this process: the same survey without the second that its child takes."""
 
-    def answered(_module: str, _child: str, question: SurveyRequest, *_: object) -> Iterator[Survey]:
+    asked = child_processes.ask_child
+
+    def answered(module: str, child: str | None, question: BaseModel, *others: Any) -> Iterator[Any]:  # noqa: ANN401
         from stagewright.stages.survey import survey  # noqa: PLC0415 - loads pandas
 
-        yield survey(question)
+        if isinstance(question, SurveyRequest):
+            yield survey(question)
+        else:
+            yield from asked(module, child, question, *others)
 
-    # The package shows the function under the module's name.
-    monkeypatch.setattr(sys.modules["stagewright.tools.plan_run"], "ask_child", answered)
+    monkeypatch.setattr(child_processes, "ask_child", answered)
 
 
 @pytest.fixture(scope="session")

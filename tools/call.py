@@ -21,7 +21,7 @@ from stagewright.tools.arguments import checked_arguments, recordable
 from stagewright.tools.decide import decide
 from stagewright.tools.execute_stage import execute_stage
 from stagewright.tools.persons_answer import PersonsAnswer, decide_as_answered
-from stagewright.tools.plan_run import plan_run
+from stagewright.tools.plan_run import plan_run, spec_as_given
 from stagewright.tools.read_state import read_state
 from stagewright.tools.replies import Reply, Tick
 from stagewright.tools.validate_stage import validate_stage
@@ -177,6 +177,9 @@ class _Record:
             "actor": self.workspace.actor,
             "elapsed_s": round(time.monotonic() - self.started, 4),
         }
+        if self.tool == "plan_run" and (reply is None or reply.run_id is None):  # else the run keeps it
+            text = spec_as_given(self.workspace, self.arguments.get("spec"))
+            fields |= {} if text is None else {"spec_text": text}
         self._log(reply).append(stamp(utc_now()), fields | answer)
 
     def write_reply(self, reply: Reply) -> None:

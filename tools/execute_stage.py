@@ -22,7 +22,6 @@ from stagewright.state.units import format_bytes, format_seconds
 from stagewright.tools.attempt_view import AttemptView, after_loss, is_lost, look_at_attempt
 from stagewright.tools.blocked_view import shown_blocked
 from stagewright.tools.budget import budget_of, caps_of, limits_left
-from stagewright.tools.children import start_supervisor
 from stagewright.tools.close_fd import closing_fd
 from stagewright.tools.lost_attempt import record_loss
 from stagewright.tools.other_trials import newly_tried
@@ -149,12 +148,12 @@ def _start(workspace: Workspace, ledger: Ledger, transition: Transition, left: L
                 directory=folder.relative_to(ledger.run.path).as_posix(),
                 command=tuple(worker_command(folder)),
                 request_sha256=digest,
-                executor=request.executor.said,
+                executor=workspace.children.stands_in or request.executor.said,
                 tried_before=newly_tried(workspace, ledger.run, transition.state),
             ),
         )
         try:
-            start_supervisor(folder, alive)
+            workspace.children.start_supervisor(folder, alive)
         except OSError as error:  # no process to be had: the attempt is over before it began, and the record says so
             lost = record_loss(workspace, transition, f"its supervisor did not start: {error}")
             return [lost.message]

@@ -10,7 +10,8 @@ from stagewright.state.policy import Policy
 from stagewright.state.refusals import Refusal
 from stagewright.state.run_state import RunState
 from stagewright.state.spec.faults import list_faults
-from stagewright.tools.children import ChildFailed, ask_child
+from stagewright.tools.child_processes import ChildProcesses
+from stagewright.tools.children import ChildFailed
 from stagewright.tools.replies import Tick
 
 __all__ = ["custom_gates", "gates_to_seal", "names_of_judges"]
@@ -18,7 +19,7 @@ __all__ = ["custom_gates", "gates_to_seal", "names_of_judges"]
 TIMEOUT_S = 120.0
 
 
-def custom_gates(policy: Policy) -> Iterator[Tick | GateList]:
+def custom_gates(policy: Policy, children: ChildProcesses) -> Iterator[Tick | GateList]:
     """Yield signs of life, then the gates that are not built in. A child loads them; without any there is none.
 
     Raises
@@ -30,10 +31,10 @@ def custom_gates(policy: Policy) -> Iterator[Tick | GateList]:
         yield GateList(gates=())
         return
     wanted = GatesWanted(commands=policy.gates)
-    yield from ask_child("stagewright.gates", "list", wanted, GateList, TIMEOUT_S)
+    yield from children.ask("stagewright.gates", "list", wanted, GateList, TIMEOUT_S)
 
 
-def gates_to_seal(policy: Policy) -> Iterator[Tick | tuple[SealedGate, ...]]:
+def gates_to_seal(policy: Policy, children: ChildProcesses) -> Iterator[Tick | tuple[SealedGate, ...]]:
     """Yield signs of life, then every gate that judges a run which is planned now.
 
     Raises
@@ -43,7 +44,7 @@ def gates_to_seal(policy: Policy) -> Iterator[Tick | tuple[SealedGate, ...]]:
     """
     found = GateList(gates=())
     try:
-        for item in custom_gates(policy):
+        for item in custom_gates(policy, children):
             if isinstance(item, Tick):
                 yield item.model_copy(update={"message": "looking at the gates"})
             else:

@@ -9,7 +9,7 @@ from stagewright.state.refusals import Refusal
 from stagewright.state.run_state import RunState
 from stagewright.state.spec import GoalSpec
 from stagewright.tools.budget import limits_left
-from stagewright.tools.children import ChildFailed, ask_child
+from stagewright.tools.children import ChildFailed
 from stagewright.tools.replies import Tick
 from stagewright.tools.step_requests import request_for, sealed_spec
 from stagewright.tools.workspace import Workspace
@@ -42,7 +42,7 @@ def ask_lockbox(workspace: Workspace, ledger: Ledger, state: RunState) -> Iterat
     timeout_s = max(LEAST_S, question.request.limits.runtime_s)
     answer: HoldoutAnswer | None = None
     try:
-        for item in ask_child("stagewright.stages", "holdout", question, HoldoutAnswer, timeout_s):
+        for item in workspace.children.ask("stagewright.stages", "holdout", question, HoldoutAnswer, timeout_s):
             if isinstance(item, Tick):
                 yield item.model_copy(update={"message": "the lock-box scores the hold-out"})
             else:

@@ -14,7 +14,7 @@ from stagewright.state.custom_gate import SealedGate
 from stagewright.state.durable import sync_folder, sync_tree, write_durably
 from stagewright.state.events import RunPlanned
 from stagewright.state.holdout import HoldoutSeal
-from stagewright.state.layout import gene_list_file
+from stagewright.state.layout import gene_list_file, survey_file
 from stagewright.state.ledger import Ledger
 from stagewright.state.lock import run_lock
 from stagewright.state.manifest import CodeState, DataFacts, manifest_text, new_manifest
@@ -144,6 +144,8 @@ def _fill(run: RunDirectory, workspace: Workspace, new: NewRun, others: OtherTri
         sync_tree([kept], run.path)
     limits = Limits(runtime_s=spec.budget.runtime, memory_bytes=spec.budget.memory, retries=spec.budget.retries)
     write_durably(run.plan, plan_document(run.run_id, spec, limits, new.units, new.warnings, new.holdout))
+    survey = run.path / survey_file()
+    write_durably(survey, found.model_copy(update={"holdout": None}).model_dump_json(indent=1) + "\n")
     for name in LOG_NAMES:
         run.log(name).touch()
     sync_tree([run.log(name) for name in LOG_NAMES], run.path)
@@ -157,6 +159,7 @@ def _fill(run: RunDirectory, workspace: Workspace, new: NewRun, others: OtherTri
             spec_sha256=digest_file(run.spec),
             spec_digest=new.digest,
             plan_sha256=digest_file(run.plan),
+            survey_sha256=digest_file(survey),
             data=new.data,
             limits=limits,
             approvals=spec.approvals,

@@ -22,7 +22,7 @@ from stagewright.state.spec import Adjustments, GoalSpec, effective_study, parse
 from stagewright.state.spec.faults import list_faults
 from stagewright.state.spec.goal import CHECKPOINTS
 from stagewright.state.survey import Survey, SurveyRequest
-from stagewright.tools.children import ChildFailed, ask_child
+from stagewright.tools.children import ChildFailed
 from stagewright.tools.feasibility import (
     check_feasible,
     cohort_warnings,
@@ -39,10 +39,11 @@ from stagewright.tools.planned_forecast import planned_forecast
 from stagewright.tools.replies import PlanReply, StepPlan, Tick
 from stagewright.tools.workspace import Workspace
 
-__all__ = ["plan_run"]
+__all__ = ["plan_run", "spec_as_given"]
 
 SURVEY_TIMEOUT_S = 600.0
 SHOWN = 6
+MOST_RECORDED = 2**16
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ def plan_run(
     wish = wish_of(workspace, declared.spec)
     question = SurveyRequest(path=str(data_path), scope=declared.spec.data, genes=wanted, holdout=wish)
     try:
-        for tick in ask_child("stagewright.stages", "survey", question, Survey, SURVEY_TIMEOUT_S):
+        for tick in workspace.children.ask("stagewright.stages", "survey", question, Survey, SURVEY_TIMEOUT_S):
             if isinstance(tick, Tick):
                 yield tick.model_copy(update={"message": "looking into the data file"})
             else:
@@ -122,7 +123,7 @@ def plan_run(
     data = _sealed(found.data, lists)
     found = found.model_copy(update={"warnings": (*found.warnings, *genes_missing(lists, found.genes_found))})
     gates: tuple[SealedGate, ...] = ()
-    for item in gates_to_seal(workspace.policy):
+    for item in gates_to_seal(workspace.policy, workspace.children):
         if isinstance(item, Tick):
             yield item
         else:
@@ -139,6 +140,20 @@ def _read(workspace: Workspace, spec: str | dict[str, JsonValue]) -> _Declared:
     path = workspace.contained(spec, Path.cwd() if workspace.trusted else workspace.root, "spec")
     text = read_spec_text(path)
     return _Declared(text, parse_spec(text), path.parent, spec)
+
+
+def spec_as_given(workspace: Workspace, spec: object) -> str | None:
+    """Return the text of the file that a call names as its spec, for the record of a call that makes no run.
+
+    None where the spec is in the call itself, the file may not be named, cannot be read, or is too long for a log.
+    """
+    if not isinstance(spec, str) or "\n" in spec or spec.lstrip().startswith("{"):
+        return None
+    try:
+        path = workspace.contained(spec, Path.cwd() if workspace.trusted else workspace.root, "spec")
+        return read_spec_text(path) if path.stat().st_size <= MOST_RECORDED else None
+    except (Refusal, OSError):
+        return None
 
 
 def _check_spec(workspace: Workspace, spec: GoalSpec) -> None:

@@ -15,7 +15,7 @@ from stagewright.state.run_state import RunState, next_call, split_step
 from stagewright.state.stop_criteria import recommend
 from stagewright.state.units import format_seconds
 from stagewright.tools.budget import budget_of
-from stagewright.tools.children import ChildFailed, ask_child
+from stagewright.tools.children import ChildFailed
 from stagewright.tools.decision_rules import beyond_budget
 from stagewright.tools.forecasting import forecast_ahead, forecast_met
 from stagewright.tools.gate_request import gate_request
@@ -70,7 +70,7 @@ def validate_stage(
         raise not_allowed(state, _why_not(state))
     started = time.monotonic()
     findings: tuple[Finding, ...] = ()
-    for item in _judged(gate_request(ledger.run, state, workspace.policy.gates)):
+    for item in _judged(workspace, gate_request(ledger.run, state, workspace.policy.gates)):
         if isinstance(item, Tick):
             yield item.model_copy(update={"message": f"the gates of {state.step} are at work"})
         else:
@@ -78,14 +78,14 @@ def validate_stage(
     yield _commit(workspace, ledger, state, findings, time.monotonic() - started, again=again)
 
 
-def _judged(question: GateRequest) -> Iterator[Tick | tuple[Finding, ...]]:
+def _judged(workspace: Workspace, question: GateRequest) -> Iterator[Tick | tuple[Finding, ...]]:
     """Ask the gates' child and yield signs of life, then its findings.
 
     A child that somebody killed has not judged, so another is asked: an error is a verdict, and goes into the record.
     """
     for left in reversed(range(CHILDREN)):
         try:
-            for item in ask_child("stagewright.gates", None, question, GateReport, TIMEOUT_S):
+            for item in workspace.children.ask("stagewright.gates", None, question, GateReport, TIMEOUT_S):
                 yield item.findings if isinstance(item, GateReport) else item
         except ChildFailed as error:
             if not error.killed or not left:

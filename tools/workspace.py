@@ -9,6 +9,7 @@ from stagewright.state.policy import Policy
 from stagewright.state.refusals import LedgerCorrupt, Refusal
 from stagewright.state.run_directory import RunDirectory, find_run
 from stagewright.state.run_state import RunState, next_call
+from stagewright.tools.child_processes import ChildProcesses, RealChildren
 
 __all__ = ["Workspace", "damaged", "not_allowed"]
 
@@ -25,12 +26,15 @@ class Workspace:
         Who calls, for the ledger: an agent's client, or a person's name on the command line.
     trusted
         Whether the caller is a person on the command line, who may name a spec and data anywhere.
+    children
+        The processes that calls need.
     """
 
     root: Path
     policy: Policy = field(default_factory=Policy)
     actor: str = "agent"
     trusted: bool = False
+    children: ChildProcesses = field(default_factory=RealChildren)
 
     def run(self, named: str) -> RunDirectory:
         """Return the run that an id, a unique prefix of it, or (for a person) a path of its directory names.

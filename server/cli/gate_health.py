@@ -7,6 +7,7 @@ from stagewright.gates.list_gates import GateList
 from stagewright.server.cli.check import Check
 from stagewright.state.policy import Policy
 from stagewright.tools.children import ChildFailed
+from stagewright.tools.child_processes import RealChildren
 from stagewright.tools.gates_of_run import custom_gates
 
 __all__ = ["check_gates"]
@@ -18,7 +19,7 @@ def check_gates(policy: Policy) -> Iterator[Check]:
     """Yield the list of the gates, and a failure for each that cannot judge."""
     found = GateList(gates=())
     try:
-        for item in custom_gates(policy):
+        for item in custom_gates(policy, RealChildren()):
             found = item if isinstance(item, GateList) else found
     except ChildFailed as error:
         yield Check("gates", "fail", f"gates of other packages cannot be loaded: {error.last_line}", MEND)

@@ -62,7 +62,7 @@ def test_a_supervisor_that_cannot_be_started_is_a_lost_attempt(
 
     run_id = plan("ok")
     with monkeypatch.context() as broken:
-        broken.setattr(sys.modules["stagewright.tools.execute_stage"], "start_supervisor", none_left)
+        broken.setattr(sys.modules["stagewright.tools.child_processes"], "start_supervisor", none_left)
         reply = call("execute_stage", run_id=run_id)
     assert (reply["status"], reply["attempt"]) == ("planned", 1)
     assert "its supervisor did not start: [Errno 11]" in reply["notes"][0]

@@ -8,7 +8,7 @@ from stagewright.state.attempts import REQUEST, UNITS
 from stagewright.state.canonical import digest_file
 from stagewright.state.chain import Problem
 from stagewright.state.events import AttemptFinished, AttemptStarted, RunPlanned
-from stagewright.state.layout import gene_list_file
+from stagewright.state.layout import gene_list_file, survey_file
 from stagewright.state.run_directory import RunDirectory
 from stagewright.tools.verification.fold import LEDGER, FoldedLedger
 from stagewright.tools.verification.outcomes import ReadOutcome
@@ -25,6 +25,8 @@ def sealed_problems(run: RunDirectory, folded: FoldedLedger, outcomes: Iterable[
                 found += _compare(run.path, run.spec.name, item.event.spec_sha256)
                 if item.event.plan_sha256 is not None:
                     found += _compare(run.path, run.plan.name, item.event.plan_sha256)
+                if item.event.survey_sha256 is not None:
+                    found += _compare(run.path, survey_file().as_posix(), item.event.survey_sha256)
                 for digest in (item.event.data.gene_lists or {}).values():
                     found += _compare(run.path, gene_list_file(digest).as_posix(), digest)
             case AttemptStarted():

@@ -22,7 +22,7 @@ from typing import Any
 from stagewright.state.policy import parse_policy
 from stagewright.state.refusals import Refusal
 from stagewright.state.survey import Survey
-from stagewright.tools import Caller, Workspace, call_tool, complete
+from stagewright.tools import Caller, Workspace, call_tool, child_processes, complete
 from stagewright.tools.approve import approve, report_to_approve
 
 BUG = 70
@@ -73,10 +73,15 @@ def _called(workspace: Workspace, tool: str, arguments: dict[str, Any]) -> dict[
 
 
 def _answer_surveys(survey: Survey) -> None:
-    def answered(*_: object) -> Iterator[Survey]:
-        yield survey
+    asked = child_processes.ask_child
 
-    setattr(sys.modules["stagewright.tools.plan_run"], "ask_child", answered)  # noqa: B010 - hidden by the function
+    def answered(module: str, child: str | None, *others: Any) -> Iterator[Any]:  # noqa: ANN401 - as the real one
+        if child == "survey":
+            yield survey
+        else:
+            yield from asked(module, child, *others)
+
+    setattr(child_processes, "ask_child", answered)  # noqa: B010 - a variable of the module, not its interface
 
 
 if __name__ == "__main__":
