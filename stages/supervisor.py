@@ -8,6 +8,7 @@ artifacts and commits the outcome. A failure that may pass is tried again with b
 import os
 import signal
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import stamina
@@ -32,7 +33,7 @@ from stagewright.state.run_state import RunState, split_step
 from stagewright.state.step_request import StepRequest
 from stagewright.state.units import format_bytes, format_seconds
 
-__all__ = ["supervise"]
+__all__ = ["Ways", "supervise"]
 
 COMMIT_WAIT_S = 600.0
 DISK_PATIENCE_S = 300.0
@@ -43,11 +44,26 @@ class _TryAgain(Exception):  # noqa: N818 - not an error: it tells stamina to go
     """The attempt failed in a way that another may not, and the back-off is over."""
 
 
-def supervise(run: RunDirectory, request: StepRequest) -> None:
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """How a worker is run and how a back-off is waited for; `executor` is what the ledger says instead of its own."""
+
+    run: Callable[[Path, StepRequest, Callable[[], bool]], WorkerEnding] = run_worker
+    wait: Callable[[Callable[[], bool], float], bool] = wait_until_stopped
+    executor: str | None = None
+
+
+def supervise(run: RunDirectory, request: StepRequest, by: Ways | None = None) -> None:
     """See a started attempt through, and its retries; every ending is in the ledger before this returns.
 
     The caller has committed `attempt_started` and holds the attempt's `alive.lock` for this process.
+
+    Parameters
+    ----------
+    by
+        How a worker is run and a back-off is waited for, where not by processes and clocks of this machine.
     """
+    by = by or Ways()
     ledger, stopped = Ledger(run), StopHeard(Ledger(run))
     current = request
     tries = stamina.retry_context(
@@ -60,20 +76,22 @@ def supervise(run: RunDirectory, request: StepRequest) -> None:
     )
     for one in tries:
         with one:
-            retry_in_s = _attempt(ledger, current, with_jitter(one.next_wait), stopped)
-            if retry_in_s is None or wait_until_stopped(stopped, retry_in_s):
+            retry_in_s = _attempt(ledger, current, with_jitter(one.next_wait), stopped, by)
+            if retry_in_s is None or by.wait(stopped, retry_in_s):
                 return
-            retry = _open_retry(ledger, current)
+            retry = _open_retry(ledger, current, by.executor)
             if retry is None:
                 return
             current = retry
             raise _TryAgain
 
 
-def _attempt(ledger: Ledger, request: StepRequest, back_off_s: float, stopped: Callable[[], bool]) -> float | None:
+def _attempt(
+    ledger: Ledger, request: StepRequest, back_off_s: float, stopped: Callable[[], bool], by: Ways
+) -> float | None:
     """Run one attempt and commit how it ended; return the seconds to the next one, None when there is none."""
     folder = ledger.run.attempt(request.attempt, request.step)
-    ending = run_worker(folder, request, stopped)
+    ending = by.run(folder, request, stopped)
     for one in _while_the_disk_refuses():
         with one, ledger.transition(wait_s=COMMIT_WAIT_S) as transition:
             return _settle(transition, ledger.run, request, ending, back_off_s)
@@ -171,7 +189,7 @@ def _is_beside(step: str, other: str) -> bool:
     return step != other and split_step(step)[0] == split_step(other)[0]
 
 
-def _open_retry(ledger: Ledger, failed: StepRequest) -> StepRequest | None:
+def _open_retry(ledger: Ledger, failed: StepRequest, executor: str | None) -> StepRequest | None:
     """Open the next attempt at the same step and return its request; None when the run was stopped meanwhile."""
     for one in _while_the_disk_refuses():
         with one, ledger.transition(wait_s=COMMIT_WAIT_S) as transition:
@@ -181,7 +199,7 @@ def _open_retry(ledger: Ledger, failed: StepRequest) -> StepRequest | None:
             folder, digest = open_attempt(ledger.run, request)
             alive = hold_alive(folder / "alive.lock")  # held until this process ends
             try:
-                transition.commit(_started(ledger.run, request, failed, digest))
+                transition.commit(_started(ledger.run, request, failed, digest, executor or request.executor.said))
             except OSError:
                 os.close(alive)
                 raise
@@ -201,7 +219,9 @@ def _retry_of(failed: StepRequest, state: RunState) -> StepRequest:
     return failed.model_copy(update={"attempt": failed.attempt + 1, "limits": limits, "workers": workers})
 
 
-def _started(run: RunDirectory, request: StepRequest, failed: StepRequest, digest: str) -> AttemptStarted:
+def _started(
+    run: RunDirectory, request: StepRequest, failed: StepRequest, digest: str, executor: str
+) -> AttemptStarted:
     folder = run.attempt(request.attempt, request.step)
     fewer = "" if request.workers == failed.workers else f", {request.workers} units side by side, not {failed.workers}"
     return AttemptStarted(
@@ -212,7 +232,7 @@ def _started(run: RunDirectory, request: StepRequest, failed: StepRequest, diges
         directory=folder.relative_to(run.path).as_posix(),
         command=tuple(worker_command(folder)),
         request_sha256=digest,
-        executor=request.executor.said,
+        executor=executor,
     )
 
 

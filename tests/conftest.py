@@ -6,7 +6,6 @@ of them appends its step to ``ran.txt`` in the root first, so that a test can co
 
 import json
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -120,7 +119,6 @@ def call(workspace: Workspace) -> Callable[..., dict[str, Any]]:
 @pytest.fixture
 def look_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let planning look into the data file in this process: the same survey without the second that its child takes."""
-
     asked = child_processes.ask_child
 
     def answered(module: str, child: str | None, question: BaseModel, *others: Any) -> Iterator[Any]:  # noqa: ANN401

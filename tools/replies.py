@@ -1,6 +1,6 @@
 """What the tools answer. Every reply has the run, its step and status, one sentence, and the next call."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TypeAlias, TypeVar
 
 import yaml
@@ -21,6 +21,7 @@ __all__ = [
     "StepPlan",
     "Tick",
     "ValidateReply",
+    "reply_text",
 ]
 
 
@@ -59,11 +60,15 @@ class Reply(_Part):
 
     def text(self) -> str:
         """Return the reply as text for a person: the sentence first, the next call last, every fact between."""
-        facts = self.model_dump(mode="json", exclude_none=True, exclude={"summary", "next"})
-        facts = {name: value for name, value in facts.items() if value not in ([], {})}
-        body = yaml.safe_dump(facts, sort_keys=False, allow_unicode=True, width=120).rstrip() if facts else ""
-        after = "" if self.next is None else f"Next: {self.next}"
-        return "\n".join(part for part in (self.summary, body, after) if part)
+        return reply_text(self.model_dump(mode="json", exclude_none=True))
+
+
+def reply_text(facts: Mapping[str, JsonValue]) -> str:
+    """Return the text of a reply with these facts."""
+    shown = {name: value for name, value in facts.items() if name not in ("summary", "next") and value not in ([], {})}
+    body = yaml.safe_dump(shown, sort_keys=False, allow_unicode=True, width=120).rstrip() if shown else ""
+    after = "" if facts.get("next") is None else f"Next: {NextCall.model_validate(facts['next'])}"
+    return "\n".join(part for part in (str(facts["summary"]), body, after) if part)
 
 
 class StepPlan(_Part):

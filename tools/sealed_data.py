@@ -40,12 +40,12 @@ def locate_data(workspace: Workspace, run: RunDirectory, state: RunState, spec: 
     if _has_size(at_planning, sealed.bytes):
         return sealed
     why = "is another file now" if at_planning.exists() else "is not there"
-    places = ", ".join(map(str, looked))
+    elsewhere = f", and none with its content lies at {', '.join(map(str, looked))}" if looked else ""
     raise Refusal(
         "invalid_data",
         f"the data file that was sealed at planning, {at_planning} ({format_bytes(sealed.bytes)}, sha256 "
-        f"{sealed.sha256[:12]}...), {why}, and none with its content lies at {places}. Put it at one of these places, "
-        "then make the same call again; nothing was started.",
+        f"{sealed.sha256[:12]}...), {why}{elsewhere}. Put it "
+        f"{'at one of these places' if looked else 'there'}, then make the same call again; nothing was started.",
         run_id=run.run_id,
         status=f"{state.status} at {state.step}",
     )

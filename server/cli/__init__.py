@@ -16,6 +16,8 @@ COMMANDS = (
     "run",
     "log",
     "verify",
+    "export-calls",
+    "replay",
     "prove-gates",
     "approve",
     "demo",

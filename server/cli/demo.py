@@ -12,12 +12,12 @@ from stagewright.server.cli.session import Session, open_session
 from stagewright.server.cli.wait_for import wait_until_done
 from stagewright.state.refusals import Refusal
 from stagewright.state.snapshot import write_atomically
+from stagewright.tools.built_in_cohort import COHORT_FILE, write_cohort
 from stagewright.tools.children import ChildFailed, run_child
 
 __all__ = ["DEMO_SPEC", "demo", "demo_spec_text"]
 
 DEMO_SPEC = "builtin_cohort.yaml"
-DEMO_DATA = "builtin_cohort.h5ad"
 CHILD_TIMEOUT_S = 300.0
 
 
@@ -36,7 +36,7 @@ def demo(
         raise typer.BadParameter(f"{root} cannot be made: {error}", param_hint="--root") from error
     with open_session(root, policy, as_json=as_json) as session:
         spec = root / DEMO_SPEC
-        _write_inputs(session, root / DEMO_DATA, spec)
+        _write_inputs(session, root / COHORT_FILE, spec)
         drive_spec(session, spec, resume=False)
 
 
@@ -48,7 +48,7 @@ def demo_spec_text() -> str:
 def _write_inputs(session: Session, data: Path, spec: Path) -> None:
     try:
         if not data.is_file():
-            work = run_child(["cohort", str(data.resolve())], CHILD_TIMEOUT_S)
+            work = write_cohort(data.resolve())
             wait_until_done(session, work, "simulating the built-in cohort")
             if not session.as_json:
                 session.say(f"Wrote the built-in cohort, {data}.")

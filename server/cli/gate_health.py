@@ -6,8 +6,8 @@ from stagewright.gates.catalogue import known_gates
 from stagewright.gates.list_gates import GateList
 from stagewright.server.cli.check import Check
 from stagewright.state.policy import Policy
-from stagewright.tools.children import ChildFailed
 from stagewright.tools.child_processes import RealChildren
+from stagewright.tools.children import ChildFailed
 from stagewright.tools.gates_of_run import custom_gates
 
 __all__ = ["check_gates"]

@@ -1,0 +1,1 @@
+"""Replay a cassette through a real server: in this process, over standard input and output, or over HTTP."""
