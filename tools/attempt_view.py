@@ -12,7 +12,7 @@ from stagewright.state.run_directory import RunDirectory
 from stagewright.state.run_state import RunState
 from stagewright.tools.replies import Tick
 
-__all__ = ["AttemptView", "after_loss", "age_at", "attempt_folder", "is_lost", "look_at_attempt"]
+__all__ = ["AttemptView", "after_loss", "age_at", "attempt_folder", "is_lost", "look_at_attempt", "why_after_loss"]
 
 LAST_LINES = 12
 
@@ -77,8 +77,13 @@ def is_lost(run: RunDirectory, state: RunState) -> bool:
 
 def after_loss(state: RunState) -> NextCall:
     """Return the call to make when the supervisor of the running attempt is gone."""
-    why = f"records that attempt {state.attempt} was lost, and starts {state.step} again"
+    why = why_after_loss(state.attempt, state.step)
     return NextCall(tool="execute_stage", arguments={"run_id": state.run_id}, why=why)
+
+
+def why_after_loss(attempt: int, step: str) -> str:
+    """Return why the call after a loss is the one to make."""
+    return f"records that attempt {attempt} was lost, and starts {step} again"
 
 
 def attempt_folder(run: RunDirectory, state: RunState) -> Path:

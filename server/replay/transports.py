@@ -1,7 +1,7 @@
 """Speak to a server with the SDK's own client, one call after the other, as plain function calls."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -50,9 +50,18 @@ def speaking(
         made = Client(server, mode=era, client_info=who, read_timeout_seconds=READ_TIMEOUT_S, **asked)
         client = stack.enter_context(portal.wrap_async_context_manager(made))
 
-        def send(tool: str, arguments: dict[str, JsonValue], answer: Person | None) -> Answered:
+        def send(
+            tool: str, arguments: dict[str, JsonValue], answer: Person | None, at_work: Callable[[], None]
+        ) -> Answered:
+            async def progressed(progress: float, total: float | None, message: str | None) -> None:
+                del progress, total, message
+                at_work()
+
+            async def called() -> CallToolResult:
+                return await client.call_tool(tool, arguments, progress_callback=progressed)
+
             person.answer = answer
-            return _answered(portal.call(client.call_tool, tool, arguments))
+            return _answered(portal.call(called))
 
         yield send
 

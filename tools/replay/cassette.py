@@ -184,6 +184,7 @@ class KilledFrame(_Part):
     kind: Literal["killed"] = "killed"
     run: str
     attempt: int
+    step: str
 
 
 class ApprovedFrame(_Part):

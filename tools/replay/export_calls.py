@@ -17,8 +17,9 @@ from stagewright.state.refusals import Refusal
 from stagewright.state.run_directory import RunDirectory
 from stagewright.state.spec import parse_spec
 from stagewright.state.step_request import StepRequest
+from stagewright.tools.attempt_view import why_after_loss
 from stagewright.tools.built_in_cohort import COHORT_FILE
-from stagewright.tools.replay.cassette import CallFrame, Cassette, DataFile, Frame, Header, SurveyFrame
+from stagewright.tools.replay.cassette import CallFrame, Cassette, DataFile, Frame, Header, KilledFrame, SurveyFrame
 from stagewright.tools.replay.portable import ROOT, Portable
 from stagewright.tools.replay.recorded_calls import (
     RecordedCall,
@@ -67,7 +68,7 @@ def export_calls(root: Path, runs: Sequence[RunDirectory], *, with_root: bool, n
         own = calls_of_run(run, portable)
         facts += unanswered_before(own)
         facts += ((at, call) for at, call in _died_in(run, portable, own))
-        facts += facts_of_run(run, portable)
+        facts += ((_noticed(at, frame, own), frame) for at, frame in facts_of_run(run, portable))
         calls += own
     calls.sort(key=lambda call: (call.ended, call.began))
     header = Header(
@@ -127,6 +128,19 @@ def _died_in(run: RunDirectory, portable: Portable, calls: list[RecordedCall]) -
         if not any(call.frame.tool == "execute_stage" and call.holds(at) for call in calls):
             arguments: dict[str, JsonValue] = {"run_id": portable.names[run.run_id]}
             yield at, CallFrame(tool="execute_stage", arguments=arguments, answer=None)
+
+
+def _noticed(at: datetime, frame: Frame, calls: list[RecordedCall]) -> datetime:
+    """Return when it was first told of: a kill leaves no line in the ledger until a call records it."""
+    if not isinstance(frame, KilledFrame):
+        return at
+    told = why_after_loss(frame.attempt, frame.step)
+    return min([at, *(call.began for call in calls if _next_why(call.frame) == told)])
+
+
+def _next_why(frame: CallFrame) -> JsonValue:
+    after = None if frame.answer is None else frame.answer.get("next")
+    return after.get("why") if isinstance(after, dict) else None
 
 
 def _data(plans: Iterable[RunPlanned], portable: Portable) -> tuple[DataFile, ...]:

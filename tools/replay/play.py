@@ -42,8 +42,9 @@ class Answered:
     refused: bool
 
 
-Send = Callable[[str, dict[str, JsonValue], Person | None], Answered]
-"""Makes one call; the person is who answers the form that the client may be asked to show."""
+Send = Callable[[str, dict[str, JsonValue], Person | None, Callable[[], None]], Answered]
+"""Makes one call. The person answers the form that the client may be asked to show; the last is told of each sign of
+life of the call while it waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +104,17 @@ class _Player:
         arguments = cast("dict[str, JsonValue]", self._portable.back(frame.arguments))
         runs_on = frame.answer is None or frame.answer.get("status") == "running"
         if runs_on and frame.tool in ("execute_stage", "read_state"):
-            pause_file(self._workspace.root).touch()
+            self._pause()
             arguments["wait_s"] = 0
-        elif frame.tool in ("execute_stage", "read_state") and not frame.refused:
-            pause_file(self._workspace.root).unlink(missing_ok=True)
+        elif frame.tool == "read_state" and not frame.refused:
+            self._go_on()
             self._until_ended(frame)
-        answered = self._send(frame.tool, arguments, frame.person)
+        elif frame.tool == "execute_stage" and not frame.refused:
+            self._pause()  # until the call waits: it has to find the step at work that it attaches to
+        answered = self._send(frame.tool, arguments, frame.person, _nothing if runs_on else self._go_on)
         while not runs_on and frame.tool == "execute_stage" and answered.structured.get("status") == "running":
-            answered = self._send(frame.tool, arguments | {"wait_s": WAIT_S}, frame.person)
+            self._go_on()
+            answered = self._send(frame.tool, arguments | {"wait_s": WAIT_S}, frame.person, _nothing)
         self._name_run(frame, answered)
         found = () if frame.answer is None else tuple(self._compare(frame, frame.answer, answered))
         answer = cast("dict[str, JsonValue]", self._portable.out(answered.structured))
@@ -132,6 +136,13 @@ class _Player:
             digests=self._stages == "recorded" or self._same_environment(),
             paged="view" in now,
         )
+
+    def _pause(self) -> None:
+        """Let recorded attempts wait before they end; those that really run go on."""
+        pause_file(self._workspace.root).touch()
+
+    def _go_on(self) -> None:
+        pause_file(self._workspace.root).unlink(missing_ok=True)
 
     def _name_run(self, frame: CallFrame, answered: Answered) -> None:
         """Learn which run of this root stands for one of the cassette."""
@@ -168,7 +179,7 @@ class _Player:
         state = ledger.read()
         if state.status != "running" or state.attempt != frame.attempt:
             return  # the call after this one says what is different
-        pause_file(self._workspace.root).unlink(missing_ok=True)
+        self._go_on()
         if self._stages == "rerun":
             _kill_processes(attempt_folder(run, state))
         self._wait(lambda: is_lost(run, ledger.read()), frame.run)
@@ -182,6 +193,10 @@ class _Player:
         recorded = self._cassette.header.environment
         runs = [find_run(self._workspace.root, name) for name in self._portable.names]
         return bool(recorded) and recorded == environment_of(runs)
+
+
+def _nothing() -> None:
+    pass
 
 
 def _kill_processes(attempt: Path) -> None:

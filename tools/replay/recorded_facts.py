@@ -66,7 +66,7 @@ def facts_of_run(run: RunDirectory, portable: Portable) -> Iterator[Fact]:
             case AttemptLost() if event.attempt in starts:
                 began, started = starts[event.attempt]
                 yield began, _lost(run, started, portable)
-                yield at, KilledFrame(run=name, attempt=event.attempt)
+                yield at, KilledFrame(run=name, attempt=event.attempt, step=str(started.step))
             case Approved() if " by elicitation" not in event.actor:
                 yield at, ApprovedFrame(run=name, reason=event.reason)
             case _:
