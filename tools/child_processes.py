@@ -30,6 +30,7 @@ class ChildProcesses(Protocol):
         self, module: str, child: str | None, question: BaseModel, kind: type[Answer], timeout_s: float
     ) -> Iterator[Tick | Answer]:
         """Ask a question and yield signs of life, then the answer; as `children.ask_child`."""
+        raise NotImplementedError
 
     def start_supervisor(self, attempt: Path, alive: int) -> None:
         """Start what sees an attempt through; as `children.start_supervisor`."""

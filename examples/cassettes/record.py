@@ -193,7 +193,7 @@ async def record(era: str, scene: Scene, root: Path) -> None:
     """Let an agent act out a scene at a server of its own."""
     server = StdioServerParameters(command=STAGEWRIGHT[0], args=[*STAGEWRIGHT[1:], "serve", "--root", str(root)])
     who = Implementation(name="example-agent", version="1.0")
-    person = {"elicitation_callback": approve} if scene is clean_run else {}
+    person: dict[str, Any] = {"elicitation_callback": approve} if scene is clean_run else {}
     async with Client(server, mode=era, client_info=who, **person) as client:
 
         async def call(tool: str, **arguments: object) -> dict[str, Any]:
