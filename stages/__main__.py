@@ -30,6 +30,9 @@ def main(arguments: list[str] | None = None) -> int:
     cohort = children.add_parser("cohort", help="write the built-in cohort")
     cohort.add_argument("path", type=Path)
     cohort.add_argument("--seed", type=int, default=0)
+    compare = children.add_parser("compare", help="say by how much files of numbers differ")
+    compare.add_argument("request", type=Path)
+    compare.add_argument("answer", type=Path)
     executor = children.add_parser("executor", help="try the operator's executor out")
     executor.add_argument("request", type=Path)
     executor.add_argument("answer", type=Path)
@@ -74,6 +77,12 @@ def _suggest(asked: argparse.Namespace) -> int:
     return answer_suggest(asked.request, asked.answer)
 
 
+def _compare(asked: argparse.Namespace) -> int:
+    from stagewright.stages.compare_files import answer_files
+
+    return answer_files(asked.request, asked.answer)
+
+
 def _cohort(asked: argparse.Namespace) -> int:
     from stagewright.stages.cohort.generate import generate_cohort
 
@@ -106,6 +115,7 @@ CHILDREN = {
     "holdout": _holdout,
     "suggest": _suggest,
     "cohort": _cohort,
+    "compare": _compare,
     "executor": _executor,
     "warm": _warm,
 }

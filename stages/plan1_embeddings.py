@@ -174,7 +174,7 @@ def fit_methods(
 
 def _provenance(request: StepRequest, entry: Preprocess, fits: Mapping[str, Reduction]) -> dict[str, object]:
     return {
-        "run_id": request.run_id,
+        "data_sha256": request.data.sha256,  # and not the run: the same study done again gives the same bytes
         "step": request.step,
         "preprocess": entry.model_dump(mode="json"),
         "normalisation": str(request.study.normalisation),

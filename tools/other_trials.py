@@ -66,7 +66,7 @@ def other_trials(
         A run that counts whatever it is about, because the caller says that the new run varies it.
     """
     began: dict[str, str] = {}
-    tried: dict[str, Tried] = {}
+    tried: dict[str, Tried] = {**workspace.tried_elsewhere}
     for run in list_runs(workspace.root):
         entries = _readable(run)
         first = next(entries, {})

@@ -1,5 +1,6 @@
 """Where a caller works: the root, what the operator allows there, and who the caller is."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from stagewright.state.policy import Policy
 from stagewright.state.refusals import LedgerCorrupt, Refusal
 from stagewright.state.run_directory import RunDirectory, find_run
 from stagewright.state.run_state import RunState, next_call
+from stagewright.state.tried import Tried
 from stagewright.tools.child_processes import ChildProcesses, RealChildren
 
 __all__ = ["Workspace", "damaged", "not_allowed"]
@@ -28,6 +30,8 @@ class Workspace:
         Whether the caller is a person on the command line, who may name a spec and data anywhere.
     children
         The processes that calls need.
+    tried_elsewhere
+        What runs tried that are not under this root, where a run is reproduced that counted them.
     """
 
     root: Path
@@ -35,6 +39,7 @@ class Workspace:
     actor: str = "agent"
     trusted: bool = False
     children: ChildProcesses = field(default_factory=RealChildren)
+    tried_elsewhere: Mapping[str, Tried] = field(default_factory=dict)
 
     def run(self, named: str) -> RunDirectory:
         """Return the run that an id, a unique prefix of it, or (for a person) a path of its directory names.

@@ -18,6 +18,7 @@ COMMANDS = (
     "verify",
     "export-calls",
     "replay",
+    "reproduce",
     "prove-gates",
     "approve",
     "demo",

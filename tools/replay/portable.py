@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-__all__ = ["Portable", "marked"]
+__all__ = ["Portable", "marked", "marked_text"]
 
 ROOT = "<root>"
 ELSEWHERE = "/elsewhere/path-"
@@ -136,7 +136,7 @@ def _marked(key: str, value: JsonValue, volatile: tuple[str, ...]) -> JsonValue:
         return "<volatile>"
     match value:
         case str():
-            return _marked_text(key, value)
+            return marked_text(key, value)
         case list():
             return [_marked(key, item, volatile) for item in value]
         case dict():
@@ -151,7 +151,8 @@ def _is_measured(key: str, value: JsonValue) -> bool:
     return measured and isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _marked_text(key: str, text: str) -> str:
+def marked_text(key: str, text: str) -> str:
+    """Return the text of a field with times, sizes, paths and digests replaced by the names of their kinds."""
     text = MOMENT.sub("<moment>", text)
     text = DURATION.sub("<time>", SIZE.sub("<size>", text))
     text = PID.sub("pid <n>", PATHS.sub("<path>", text))
