@@ -99,7 +99,7 @@ class Portable:
         for place, placeholder in sorted(self.places.items(), key=lambda item: -len(item[0])):
             text = text.replace(place, placeholder)
         text = text.replace(str(self.root), ROOT)
-        return SECRET.sub("<secret>", HOME_PATH.sub(self._elsewhere, PATH.sub(self._elsewhere, text)))
+        return SECRET.sub("<secret>", PATH.sub(self._elsewhere, HOME_PATH.sub(self._elsewhere, text)))
 
     def _elsewhere(self, found: re.Match[str]) -> str:
         path = found.group()
