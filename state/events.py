@@ -62,6 +62,8 @@ class RunPlanned(_Event):
         Cells in scope of each patient, largest first, to tell how many a checkpoint looks at.
     gates
         The gates that judge the run. One that is gone later is missed.
+    manifest_sha256
+        Of what run_manifest.yaml keeps from planning to the end (`manifest.digest_planned`).
     setting, tried_before
         In which setting configurations are tried here, and what other runs had tried on the same data and label.
     """
@@ -73,6 +75,7 @@ class RunPlanned(_Event):
     spec_sha256: Sha256
     spec_digest: Sha256
     plan_sha256: Sha256 | None = None
+    manifest_sha256: Sha256 | None = None
     data: SealedData
     limits: Limits
     approvals: tuple[Checkpoint, ...] = ()
@@ -103,7 +106,8 @@ class AttemptStarted(_Event):
 class AttemptFinished(_Event):
     """An attempt ended. `will_retry` says that its supervisor goes on with a new attempt, after `retry_in_s`.
 
-    Of an attempt that failed, `units_sha256` seals `units.json`, which vouches for what it left in the cache.
+    Of an attempt that failed, `units_sha256` seals `units.json`, which vouches for what it left in the cache. `files`
+    seals what else it leaves in its folder, by name (`attempts.seal_files`).
     """
 
     event: Literal["attempt_finished"] = "attempt_finished"
@@ -124,6 +128,7 @@ class AttemptFinished(_Event):
     will_retry: bool = False
     retry_in_s: float | None = None
     blocked: Blocked | None = None
+    files: dict[str, Sha256] = Field(default_factory=dict)
 
 
 class AttemptLost(_Event):
@@ -133,6 +138,7 @@ class AttemptLost(_Event):
     attempt: int
     elapsed_s: float = 0.0
     blocked: Blocked | None = None
+    files: dict[str, Sha256] = Field(default_factory=dict)
 
 
 class StepBlocked(_Event):

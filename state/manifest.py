@@ -14,11 +14,20 @@ import yaml
 from pydantic import BaseModel, JsonValue
 
 from stagewright.state.artifacts import Outcome
+from stagewright.state.canonical import digest_json
 from stagewright.state.run_state import RunState
 from stagewright.state.spec.goal import GoalSpec
 from stagewright.state.threads import PINNED_THREADS
 
-__all__ = ["CodeState", "DataFacts", "manifest_text", "new_manifest", "read_manifest", "updated_manifest"]
+__all__ = [
+    "CodeState",
+    "DataFacts",
+    "digest_planned",
+    "manifest_text",
+    "new_manifest",
+    "read_manifest",
+    "updated_manifest",
+]
 
 PACKAGES = (
     "stagewright",
@@ -34,6 +43,12 @@ PACKAGES = (
     "scikit-misc",
     "scipy",
 )
+
+SAFE_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The one in C where there is one: that in Python takes seconds for the artifacts of a large run."""
+FOLLOWS = frozenset({"params", "artifacts", "holdout", "holdout_score", "executors"})
+RUN_FOLLOWS = frozenset({"status", "finished_at_utc", "configurations_tried"})
+"""What `updated_manifest` writes anew, in the manifest and in its `run`; the rest stays as it was planned."""
 
 
 class CodeState(BaseModel):
@@ -139,6 +154,15 @@ def updated_manifest(
     }
 
 
+def digest_planned(manifest: dict[str, JsonValue]) -> str:
+    """Return the sha256 over what a manifest keeps from planning to the end, which the first entry seals."""
+    run = manifest.get("run")
+    kept: dict[str, JsonValue] = {key: value for key, value in manifest.items() if key not in FOLLOWS}
+    if isinstance(run, dict):
+        kept["run"] = {key: value for key, value in run.items() if key not in RUN_FOLLOWS}
+    return digest_json(kept)
+
+
 def _tried(state: RunState) -> dict[str, JsonValue]:
     return {
         "in_all": state.configurations_tried,
@@ -169,7 +193,7 @@ def manifest_text(document: dict[str, JsonValue]) -> str:
 def read_manifest(text: str) -> dict[str, JsonValue]:
     """Return a manifest from its YAML; empty when it is not one (it decides nothing, and is then written anew)."""
     try:
-        manifest = yaml.safe_load(text)
+        manifest = yaml.load(text, Loader=SAFE_LOADER)  # noqa: S506 - as safe as `yaml.safe_load`
     except yaml.YAMLError:
         return {}
     return manifest if isinstance(manifest, dict) else {}

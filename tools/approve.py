@@ -4,7 +4,6 @@ What is approved is a report of the run as it stands (`approval_report.py`). The
 was shown; when the run, or a sealed file, has changed since, the approval is void and the new report has to be read.
 """
 
-from stagewright.state.clock import stamp, utc_now
 from stagewright.state.events import Approved
 from stagewright.state.refusals import NextCall, Refusal
 from stagewright.state.run_state import RunState
@@ -84,7 +83,7 @@ def approve(workspace: Workspace, named: str, reason: str, digest: str) -> RunSt
         fields = event.model_dump(mode="json") | {"report": report.model_dump(mode="json")}
         transition.detail_once("decision", fields)
         after = transition.commit(event)
-        refresh_manifest(ledger.run, after, stamp(utc_now()))
+        refresh_manifest(ledger.run, after)
     return after
 
 

@@ -9,20 +9,27 @@ from pydantic import JsonValue
 from stagewright.server.cli.exit_status import ExitStatus
 from stagewright.server.cli.options import AsJson, PolicyFile, Root
 from stagewright.server.cli.session import Session, open_session
-from stagewright.state.chain import ChainedLog, Problem
-from stagewright.state.run_directory import EXPERIMENTS, list_runs
-from stagewright.tools.verification.chains import chain_problems
-from stagewright.tools.verify_run import verify_run
+from stagewright.state.chain import Problem
+from stagewright.state.run_directory import EXPERIMENTS, RunDirectory, list_runs
+from stagewright.tools.verify_root import verify_root_log
+from stagewright.tools.verify_run import check_run
 
 __all__ = ["verify"]
 
-ROOT_LOG = "tool_calls.log"
+PROVES = (
+    "What holds was not changed since it was written, as far as its own record can tell. A directory that was "
+    "rewritten as a whole, with every log, head and digest made anew, holds together too: keep what "
+    "`stagewright receipt` prints somewhere else, and verify against it with --receipt."
+)
 
 
 def verify(
     run: Annotated[
         str | None,
-        typer.Argument(metavar="RUN", help="A run: its id, a unique prefix of it, or the path of its directory."),
+        typer.Argument(
+            metavar="RUN|ROOT",
+            help="A run: its id, a unique prefix of it, or its directory; or a folder with experiments/",
+        ),
     ] = None,
     *,
     every: Annotated[bool, typer.Option("--all", help="Every run under the root, and the root's own log.")] = False,
@@ -33,44 +40,61 @@ def verify(
     """Verify logs, snapshot, sealed files and artifacts; name every problem with file and line. 1 if there is one."""
     if (run is None) != every:
         raise typer.BadParameter("name one run, or give --all", param_hint="RUN")
+    if run is not None and (Path(run) / EXPERIMENTS).is_dir():
+        root, run = Path(run), None
     with open_session(root, policy, as_json=as_json) as session:
-        runs = list(list_runs(session.workspace.root)) if run is None else [session.workspace.run(run)]
-        found: list[tuple[str, Path, list[Problem]]] = []
+        runs = list(list_runs(session.workspace.root)) if run is None else [_named(session, run)]
+        found: list[dict[str, JsonValue]] = []
         for one in runs:
-            found.append((one.run_id, one.path, verify_run(one)))
-            _say(session, *found[-1])
-        experiments = session.workspace.root / EXPERIMENTS
-        if every and (experiments / ROOT_LOG).is_file():
-            found.append((EXPERIMENTS, experiments, chain_problems(ChainedLog(experiments / ROOT_LOG), ROOT_LOG)))
-            _say(session, *found[-1])
+            checked = check_run(one)
+            found.append(_told(session, one.run_id, one.path, checked.problems, checked.notes))
+        if run is None:
+            of_root = verify_root_log(session.workspace.root)
+            if of_root is not None:
+                found.append(_told(session, EXPERIMENTS, session.workspace.root / EXPERIMENTS, of_root, []))
+        held = not any(item["problems"] for item in found)
         if session.as_json:
-            session.write_json({"runs": [_as_json(*item) for item in found]})
+            session.write_json({"runs": [*found], "proves": PROVES if found and held else None})
         elif not found:
             session.say("There is no run under this root.")
-        if any(problems for _, _, problems in found):
+        elif held:
+            session.say(PROVES)
+        if not held:
             raise typer.Exit(ExitStatus.FAILED)
 
 
-def _say(session: Session, name: str, folder: Path, problems: list[Problem]) -> None:
-    if session.as_json:
-        return
-    if not problems:
+def _named(session: Session, run: str) -> RunDirectory:
+    """Return the run that is meant; a directory whose ledger is gone can still be named by its path."""
+    folder = Path(run)
+    return RunDirectory(folder.resolve()) if (folder / "logs").is_dir() else session.workspace.run(run)
+
+
+def _told(session: Session, name: str, folder: Path, problems: list[Problem], notes: list[str]) -> dict[str, JsonValue]:
+    """Say what was found of one run, and return it as JSON says it."""
+    if not session.as_json:
+        _say(session, name, folder, problems, notes)
+    return {
+        "run_id": name,
+        "path": str(folder),
+        "problems": [
+            {"file": item.file, "line": item.line, "what": item.what, "since": item.since} for item in problems
+        ],
+        "notes": [*notes],
+    }
+
+
+def _say(session: Session, name: str, folder: Path, problems: list[Problem], notes: list[str]) -> None:
+    if problems:
+        session.say(f"{name}: {len(problems)} problem{'s' if len(problems) > 1 else ''}", "red")
+    else:
         session.say(f"{name}: holds together", "green")
-        return
-    session.say(f"{name}: {len(problems)} problem{'s' if len(problems) > 1 else ''}", "red")
     for problem in problems:
         session.say(f"  {_shown(folder)}/{problem}")
+    for note in notes:
+        session.say(f"  note: {note}")
 
 
 def _shown(folder: Path) -> Path:
     """Return a folder as a person names it from here."""
     here = Path.cwd()
     return folder.relative_to(here) if folder.is_relative_to(here) else folder
-
-
-def _as_json(name: str, folder: Path, problems: list[Problem]) -> dict[str, JsonValue]:
-    return {
-        "run_id": name,
-        "path": str(folder),
-        "problems": [{"file": item.file, "line": item.line, "what": item.what} for item in problems],
-    }
