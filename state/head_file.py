@@ -36,10 +36,10 @@ def head_text(head: Head) -> str:
     return f'{{"seq": {head.seq}, "hash": "{head.hash}"}}\n'
 
 
-def read_head(path: Path) -> Head | None:
+def read_head(path: Path | str) -> Head | None:
     """Return what a head file names; None where it is missing or is none."""
     try:
-        content = path.read_bytes()
+        content = Path(path).read_bytes()
         named = json.loads(content)
         head = Head(named["seq"], named["hash"])
         return head if head_text(head).encode() == content and isinstance(head.seq, int) else None
@@ -85,11 +85,14 @@ def following_head(log: Path, last: Head) -> Iterator[FollowingHead]:
         write_durably(head_path(log), head_text(last))
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
-        follows = os.pread(fd, MOST_BYTES, 0) == head_text(last).encode()
-        if not follows:
-            known = read_head(head_path(log))
-            follows = known is None or _has(log, known)
-            if known is None:  # a power cut, or somebody's hand
+        content = os.pread(fd, MOST_BYTES, 0)
+        follows = content == head_text(last).encode()
+        if not follows:  # it lags, or the log was cut, or a crash cut its last write in two, or it is no head at all
+            known = read_head(path)
+            before = Head(last.seq - 1, _hash_of(log, last.seq - 1) or "")
+            torn = known is None or torn_between(content, before, last)
+            follows = torn or (known is not None and _hash_of(log, known.seq) == known.hash)
+            if torn:
                 os.ftruncate(fd, 0)
                 os.pwrite(fd, head_text(last).encode(), 0)
         yield FollowingHead(fd, follows=follows)
@@ -103,12 +106,12 @@ def torn_between(content: bytes, before: Head, after: Head) -> bool:
     return any(content == new[:cut] + old[cut:] for cut in range(1, len(new)))
 
 
-def _has(log: Path, head: Head) -> bool:
-    """Return whether an entry of a log is this head; only a head that lags has to be looked for."""
-    if head.seq == 0:
-        return head.hash == GENESIS
+def _hash_of(log: Path, seq: int) -> str | None:
+    """Return the hash of an entry; None where there is no such one. Only a head that is not the last is looked for."""
+    if seq <= 0:
+        return GENESIS if seq == 0 else None
     with suppress(OSError, LedgerCorrupt), log.open("rb") as file:
         for number, line in enumerate(file, start=1):
-            if number == head.seq:
-                return head_of(line) == head
-    return False
+            if number == seq:
+                return head_of(line).hash
+    return None

@@ -4,6 +4,8 @@ Written when the run is planned and again after each step, for people and for ot
 follows the ledger and decides nothing.
 """
 
+import hashlib
+import json
 import os
 import platform
 import sys
@@ -14,12 +16,12 @@ import yaml
 from pydantic import BaseModel, JsonValue
 
 from stagewright.state.artifacts import Outcome
-from stagewright.state.canonical import digest_json
 from stagewright.state.run_state import RunState
 from stagewright.state.spec.goal import GoalSpec
 from stagewright.state.threads import PINNED_THREADS
 
 __all__ = [
+    "LATER",
     "CodeState",
     "DataFacts",
     "digest_planned",
@@ -46,9 +48,10 @@ PACKAGES = (
 
 SAFE_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """The one in C where there is one: that in Python takes seconds for the artifacts of a large run."""
-FOLLOWS = frozenset({"params", "artifacts", "holdout", "holdout_score", "executors"})
+FOLLOWS = frozenset({"params", "artifacts", "executors"})
 RUN_FOLLOWS = frozenset({"status", "finished_at_utc", "configurations_tried"})
-"""What `updated_manifest` writes anew, in the manifest and in its `run`; the rest stays as it was planned."""
+LATER = ("holdout", "holdout_score")
+"""What `updated_manifest` writes anew, in the manifest and in its `run`, and what it adds; the rest stays as it is."""
 
 
 class CodeState(BaseModel):
@@ -155,12 +158,12 @@ def updated_manifest(
 
 
 def digest_planned(manifest: dict[str, JsonValue]) -> str:
-    """Return the sha256 over what a manifest keeps from planning to the end, which the first entry seals."""
+    """Return the sha256 over what a manifest keeps from planning to the end, in its order; the first entry seals it."""
+    kept = {key: None if key in FOLLOWS else value for key, value in manifest.items() if key not in LATER}
     run = manifest.get("run")
-    kept: dict[str, JsonValue] = {key: value for key, value in manifest.items() if key not in FOLLOWS}
     if isinstance(run, dict):
-        kept["run"] = {key: value for key, value in run.items() if key not in RUN_FOLLOWS}
-    return digest_json(kept)
+        kept["run"] = {key: None if key in RUN_FOLLOWS else value for key, value in run.items()}
+    return hashlib.sha256(json.dumps(kept).encode()).hexdigest()
 
 
 def _tried(state: RunState) -> dict[str, JsonValue]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from stagewright.state.chain import Problem
 from stagewright.state.run_directory import RunDirectory
+from stagewright.tools.receipt import kept_receipts
 from stagewright.tools.verification.anchors import anchor_problems
 from stagewright.tools.verification.chains import chain_problems
 from stagewright.tools.verification.digests import FileDigests
@@ -58,9 +59,9 @@ def check_run(run: RunDirectory) -> CheckedRun:
     Checked are the chains of the four logs, what is left of a write behind their last line, their head files, the
     anchors of the ledger's entries in the other logs, its verdicts against the findings in validation.log, that the
     ledger's events were possible in their order, RUN_STATE.json and run_manifest.yaml against their fold, the sealed
-    spec and plan, the requests, outcomes and other files of attempts, every artifact's bytes and sha256, and the
-    checkpoints' folders for files that nobody declared. Where the ledger does not hold, what only its later lines could
-    tell is counted and not guessed.
+    spec and plan, the requests, outcomes and other files of attempts, every artifact's bytes and sha256, the
+    checkpoints' folders for files that nobody declared, and receipts that lie in the run. Where the ledger does not
+    hold, what only its later lines could tell is counted and not guessed.
 
     Parameters
     ----------
@@ -112,4 +113,5 @@ def _look_at(run: RunDirectory) -> CheckedRun:
         found += sealed_problems(run, folded, outcomes)
         found += manifest_problems(run, folded, outcomes, manifest)
         found += artifacts.problems()
+        found += kept_receipts(run, record, outcomes)
         return CheckedRun(found, notes_on(run, record), record, outcomes)

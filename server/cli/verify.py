@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from pydantic import JsonValue
 
 from stagewright.server.cli.exit_status import ExitStatus
 from stagewright.server.cli.options import AsJson, PolicyFile, Root
 from stagewright.server.cli.session import Session, open_session
-from stagewright.state.chain import Problem
+from stagewright.server.cli.verified import Verified
 from stagewright.state.run_directory import EXPERIMENTS, RunDirectory, list_runs
+from stagewright.tools.check_receipt import check_receipt
 from stagewright.tools.verify_root import verify_root_log
 from stagewright.tools.verify_run import check_run
 
@@ -33,6 +33,15 @@ def verify(
     ] = None,
     *,
     every: Annotated[bool, typer.Option("--all", help="Every run under the root, and the root's own log.")] = False,
+    receipt: Annotated[
+        Path | None,
+        typer.Option("--receipt", exists=True, dir_okay=False, help="A receipt of the run that was kept elsewhere."),
+    ] = None,
+    allowed_signers: Annotated[
+        Path | None,
+        typer.Option("--allowed-signers", exists=True, dir_okay=False, help="Who may have signed it (ssh-keygen(1))."),
+    ] = None,
+    signer: Annotated[str | None, typer.Option("--signer", help="Who must have signed it, of these.")] = None,
     root: Root = Path(),
     policy: PolicyFile = None,
     as_json: AsJson = False,
@@ -42,25 +51,29 @@ def verify(
         raise typer.BadParameter("name one run, or give --all", param_hint="RUN")
     if run is not None and (Path(run) / EXPERIMENTS).is_dir():
         root, run = Path(run), None
+    _check_options(run, receipt, allowed_signers, signer)
     with open_session(root, policy, as_json=as_json) as session:
-        runs = list(list_runs(session.workspace.root)) if run is None else [_named(session, run)]
-        found: list[dict[str, JsonValue]] = []
-        for one in runs:
+        found: list[Verified] = []
+        for one in list_runs(session.workspace.root) if run is None else [_named(session, run)]:
             checked = check_run(one)
-            found.append(_told(session, one.run_id, one.path, checked.problems, checked.notes))
-        if run is None:
-            of_root = verify_root_log(session.workspace.root)
-            if of_root is not None:
-                found.append(_told(session, EXPERIMENTS, session.workspace.root / EXPERIMENTS, of_root, []))
-        held = not any(item["problems"] for item in found)
-        if session.as_json:
-            session.write_json({"runs": [*found], "proves": PROVES if found and held else None})
-        elif not found:
-            session.say("There is no run under this root.")
-        elif held:
-            session.say(PROVES)
-        if not held:
-            raise typer.Exit(ExitStatus.FAILED)
+            compared = None
+            if receipt is not None:
+                compared = receipt, check_receipt(receipt, one, checked, allowed_signers, signer)
+            found.append(Verified(one.run_id, one.path, checked.problems, checked.notes, compared))
+            _say(session, found[-1])
+        if run is None and (of_root := verify_root_log(session.workspace.root)) is not None:
+            found.append(Verified(EXPERIMENTS, session.workspace.root / EXPERIMENTS, of_root))
+            _say(session, found[-1])
+        _conclude(session, found)
+
+
+def _check_options(run: str | None, receipt: Path | None, allowed_signers: Path | None, signer: str | None) -> None:
+    if receipt is None and (allowed_signers is not None or signer is not None):
+        raise typer.BadParameter("signatures are those of receipts: give --receipt FILE", param_hint="--receipt")
+    if signer is not None and allowed_signers is None:
+        raise typer.BadParameter("--signer needs --allowed-signers FILE", param_hint="--signer")
+    if receipt is not None and run is None:
+        raise typer.BadParameter("a receipt is one of a run: name that run", param_hint="RUN")
 
 
 def _named(session: Session, run: str) -> RunDirectory:
@@ -69,32 +82,21 @@ def _named(session: Session, run: str) -> RunDirectory:
     return RunDirectory(folder.resolve()) if (folder / "logs").is_dir() else session.workspace.run(run)
 
 
-def _told(session: Session, name: str, folder: Path, problems: list[Problem], notes: list[str]) -> dict[str, JsonValue]:
-    """Say what was found of one run, and return it as JSON says it."""
+def _say(session: Session, one: Verified) -> None:
     if not session.as_json:
-        _say(session, name, folder, problems, notes)
-    return {
-        "run_id": name,
-        "path": str(folder),
-        "problems": [
-            {"file": item.file, "line": item.line, "what": item.what, "since": item.since} for item in problems
-        ],
-        "notes": [*notes],
-    }
+        one.say(session)
 
 
-def _say(session: Session, name: str, folder: Path, problems: list[Problem], notes: list[str]) -> None:
-    if problems:
-        session.say(f"{name}: {len(problems)} problem{'s' if len(problems) > 1 else ''}", "red")
-    else:
-        session.say(f"{name}: holds together", "green")
-    for problem in problems:
-        session.say(f"  {_shown(folder)}/{problem}")
-    for note in notes:
-        session.say(f"  note: {note}")
-
-
-def _shown(folder: Path) -> Path:
-    """Return a folder as a person names it from here."""
-    here = Path.cwd()
-    return folder.relative_to(here) if folder.is_relative_to(here) else folder
+def _conclude(session: Session, found: list[Verified]) -> None:
+    """Say once what it proves that all holds, and end with status 1 where it does not."""
+    held = all(one.holds for one in found)
+    compared = any(one.receipt is not None for one in found)
+    if session.as_json:
+        proves = PROVES if found and held and not compared else None
+        session.write_json({"runs": [one.as_json() for one in found], "proves": proves})
+    elif not found:
+        session.say("There is no run under this root.")
+    elif held and not compared:
+        session.say(PROVES)
+    if not held:
+        raise typer.Exit(ExitStatus.FAILED)

@@ -55,9 +55,10 @@ def _head_problems(read: ReadLog) -> Iterator[Problem]:
         yield Problem(shown, None, what)
         return
     named = _named(read.head)
+    if _torn(read):
+        return
     if named is None:
-        if not _torn(read):
-            yield Problem(shown, None, f"is no head: it does not name an entry of {log} in the form that is written")
+        yield Problem(shown, None, f"is no head: it does not name an entry of {log} in the form that is written")
     elif named.seq > read.n_lines:
         lost = named.seq - read.n_lines
         what = (

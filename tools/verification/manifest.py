@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 from pydantic import JsonValue
@@ -10,7 +11,7 @@ from pydantic import JsonValue
 from stagewright.state.artifacts import Artifact, Outcome
 from stagewright.state.chain import Problem
 from stagewright.state.events import Approved, Decided, RunPlanned, StepValidated
-from stagewright.state.manifest import digest_planned, manifest_text, read_manifest, updated_manifest
+from stagewright.state.manifest import LATER, digest_planned, manifest_text, read_manifest, updated_manifest
 from stagewright.state.refusals import Refusal
 from stagewright.state.run_directory import RunDirectory
 from stagewright.state.run_state import RunState
@@ -24,7 +25,6 @@ __all__ = ["Listed", "ManifestFile", "manifest_problems", "open_manifest"]
 WRITES_MANIFEST = (RunPlanned, StepValidated, Decided, Approved)
 """The events with which the manifest is written anew; the others leave it a little behind the ledger."""
 
-LATER = ("holdout", "holdout_score")
 SHOWN = 4
 SHOWN_CHARS = 60
 
@@ -114,8 +114,16 @@ def _unsealed(manifest: ManifestFile, folded: FoldedLedger, built: _Built) -> It
     sealed = planned.manifest_sha256 if isinstance(planned, RunPlanned) else None
     if sealed is not None and digest_planned(manifest.document) != sealed:
         yield "was changed in what it keeps from planning (command, code, data, environment, gates or notes)"
-    elif manifest_text(built.document or manifest.document) != manifest.text:
+    elif not _in_its_form(manifest.text) or json.dumps(built.document or manifest.document) != json.dumps(
+        manifest.document
+    ):
         yield "says what the ledger says, and its bytes are not the form that was written"
+
+
+@lru_cache(maxsize=8)
+def _in_its_form(text: str) -> bool:
+    """Return whether a manifest is written as ours are. Writing one takes long; a run is often verified twice."""
+    return manifest_text(read_manifest(text)) == text
 
 
 def _build(
@@ -141,9 +149,9 @@ def _build(
     else:
         ended = next((item.at for item in folded.recorded if item.state.finished), None) if state.finished else None
         updated = updated_manifest(document, state, spec, finished_at=ended, outcomes=outcomes)
-        expected = json.loads(json.dumps(updated))
-        if at == 0:  # what is planned has none of these yet
-            expected = {key: value for key, value in expected.items() if key not in LATER}
+        later = () if at == 0 else LATER  # what is planned has none of these yet
+        expected = {key: value for key, value in json.loads(json.dumps(updated)).items() if key not in LATER}
+        expected |= {key: json.loads(json.dumps(updated[key])) for key in later}
         for name in ("run", "params", *LATER):
             differing += _unlike(document.get(name), expected.get(name), name)
         told = {step: value for step, value in _part(document, "executors").items() if step not in untold}

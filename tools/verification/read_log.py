@@ -53,6 +53,11 @@ class ReadLog:
         return len(self.hashes) - 1
 
     @property
+    def head_read(self) -> Head:
+        """The last entry that was read."""
+        return Head(self.n_lines, self.hashes[-1] or "")
+
+    @property
     def broken_at(self) -> int | None:
         """The first line that does not hold; None when all do."""
         return self.faults[0][0] if self.faults else None
