@@ -8,7 +8,7 @@ from stagewright.stages.failure import Failure
 from stagewright.stages.failure_context import failure_context, resources_of
 from stagewright.stages.handlers import FailedCase, propose
 from stagewright.stages.worker_process import WorkerEnding
-from stagewright.state.attempts import CONTEXT, PROGRESS, TRACEBACK, WORKER_LOG, tail_lines
+from stagewright.state.attempts import CONTEXT, PROGRESS, TRACEBACK, WORKER_LOG, seal_files, tail_lines
 from stagewright.state.events import AttemptFinished
 from stagewright.state.records import Blocked
 from stagewright.state.run_directory import RunDirectory
@@ -24,8 +24,8 @@ LAST_LINES = 12
 ERROR_CHARS = 600
 
 
-def finished(request: StepRequest, ending: WorkerEnding, outcome: str, what: str) -> AttemptFinished:
-    """Return the event of an attempt that ended, with the time and the memory that it used."""
+def finished(folder: Path, request: StepRequest, ending: WorkerEnding, outcome: str, what: str) -> AttemptFinished:
+    """Return the event of an attempt that ended, with the time and memory that it used and the seal of what it left."""
     used = f"in {format_seconds(ending.elapsed_s)}, peak {format_bytes(ending.peak_rss_bytes)}"
     return AttemptFinished.model_validate(
         {
@@ -37,6 +37,7 @@ def finished(request: StepRequest, ending: WorkerEnding, outcome: str, what: str
             "exit_status": ending.exit_status,
             "elapsed_s": round(ending.elapsed_s, 3),
             "peak_rss_bytes": ending.peak_rss_bytes,
+            "files": seal_files(folder, without=() if ending.drained else (WORKER_LOG,)),
         },
     )
 

@@ -117,7 +117,7 @@ def _settle(
     state, folder = transition.state, run.attempt(request.attempt, request.step)
     if state.status == "stopped":
         withdraw(run.path, folder)
-        transition.commit(finished(request, ending, "cancelled", "cancelled: the run was stopped"))
+        transition.commit(finished(folder, request, ending, "cancelled", "cancelled: the run was stopped"))
         discard_staging(folder, request.executor)
         return None
     if ending.exit_status == 0 and ending.over is None:
@@ -131,7 +131,7 @@ def _settle(
     retrying = retrying and _left_s(request, state) > ending.elapsed_s
     blocked = blocked_by(failure, run, request, ending, state)
     again = f"; tried again in {format_seconds(back_off_s)}" if retrying else ""
-    event = finished(request, ending, "failed", f"failed: {blocked.error} [{failure.kind}]{again}")
+    event = finished(folder, request, ending, "failed", f"failed: {blocked.error} [{failure.kind}]{again}")
     then = {"retry_in_s": round(back_off_s, 3)} if retrying else {"blocked": blocked}
     update = {"failure": failure.kind, "transient": failure.transient, "will_retry": retrying, **then}
     sealed = {"units_sha256": digest_file(folder / UNITS)} if (folder / UNITS).is_file() else {}
@@ -170,7 +170,7 @@ def _publish(
     failed = f", {tally.failed} units failed as the spec allows" if tally.failed else ""
     what = f"executed; {sealed.count} artifacts, {format_bytes(sealed.bytes)}{reused}{failed}"
     transition.commit(
-        finished(request, ending, "executed", what).model_copy(
+        finished(folder, request, ending, "executed", what).model_copy(
             update={
                 "artifacts": sealed,
                 "metrics": outcome.metrics,

@@ -41,6 +41,8 @@ class WorkerEnding:
         As `subprocess` has it: minus the signal's number when a signal ended it.
     output_bytes
         What it and its children printed.
+    drained
+        Whether all of that is in `worker.log`: nobody holds the pipe any more.
     over
         Which limit was passed, when the worker was ended for it.
     seen
@@ -51,6 +53,7 @@ class WorkerEnding:
     elapsed_s: float = 0.0
     peak_rss_bytes: int = 0
     output_bytes: int = 0
+    drained: bool = True
     over: Failure | None = None
     seen: set[psutil.Process] = field(default_factory=set)
 
@@ -83,7 +86,7 @@ def run_worker(folder: Path, request: StepRequest, stopped: Callable[[], bool]) 
             env=pinned_environment() | {VARIABLE: str(reading), ATTEMPT_VARIABLE: str(folder)},
             cwd=folder,
         )
-        with _drained(worker, log):
+        with _drained(worker, log, ending):
             try:
                 _watch(worker, folder, request, log, started, stopped, ending)
             finally:
@@ -95,7 +98,7 @@ def run_worker(folder: Path, request: StepRequest, stopped: Callable[[], bool]) 
 
 
 @contextmanager
-def _drained(worker: subprocess.Popen[bytes], log: CappedLog) -> Iterator[None]:
+def _drained(worker: subprocess.Popen[bytes], log: CappedLog, ending: WorkerEnding) -> Iterator[None]:
     """Take what the worker prints on another thread: a full pipe would hold it up."""
     if worker.stdout is None:
         raise RuntimeError("the pipe was asked for")
@@ -105,7 +108,8 @@ def _drained(worker: subprocess.Popen[bytes], log: CappedLog) -> Iterator[None]:
         yield
     finally:
         drain.join(DRAIN_S)
-        if not drain.is_alive():
+        ending.drained = not drain.is_alive()
+        if ending.drained:
             worker.stdout.close()
 
 

@@ -23,6 +23,7 @@ __all__ = [
     "discard_staging",
     "open_attempt",
     "read_request",
+    "seal_files",
     "tail_lines",
 ]
 
@@ -35,6 +36,7 @@ UNITS = "units.json"
 WORKER_LOG = "worker.log"
 CONTEXT = "context.json"
 SCRATCH = "scratch"
+LEFT_BY_ATTEMPT = (WORKER_LOG, PROGRESS, UNITS, TRACEBACK, CONTEXT, FAILURE)
 TAIL_BYTES = 16_384
 LINE_CHARS = 120
 
@@ -67,6 +69,20 @@ def discard_staging(folder: Path, executor: ExecutorChoice) -> None:
     scratch = folder / SCRATCH
     for left in (folder / "staging", folder / "units", scratch, executor.scratch_of(scratch)):
         shutil.rmtree(left, ignore_errors=True)
+
+
+def seal_files(folder: Path, *, without: tuple[str, ...] = ()) -> dict[str, str]:
+    """Return the sha256 of each file that an attempt leaves behind, by name, once nothing of it is at work.
+
+    Its request and its outcome are sealed by themselves; its supervisor still writes to `supervisor.log`.
+
+    Parameters
+    ----------
+    without
+        Files that somebody may still write to.
+    """
+    names = [name for name in LEFT_BY_ATTEMPT if name not in without and not (folder / name).is_symlink()]
+    return {name: digest_file(folder / name) for name in names if (folder / name).is_file()}
 
 
 def read_request(folder: Path) -> StepRequest:

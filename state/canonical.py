@@ -11,6 +11,8 @@ from pathlib import Path
 import rfc8785
 from pydantic import JsonValue
 
+from stagewright.state.plain_json import plain_canonical
+
 __all__ = ["data_bytes", "digest_data", "digest_file", "digest_json", "digest_names", "finite"]
 
 BLOCK_BYTES = 1 << 20
@@ -22,7 +24,8 @@ def digest_json(value: JsonValue | Mapping[str, JsonValue]) -> str:
     >>> digest_json({"b": 1, "a": [True, None]}) == digest_json({"a": [True, None], "b": 1})
     True
     """
-    return hashlib.sha256(rfc8785.dumps(value)).hexdigest()
+    plain = plain_canonical(value)
+    return hashlib.sha256(rfc8785.dumps(value) if plain is None else plain).hexdigest()
 
 
 def digest_names(names: Iterable[str]) -> str:

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from stagewright.state.chain_line import GENESIS, Entry, Head, fault_of, head_of
+from stagewright.state.chain_line import GENESIS, Entry, Head, check_line, head_of
+from stagewright.state.head_file import following_head
 from stagewright.state.log_end import acknowledged_size, append_line, last_line
 from stagewright.state.log_lock import hold_log
 from stagewright.state.refusals import LedgerCorrupt
@@ -27,15 +28,23 @@ __all__ = ["GENESIS", "ChainedLog", "Entry", "Head", "Problem"]
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One place where a record does not hold together."""
+    """One place where a record does not hold together.
+
+    Attributes
+    ----------
+    since
+        What is known of when it happened: what the record still bears out, with the time that it says.
+    """
 
     file: str
     line: int | None
     what: str
+    since: str | None = None
 
     def __str__(self) -> str:
-        """Return the place and the fault in one line."""
-        return f"{self.file}{'' if self.line is None else f':{self.line}'}: {self.what}"
+        """Return the place, the fault and since when, in one line."""
+        place = self.file if self.line is None else f"{self.file}:{self.line}"
+        return f"{place}: {self.what}" if self.since is None else f"{place}: {self.what}; {self.since}"
 
 
 class ChainedLog:
@@ -45,10 +54,13 @@ class ChainedLog:
     ----------
     path
         The log file. It is made by the first append; its folder must exist.
+    head_file
+        Whether a head file follows it (`head_file.py`).
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, head_file: bool = False) -> None:
         self.path = path
+        self._head_file = head_file
 
     def head(self) -> Head:
         """Return the last acknowledged entry's number and hash, reading only the end of the file.
@@ -92,7 +104,7 @@ class ChainedLog:
         try:
             hold_log(fd, self.path.name, exclusive=True)
             self._move_torn_tail(fd, at)
-            return append_line(fd, at, fields)
+            return self._append(fd, at, fields)
         finally:
             os.close(fd)
 
@@ -148,26 +160,21 @@ class ChainedLog:
         """
         previous = Head(0, GENESIS)
         for number, line in self.lines():
-            entry = self._parse(number, line)
-            if (fault := fault_of(entry, line, previous)) is not None:
-                raise LedgerCorrupt(str(Problem(self.path.name, number, fault)))
-            previous = head_of(line)
-            yield entry
+            checked = check_line(line, previous)
+            if checked.entry is None or checked.fault is not None:
+                raise LedgerCorrupt(str(Problem(self.path.name, number, checked.fault or "")))
+            previous = checked.head
+            yield checked.entry
 
     def problems(self) -> list[Problem]:
         """Return every line that does not follow from the one before it; empty when the chain holds."""
         found: list[Problem] = []
         previous = Head(0, GENESIS)
         for number, line in self.lines():
-            try:
-                entry = self._parse(number, line)
-                fault = fault_of(entry, line, previous)
-                previous = head_of(line)
-            except LedgerCorrupt:
-                fault = "is not a JSON object with seq and hash"
-                previous = Head(previous.seq + 1, "unreadable")
-            if fault is not None:
-                found.append(Problem(self.path.name, number, fault))
+            checked = check_line(line, previous)
+            previous = checked.head
+            if checked.fault is not None:
+                found.append(Problem(self.path.name, number, checked.fault))
         return found
 
     def lines(self) -> Iterator[tuple[int, bytes]]:
@@ -179,6 +186,15 @@ class ChainedLog:
                         yield number, line
         except FileNotFoundError:
             return
+
+    def _append(self, fd: int, at: str, fields: Mapping[str, JsonValue]) -> Entry:
+        last = head_of(last_line(fd))
+        if not self._head_file:
+            return append_line(fd, at, fields, last)
+        with following_head(self.path, last) as head:
+            entry = append_line(fd, at, fields, last)
+            head.move_on(Head(last.seq + 1, str(entry["hash"])))
+        return entry
 
     def _parse(self, number: int, line: bytes) -> Entry:
         try:
@@ -205,4 +221,4 @@ class ChainedLog:
             return
         n_bytes = aside.stat().st_size
         message = f"a write of {n_bytes} bytes was cut short by a crash; it was moved to {aside.name}"
-        append_line(fd, at, {"step": None, "event": "torn_tail_moved", "message": message, "bytes": n_bytes})
+        self._append(fd, at, {"step": None, "event": "torn_tail_moved", "message": message, "bytes": n_bytes})

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from stagewright.state.canonical import digest_json
+from stagewright.state.plain_json import plain_entry
 from stagewright.state.refusals import LedgerCorrupt
 
-__all__ = ["GENESIS", "Entry", "Head", "fault_of", "head_of", "serialise"]
+__all__ = ["GENESIS", "NOT_AN_ENTRY", "Checked", "Entry", "Head", "check_line", "fault_of", "head_of", "serialise"]
 
 Entry = dict[str, JsonValue]
 
@@ -17,6 +18,7 @@ FIRST_KEYS = ("at", "seq", "step", "event", "message")
 LAST_KEYS = ("prev", "hash")
 GENESIS = "0" * 64
 MOST = 2**53
+NOT_AN_ENTRY = "is not a JSON object with seq and hash"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,40 @@ def head_of(line: bytes) -> Head:
         return Head(int(entry["seq"]), str(entry["hash"]))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise LedgerCorrupt(f"the last line of a log has no seq and hash: {line[:80]!r}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One line that was compared with the line before it.
+
+    Attributes
+    ----------
+    entry
+        None where the line is no JSON object.
+    head
+        What the next line has to follow.
+    fault
+        Why the line does not hold; None when it does.
+    """
+
+    entry: Entry | None
+    head: Head
+    fault: str | None
+
+
+def check_line(line: bytes, previous: Head) -> Checked:
+    """Parse a line, and say whether it follows `previous` and is as it was written."""
+    entry = plain_entry(line)
+    if entry is not None and entry["seq"] == previous.seq + 1 and entry["prev"] == previous.hash:
+        return Checked(entry, Head(previous.seq + 1, str(entry["hash"])), None)
+    try:
+        entry = json.loads(line)
+        head = head_of(line)
+    except (ValueError, RecursionError, LedgerCorrupt):
+        entry = None
+    if not isinstance(entry, dict):
+        return Checked(None, Head(previous.seq + 1, "unreadable"), NOT_AN_ENTRY)
+    return Checked(entry, head, fault_of(entry, line, previous))
 
 
 def fault_of(entry: Entry, line: bytes, previous: Head) -> str | None:

@@ -64,6 +64,8 @@ class RunPlanned(_Event):
         Of what was found in the data, which the run keeps without the patients of its hold-out.
     gates
         The gates that judge the run. One that is gone later is missed.
+    manifest_sha256
+        Of what run_manifest.yaml keeps from planning to the end (`manifest.digest_planned`).
     setting, tried_before
         In which setting configurations are tried here, and what other runs had tried on the same data and label.
     """
@@ -76,6 +78,7 @@ class RunPlanned(_Event):
     spec_digest: Sha256
     plan_sha256: Sha256 | None = None
     survey_sha256: Sha256 | None = None
+    manifest_sha256: Sha256 | None = None
     data: SealedData
     limits: Limits
     approvals: tuple[Checkpoint, ...] = ()
@@ -106,7 +109,8 @@ class AttemptStarted(_Event):
 class AttemptFinished(_Event):
     """An attempt ended. `will_retry` says that its supervisor goes on with a new attempt, after `retry_in_s`.
 
-    Of an attempt that failed, `units_sha256` seals `units.json`, which vouches for what it left in the cache.
+    Of an attempt that failed, `units_sha256` seals `units.json`, which vouches for what it left in the cache. `files`
+    seals what else it leaves in its folder, by name (`attempts.seal_files`).
     """
 
     event: Literal["attempt_finished"] = "attempt_finished"
@@ -127,6 +131,7 @@ class AttemptFinished(_Event):
     will_retry: bool = False
     retry_in_s: float | None = None
     blocked: Blocked | None = None
+    files: dict[str, Sha256] = Field(default_factory=dict)
 
 
 class AttemptLost(_Event):
@@ -136,6 +141,7 @@ class AttemptLost(_Event):
     attempt: int
     elapsed_s: float = 0.0
     blocked: Blocked | None = None
+    files: dict[str, Sha256] = Field(default_factory=dict)
 
 
 class StepBlocked(_Event):

@@ -19,7 +19,7 @@ from stagewright.state.lock import WAIT_S, run_lock
 from stagewright.state.refusals import LedgerCorrupt
 from stagewright.state.run_directory import LOG_NAMES, RunDirectory
 from stagewright.state.run_state import RunState
-from stagewright.state.snapshot import read_snapshot, write_snapshot
+from stagewright.state.snapshot import read_snapshot, snapshot_head, write_snapshot
 from stagewright.state.transitions import advance
 
 __all__ = ["Ledger", "Transition"]
@@ -35,13 +35,13 @@ class Ledger:
 
     def __init__(self, run: RunDirectory) -> None:
         self.run = run
-        self.log = ChainedLog(run.log("agent_run"))
-        self._details = {name: ChainedLog(run.log(name)) for name in LOG_NAMES}
+        self._logs = {name: ChainedLog(run.log(name), head_file=True) for name in LOG_NAMES}
+        self.log = self._logs["agent_run"]
         self._folded: tuple[Head, RunState] | None = None
 
     def detail(self, name: str) -> ChainedLog:
-        """Return one of the logs beside the ledger: validation, decision or tool_calls."""
-        return self._details[name]
+        """Return one of the logs: validation, decision or tool_calls, or the ledger itself."""
+        return self._logs[name]
 
     def read(self) -> RunState:
         """Return the present state by folding the ledger; of a very long one, from RUN_STATE.json at the same head.
@@ -98,18 +98,32 @@ class Ledger:
         """
         with run_lock(self.run.lock, run_id=self.run.run_id, wait_s=wait_s):
             at = utc_now()
-            for name in LOG_NAMES:
-                ChainedLog(self.run.log(name)).mend(stamp(at))
+            for log in self._logs.values():
+                log.mend(stamp(at))
             state = self.fold()
             self._mend_snapshot(state)
             yield Transition(self, state, at)
 
     def _mend_snapshot(self, state: RunState) -> None:
-        """Write RUN_STATE.json again where whoever made the last entry died before it could."""
+        """Write RUN_STATE.json again where whoever made the last entry died before it could.
+
+        It is written after the entry that it names, so one that names what the ledger does not have is the only witness
+        of a ledger that was cut: it is not written over.
+        """
         head, last = self.log.head(), self.log.last()
-        if last is not None and read_snapshot(self.run.snapshot, head) is None:
-            with suppress(OSError):
-                write_snapshot(self.run.snapshot, state, head, str(last["at"]))
+        if last is None or read_snapshot(self.run.snapshot, head) is not None:
+            return
+        named = snapshot_head(self.run.snapshot)
+        if named is not None and named != head and not self._has(named):
+            raise LedgerCorrupt(
+                f"{self.run.snapshot.name} names entry {named.seq} of the ledger, which ends at entry {head.seq} and "
+                "does not have it: the ledger was cut or written anew, or the snapshot was changed",
+            )
+        with suppress(OSError):
+            write_snapshot(self.run.snapshot, state, head, str(last["at"]))
+
+    def _has(self, head: Head) -> bool:
+        return any(entry.get("seq") == head.seq and entry.get("hash") == head.hash for entry in self.log.entries())
 
     def first(self, event: Event, at: datetime) -> RunState:
         """Write the first entry of a run that nobody else knows yet."""

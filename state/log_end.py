@@ -10,15 +10,15 @@ from collections.abc import Mapping
 from pydantic import JsonValue
 
 from stagewright.state.canonical import digest_json
-from stagewright.state.chain_line import Entry, head_of, serialise
+from stagewright.state.chain_line import Entry, Head, serialise
 
 __all__ = ["acknowledged_size", "append_line", "last_line"]
 
 BLOCK_BYTES = 8192
 
 
-def append_line(fd: int, at: str, fields: Mapping[str, JsonValue]) -> Entry:
-    """Append one entry and return it once it is on the disk.
+def append_line(fd: int, at: str, fields: Mapping[str, JsonValue], last: Head) -> Entry:
+    """Append one entry to a log that ends with `last`, and return it once it is on the disk.
 
     Raises
     ------
@@ -26,7 +26,6 @@ def append_line(fd: int, at: str, fields: Mapping[str, JsonValue]) -> Entry:
         When the disk does not take the whole line; the log is then as it was before.
     """
     size = os.fstat(fd).st_size
-    last = head_of(last_line(fd))
     entry: Entry = {"at": at, "seq": last.seq + 1, **fields, "prev": last.hash}
     entry["hash"] = digest_json(entry)
     line = serialise(entry)

@@ -10,7 +10,7 @@ import os
 import time
 from pathlib import Path
 
-__all__ = ["LogHeld", "hold_log"]
+__all__ = ["LogHeld", "hold_log", "let_go_of_log"]
 
 WAIT_S = 10.0
 FIRST_POLL_S = 0.0005
@@ -60,6 +60,11 @@ def hold_log(fd: int, name: str, *, exclusive: bool, wait_s: float = WAIT_S) -> 
             poll_s = min(2 * poll_s, MOST_POLL_S)
         else:
             return
+
+
+def let_go_of_log(fd: int) -> None:
+    """Let others write to an open log that goes on being read."""
+    fcntl.flock(fd, fcntl.LOCK_UN)
 
 
 def _holder(fd: int) -> str:

@@ -4,6 +4,8 @@ Written when the run is planned and again after each step, for people and for ot
 follows the ledger and decides nothing.
 """
 
+import hashlib
+import json
 import os
 import platform
 import sys
@@ -18,7 +20,16 @@ from stagewright.state.run_state import RunState
 from stagewright.state.spec.goal import GoalSpec
 from stagewright.state.threads import PINNED_THREADS
 
-__all__ = ["CodeState", "DataFacts", "manifest_text", "new_manifest", "read_manifest", "updated_manifest"]
+__all__ = [
+    "LATER",
+    "CodeState",
+    "DataFacts",
+    "digest_planned",
+    "manifest_text",
+    "new_manifest",
+    "read_manifest",
+    "updated_manifest",
+]
 
 PACKAGES = (
     "stagewright",
@@ -34,6 +45,13 @@ PACKAGES = (
     "scikit-misc",
     "scipy",
 )
+
+SAFE_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The one in C where there is one: that in Python takes seconds for the artifacts of a large run."""
+FOLLOWS = frozenset({"params", "artifacts", "executors"})
+RUN_FOLLOWS = frozenset({"status", "finished_at_utc", "configurations_tried"})
+LATER = ("holdout", "holdout_score")
+"""What `updated_manifest` writes anew, in the manifest and in its `run`, and what it adds; the rest stays as it is."""
 
 
 class CodeState(BaseModel):
@@ -139,6 +157,15 @@ def updated_manifest(
     }
 
 
+def digest_planned(manifest: dict[str, JsonValue]) -> str:
+    """Return the sha256 over what a manifest keeps from planning to the end, in its order; the first entry seals it."""
+    kept = {key: None if key in FOLLOWS else value for key, value in manifest.items() if key not in LATER}
+    run = manifest.get("run")
+    if isinstance(run, dict):
+        kept["run"] = {key: None if key in RUN_FOLLOWS else value for key, value in run.items()}
+    return hashlib.sha256(json.dumps(kept).encode()).hexdigest()
+
+
 def _tried(state: RunState) -> dict[str, JsonValue]:
     return {
         "in_all": state.configurations_tried,
@@ -169,7 +196,7 @@ def manifest_text(document: dict[str, JsonValue]) -> str:
 def read_manifest(text: str) -> dict[str, JsonValue]:
     """Return a manifest from its YAML; empty when it is not one (it decides nothing, and is then written anew)."""
     try:
-        manifest = yaml.safe_load(text)
+        manifest = yaml.load(text, Loader=SAFE_LOADER)  # noqa: S506 - as safe as `yaml.safe_load`
     except yaml.YAMLError:
         return {}
     return manifest if isinstance(manifest, dict) else {}

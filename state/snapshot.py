@@ -5,7 +5,6 @@ never does.
 """
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,18 @@ from pydantic import BaseModel, JsonValue, ValidationError
 from pydantic_core import to_json
 
 from stagewright.state.chain import Head
+from stagewright.state.replace_file import write_atomically
 from stagewright.state.run_state import RunState, next_call
 
-__all__ = ["read_snapshot", "snapshot_document", "write_atomically", "write_json_atomically", "write_snapshot"]
+__all__ = [
+    "read_snapshot",
+    "snapshot_document",
+    "snapshot_head",
+    "snapshot_text",
+    "write_atomically",
+    "write_json_atomically",
+    "write_snapshot",
+]
 
 SCHEMA_VERSION = 1
 
@@ -57,6 +65,22 @@ def _holdout(state: RunState) -> dict[str, JsonValue] | None:
     return sealed | {"score": None if state.holdout_score is None else _plain(state.holdout_score)}
 
 
+def snapshot_text(document: JsonValue) -> str:
+    """Return the one form in which a value of such a file is written."""
+    # The standard library indents in Python, which costs a commit more than its fsync does.
+    return to_json(document, indent=2).decode() + "\n"
+
+
+def snapshot_head(path: Path) -> Head | None:
+    """Return the entry of the ledger that RUN_STATE.json names; None where it names none."""
+    try:
+        named = json.loads(path.read_bytes())["ledger"]
+        head = Head(named["seq"], named["hash"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return head if isinstance(head.seq, int) and isinstance(head.hash, str) else None
+
+
 def write_snapshot(path: Path, state: RunState, head: Head, timestamp: str) -> None:
     """Replace RUN_STATE.json by the state after the entry `head`."""
     write_json_atomically(path, snapshot_document(state, head, timestamp))
@@ -75,20 +99,7 @@ def read_snapshot(path: Path, head: Head) -> RunState | None:
 
 def write_json_atomically(path: Path, value: JsonValue) -> None:
     """Replace a file by a value as indented JSON."""
-    # The standard library indents in Python, which costs a commit more than its fsync does.
-    write_atomically(path, to_json(value, indent=2).decode() + "\n")
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Replace a file by `text`: a reader sees the old file or the new one, never a part."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(text.encode())
-        os.replace(temporary, path)  # noqa: PTH105 - every commit comes through here
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
+    write_atomically(path, snapshot_text(value))
 
 
 def _plain(record: BaseModel) -> dict[str, Any]:

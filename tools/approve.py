@@ -4,15 +4,19 @@ What is approved is a report of the run as it stands (`approval_report.py`). The
 was shown; when the run, or a sealed file, has changed since, the approval is void and the new report has to be read.
 """
 
-from stagewright.state.clock import stamp, utc_now
+from dataclasses import dataclass
+from pathlib import Path
+
 from stagewright.state.events import Approved
+from stagewright.state.receipt import Receipt
 from stagewright.state.refusals import NextCall, Refusal
 from stagewright.state.run_state import RunState
 from stagewright.tools.approval_report import ApprovalReport, approval_report
+from stagewright.tools.receipt import write_receipt
 from stagewright.tools.refresh_manifest import refresh_manifest
 from stagewright.tools.workspace import Workspace, not_allowed
 
-__all__ = ["approve", "report_to_approve"]
+__all__ = ["Approval", "approve", "report_to_approve"]
 
 MAX_REASON = 4000
 SHORTEST_DIGEST = 12
@@ -32,8 +36,25 @@ def report_to_approve(workspace: Workspace, named: str) -> ApprovalReport:
     return approval_report(ledger, state)
 
 
-def approve(workspace: Workspace, named: str, reason: str, digest: str) -> RunState:
-    """Commit the approval of the checkpoint that waits for it and return the state after it.
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """What an approval came to.
+
+    Attributes
+    ----------
+    state
+        The run's state after it.
+    receipt
+        The receipt of the run with the approval in it, and the file in the run that holds it; None where the disk did
+        not take that.
+    """
+
+    state: RunState
+    receipt: tuple[Receipt, Path] | None
+
+
+def approve(workspace: Workspace, named: str, reason: str, digest: str) -> Approval:
+    """Commit the approval of the checkpoint that waits for it, and give a receipt of the run with it.
 
     Parameters
     ----------
@@ -84,8 +105,9 @@ def approve(workspace: Workspace, named: str, reason: str, digest: str) -> RunSt
         fields = event.model_dump(mode="json") | {"report": report.model_dump(mode="json")}
         transition.detail_once("decision", fields)
         after = transition.commit(event)
-        refresh_manifest(ledger.run, after, stamp(utc_now()))
-    return after
+        refresh_manifest(ledger.run, after)
+        seq = ledger.log.head().seq
+    return Approval(after, write_receipt(ledger.run, f"{seq:04d}_{event.checkpoint}"))
 
 
 def _check_waiting(state: RunState) -> None:

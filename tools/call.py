@@ -221,7 +221,7 @@ class _Record:
         named = reply.run_id if reply is not None else self.arguments.get("run_id")
         if isinstance(named, str):
             with suppress(Refusal):
-                return ChainedLog(self.workspace.run(named).log("tool_calls"))
+                return self.workspace.ledger(named).detail("tool_calls")
         folder = self.workspace.root / EXPERIMENTS
         folder.mkdir(parents=True, exist_ok=True)
-        return ChainedLog(folder / "tool_calls.log")
+        return ChainedLog(folder / "tool_calls.log", head_file=True)

@@ -18,9 +18,10 @@ from pydantic import BaseModel
 
 from stagewright.stages.worker_command import pinned_environment
 from stagewright.state.lifeline import VARIABLE, lifeline
+from stagewright.state.refusals import Refusal
 from stagewright.tools.replies import Tick
 
-__all__ = ["ChildFailed", "ask_child", "git_facts", "run_child", "start_supervisor"]
+__all__ = ["ChildFailed", "ask_child", "git_facts", "run_child", "run_program", "start_supervisor"]
 
 Answer = TypeVar("Answer", bound=BaseModel)
 
@@ -180,6 +181,26 @@ def git_facts(folder: Path, *, trusted: bool) -> tuple[str | None, str | None, b
     branch = _git(folder, "rev-parse", "--abbrev-ref", "HEAD")
     changes = _git(folder, "status", "--porcelain", "-uno") if trusted else None
     return commit, branch, None if changes is None else bool(changes)
+
+
+def run_program(words: Sequence[str], text: str | None, timeout_s: float) -> "subprocess.CompletedProcess[str]":
+    """Run a program that the person has installed, with `text` as its input, and return what it said.
+
+    Without a text it has the person's terminal to itself.
+
+    Raises
+    ------
+    Refusal
+        `unavailable` when it is not installed, or does not end in time.
+    """
+    try:
+        return subprocess.run(  # noqa: S603 - a fixed command, no shell
+            [*words], input=text, capture_output=text is not None, text=True, timeout=timeout_s, check=False
+        )
+    except FileNotFoundError as error:
+        raise Refusal("unavailable", f"{words[0]} is not installed, or not on the PATH") from error
+    except subprocess.TimeoutExpired as error:
+        raise Refusal("unavailable", f"{words[0]} did not answer within {timeout_s:g} s") from error
 
 
 def _git(folder: Path, *words: str) -> str | None:

@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
-from stagewright.state.clock import stamp, utc_now
 from stagewright.state.events import Decided
 from stagewright.state.holdout import HoldoutScore
 from stagewright.state.ledger import Ledger, Transition
@@ -87,7 +86,7 @@ def decide(
     with ledger.transition() as transition:
         before = transition.state
         if before.finished:  # whoever ended it may have died before the manifest followed
-            refresh_manifest(ledger.run, before, stamp(utc_now()))
+            refresh_manifest(ledger.run, before)
         if before.last_decision == asked.digest():
             yield _reply(workspace, before, asked, repeated=True)
             return
@@ -97,7 +96,7 @@ def decide(
         spec = None if asked.decision == "stop" else sealed_spec(ledger.run, before)  # a stop is always possible
         event = _event(workspace, transition.state, spec, asked, scored)
         after = _commit(transition, event)
-        refresh_manifest(ledger.run, after, stamp(utc_now()))
+        refresh_manifest(ledger.run, after)
     yield _reply(workspace, after, asked, event=event, was_running=running, spec=spec)
 
 

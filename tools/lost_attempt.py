@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from stagewright.stages.failure import Failure
 from stagewright.stages.handlers import FailedCase, propose
 from stagewright.stages.process_tree import end_leftovers
-from stagewright.state.attempts import PROGRESS, WORKER_LOG, discard_staging, read_request, tail_lines
+from stagewright.state.attempts import PROGRESS, WORKER_LOG, discard_staging, read_request, seal_files, tail_lines
 from stagewright.state.events import AttemptLost
 from stagewright.state.ledger import Transition
 from stagewright.state.publishing import withdraw
@@ -47,6 +47,7 @@ def record_loss(workspace: Workspace, transition: Transition, why: str = NO_OUTC
         attempt=state.attempt,
         elapsed_s=(age_at(folder, _last_sign(folder)) or 0.0) if state.attempt_open else 0.0,
         blocked=_blocked(workspace, transition, folder, error),
+        files=seal_files(folder),
     )
     transition.commit(event)
     request = _request(folder)

@@ -8,16 +8,20 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
+from pydantic import JsonValue
+
 from stagewright.state.canonical import digest_file
+from stagewright.state.chain import GENESIS, Head
 from stagewright.state.clock import stamp, utc_now
 from stagewright.state.custom_gate import SealedGate
 from stagewright.state.durable import sync_folder, sync_tree, write_durably
 from stagewright.state.events import RunPlanned
+from stagewright.state.head_file import head_path, head_text
 from stagewright.state.holdout import HoldoutSeal
 from stagewright.state.layout import gene_list_file, survey_file
 from stagewright.state.ledger import Ledger
 from stagewright.state.lock import run_lock
-from stagewright.state.manifest import CodeState, DataFacts, manifest_text, new_manifest
+from stagewright.state.manifest import CodeState, DataFacts, digest_planned, manifest_text, new_manifest
 from stagewright.state.plan import plan_document, plan_steps
 from stagewright.state.records import Limits, SealedData
 from stagewright.state.refusals import LedgerCorrupt, Refusal
@@ -25,6 +29,7 @@ from stagewright.state.run_directory import EXPERIMENTS, LOG_NAMES, RunDirectory
 from stagewright.state.run_state import RunState
 from stagewright.state.spec import GoalSpec
 from stagewright.state.survey import Survey
+from stagewright.state.transitions import advance
 from stagewright.state.tried import setting_of
 from stagewright.tools.children import git_facts
 from stagewright.tools.other_trials import OtherTrials, other_trials
@@ -148,36 +153,42 @@ def _fill(run: RunDirectory, workspace: Workspace, new: NewRun, others: OtherTri
     write_durably(survey, found.model_copy(update={"holdout": None}).model_dump_json(indent=1) + "\n")
     for name in LOG_NAMES:
         run.log(name).touch()
+        write_durably(head_path(run.log(name)), head_text(Head(0, GENESIS)))
     sync_tree([run.log(name) for name in LOG_NAMES], run.path)
-    state = Ledger(run).first(
-        RunPlanned(
-            message=f"planned {len(new.units)} steps on {found.n_obs_in_scope} cells of {len(found.patients)} patients",
-            actor=workspace.actor,
-            run_id=run.run_id,
-            objective=spec.objective,
-            steps=plan_steps(spec),
-            spec_sha256=digest_file(run.spec),
-            spec_digest=new.digest,
-            plan_sha256=digest_file(run.plan),
-            survey_sha256=digest_file(survey),
-            data=new.data,
-            limits=limits,
-            approvals=spec.approvals,
-            parent_run_id=new.parent,
-            spec=spec.model_dump(mode="json", exclude_none=True),
-            holdout=new.holdout,
-            cells_by_patient=tuple(sorted((item.positive + item.negative for item in found.patients), reverse=True)),
-            gates=new.gates,
-            setting=setting_of(spec),
-            tried_before=others.tried,
-        ),
-        moment,
+    planned = RunPlanned(
+        message=f"planned {len(new.units)} steps on {found.n_obs_in_scope} cells of {len(found.patients)} patients",
+        actor=workspace.actor,
+        run_id=run.run_id,
+        objective=spec.objective,
+        steps=plan_steps(spec),
+        spec_sha256=digest_file(run.spec),
+        spec_digest=new.digest,
+        plan_sha256=digest_file(run.plan),
+        survey_sha256=digest_file(survey),
+        data=new.data,
+        limits=limits,
+        approvals=spec.approvals,
+        parent_run_id=new.parent,
+        spec=spec.model_dump(mode="json", exclude_none=True),
+        holdout=new.holdout,
+        cells_by_patient=tuple(sorted((item.positive + item.negative for item in found.patients), reverse=True)),
+        gates=new.gates,
+        setting=setting_of(spec),
+        tried_before=others.tried,
     )
+    document = _manifest(workspace, new, advance(None, planned), moment)
+    state = Ledger(run).first(planned.model_copy(update={"manifest_sha256": digest_planned(document)}), moment)
+    run.manifest.write_text(manifest_text(document), encoding="utf-8")
+    return state
+
+
+def _manifest(workspace: Workspace, new: NewRun, state: RunState, moment: datetime) -> dict[str, JsonValue]:
+    found = new.found
     commit, branch, dirty = git_facts(workspace.root, trusted=workspace.trusted)
-    document = new_manifest(
+    return new_manifest(
         state,
-        spec,
-        command=sys.argv,
+        new.spec,
+        command=[word.encode(errors="replace").decode() for word in sys.argv],
         launched_at=stamp(moment),
         code=CodeState(git_commit=commit, git_branch=branch, git_dirty=dirty),
         data=DataFacts(
@@ -187,5 +198,3 @@ def _fill(run: RunDirectory, workspace: Workspace, new: NewRun, others: OtherTri
             filters=[*found.filters],
         ),
     )
-    run.manifest.write_text(manifest_text(document), encoding="utf-8")
-    return state

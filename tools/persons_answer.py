@@ -89,7 +89,8 @@ def decide_as_answered(
         `decide`.
     """
     if answer.said == "approved":
-        after = approve(replace(workspace, actor=answer.actor), arguments["run_id"], answer.reason, answer.digest)
+        by_person = replace(workspace, actor=answer.actor)
+        after = approve(by_person, arguments["run_id"], answer.reason, answer.digest).state
         yield DecideReply(
             run_id=after.run_id,
             step=after.step,

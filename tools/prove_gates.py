@@ -20,7 +20,8 @@ from stagewright.tools.children import ChildFailed, ask_child
 from stagewright.tools.proving.judged_steps import judged_steps
 from stagewright.tools.proving.prove_record import RECORD, VERIFY, prove_record
 from stagewright.tools.replies import Tick
-from stagewright.tools.verification.fold import FoldedLedger, fold_ledger
+from stagewright.tools.verification.fold import FoldedLedger
+from stagewright.tools.verification.record import read_ledger
 
 __all__ = ["Proof", "prove_gates"]
 
@@ -79,7 +80,7 @@ def prove_gates(
         `not_allowed_now` when a step runs or none was judged; `damaged` when the ledger does not hold, or no answer
         comes from the child.
     """
-    folded = fold_ledger(run)
+    _, folded = read_ledger(run)
     steps = _provable(run, folded, checkpoint, commands)
     with tempfile.TemporaryDirectory(prefix="stagewright-proof-") as folder:
         scratch = Path(folder)

@@ -2,9 +2,8 @@
 
 from contextlib import suppress
 
-from pydantic import JsonValue
-
 from stagewright.state.artifacts import Outcome, read_outcome
+from stagewright.state.chain import ChainedLog
 from stagewright.state.manifest import manifest_text, read_manifest, updated_manifest
 from stagewright.state.run_directory import RunDirectory
 from stagewright.state.run_state import RunState
@@ -14,7 +13,7 @@ from stagewright.state.snapshot import write_atomically
 __all__ = ["refresh_manifest"]
 
 
-def refresh_manifest(run: RunDirectory, state: RunState, now: str) -> None:
+def refresh_manifest(run: RunDirectory, state: RunState) -> None:
     """Write the manifest anew. It follows the ledger, so a disk that does not take it does not undo the step."""
     outcomes: dict[str, Outcome] = {}
     for step, sealed in state.sealed.items():
@@ -22,12 +21,12 @@ def refresh_manifest(run: RunDirectory, state: RunState, now: str) -> None:
             outcomes[step] = read_outcome(run.path, sealed.artifacts)
     with suppress(OSError):
         before = read_manifest(run.manifest.read_text(encoding="utf-8")) if run.manifest.is_file() else {}
-        finished = (_finished_before(before) or now) if state.finished else None
+        finished = _finished_at(run) if state.finished else None
         document = updated_manifest(before, state, declared_spec(run), finished_at=finished, outcomes=outcomes)
         write_atomically(run.manifest, manifest_text(document))
 
 
-def _finished_before(manifest: dict[str, JsonValue]) -> str | None:
-    run = manifest.get("run")
-    finished = run.get("finished_at_utc") if isinstance(run, dict) else None
-    return finished if isinstance(finished, str) else None
+def _finished_at(run: RunDirectory) -> str | None:
+    """Return when the run ended: the time of its last decision."""
+    decided = [str(entry["at"]) for entry in ChainedLog(run.log("agent_run")).entries() if entry["event"] == "decided"]
+    return decided[-1] if decided else None

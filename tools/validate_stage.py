@@ -8,7 +8,6 @@ from pydantic import Field
 
 from stagewright.gates.protocol import Finding, GateReport, GateRequest
 from stagewright.gates.verdict import tally
-from stagewright.state.clock import stamp, utc_now
 from stagewright.state.events import StepValidated
 from stagewright.state.ledger import Ledger
 from stagewright.state.run_state import RunState, next_call, split_step
@@ -172,7 +171,7 @@ def _commit(
                 forecast_met=met,
             ),
         )
-        refresh_manifest(ledger.run, after, stamp(utc_now()))
+        refresh_manifest(ledger.run, after)
     return _reply(workspace, after, counts)
 
 

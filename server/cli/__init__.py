@@ -16,6 +16,7 @@ COMMANDS = (
     "run",
     "log",
     "verify",
+    "receipt",
     "export-calls",
     "replay",
     "reproduce",

@@ -14,8 +14,8 @@ from stagewright.server.cli.options import AsJson, PolicyFile, Root, RunName
 from stagewright.server.cli.session import Session, open_session
 from stagewright.state.run_state import next_call
 from stagewright.tools.approval_report import ApprovalReport
+from stagewright.tools.approve import Approval, report_to_approve
 from stagewright.tools.approve import approve as commit_approval
-from stagewright.tools.approve import report_to_approve
 
 __all__ = ["approve"]
 
@@ -43,15 +43,35 @@ def approve(
                 raise typer.Exit(ExitStatus.REFUSED)
             digest = shown.digest
         why = typer.prompt("Why (for the record)") if reason is None and sys.stdin.isatty() else reason or ""
-        state = commit_approval(session.workspace, run, why, digest)
+        approval = commit_approval(session.workspace, run, why, digest)
+        state = approval.state
         call = next_call(state)
         if session.as_json:
             session.write_json(
-                {"run_id": state.run_id, "step": state.step, "status": state.status, "next": call.model_dump()}
+                {
+                    "run_id": state.run_id,
+                    "step": state.step,
+                    "status": state.status,
+                    "next": call.model_dump(),
+                    "receipt": None if approval.receipt is None else approval.receipt[0].text(),
+                }
             )
         else:
             session.say(f"Checkpoint {state.checkpoint} approved; {state.step} is {state.status}.")
+            _show_receipt(session, approval)
             session.say(f"Next: {next_command(call, session.typed, state.status)}")
+
+
+def _show_receipt(session: Session, approval: Approval) -> None:
+    if approval.receipt is None:
+        session.say("The disk took no receipt; `stagewright receipt` prints one.")
+        return
+    receipt, place = approval.receipt
+    session.say(f"\n{receipt.text()}")
+    session.say(
+        f"It is kept as {place}, which is no help against a directory that is rewritten as a whole: keep the text "
+        "above somewhere else, such as a commit message or a lab book."
+    )
 
 
 def _show(session: Session, report: ApprovalReport) -> None:

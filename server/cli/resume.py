@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stagewright.server.cli.session import Session
-from stagewright.state.clock import stamp
 from stagewright.state.ledger import Ledger
 from stagewright.state.refusals import LedgerCorrupt, Refusal
 from stagewright.state.run_directory import RunDirectory, list_runs
@@ -85,7 +84,7 @@ def _mend_finished(root: Path, digest: str) -> None:
             state = Ledger(run).read()
             if state.spec_digest == digest and state.finished:
                 with Ledger(run).transition() as transition:
-                    refresh_manifest(run, transition.state, stamp(transition.at))
+                    refresh_manifest(run, transition.state)
                 return
 
 

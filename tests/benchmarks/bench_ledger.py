@@ -30,7 +30,7 @@ def main() -> list[dict[str, object]]:
 
 
 def _append_alone(folder: Path) -> list[dict[str, object]]:
-    log, bare = ChainedLog(folder / "chained.log"), folder / "bare.log"
+    log, bare = ChainedLog(folder / "chained.log", head_file=True), folder / "bare.log"
     at = stamp(utc_now())
     log.append(at, FIELDS)
     line = log.path.read_bytes()

@@ -62,7 +62,8 @@ def refused(call: Call, workspace: Workspace) -> Callable[..., Refusal]:
             call(tool, within=within, **arguments)
         changed = {path for path, digest in contents(workspace.root).items() if before.pop(path, None) != digest}
         assert not before, "a refused call removed files"
-        assert {Path(path).name for path in changed} == {"tool_calls.log"}, "a refused call is recorded, and no more"
+        recorded = {"tool_calls.log", "tool_calls.head"}
+        assert {Path(path).name for path in changed} == recorded, "a refused call is recorded, and no more"
         assert caught.value.code == code, str(caught.value)
         return caught.value
 

@@ -86,7 +86,8 @@ def test_a_dry_run_writes_nothing_but_its_record(
     assert "run_id" not in reply
     assert [step["step"] for step in reply["steps"]] == ["A/ok", "B/ok", "C/ok"]
     assert reply["next"]["tool"] == "plan_run"
-    assert [path.name for path in (workspace.root / "experiments").iterdir()] == ["tool_calls.log"]
+    kept = {path.name for path in (workspace.root / "experiments").iterdir()}
+    assert kept == {"tool_calls.log", "tool_calls.head"}
 
 
 def test_a_spec_file_and_what_is_sealed_of_it(

@@ -2,52 +2,114 @@
 
 import os
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from stagewright.state.artifacts import Artifact
-from stagewright.state.canonical import digest_file
 from stagewright.state.chain import Problem
 from stagewright.state.run_directory import RunDirectory
 from stagewright.state.spec.goal import CHECKPOINTS
+from stagewright.tools.verification.digests import FileDigests
 from stagewright.tools.verification.fold import LEDGER, FoldedLedger
 from stagewright.tools.verification.manifest import Listed, ManifestFile
 from stagewright.tools.verification.outcomes import ReadOutcome
 
-__all__ = ["artifact_problems"]
+__all__ = ["ArtifactCheck"]
 
 
-def artifact_problems(
-    run: RunDirectory, folded: FoldedLedger, outcomes: Iterable[ReadOutcome], manifest: ManifestFile
-) -> list[Problem]:
-    """Compare the checkpoints' folders with what the newest executed attempt of each step sealed.
+@dataclass(slots=True)
+class _Compared:
+    """One artifact: where it may lie, with the digests of what is there, and what is said of it otherwise.
+
+    Attributes
+    ----------
+    digests
+        Of the files that have its size.
+    otherwise
+        The problem, unless one of the digests is the sealed one.
+    """
+
+    sha256: str
+    digests: list[Future[str]]
+    otherwise: Problem
+
+    def problems(self) -> Iterator[Problem]:
+        try:
+            holds = any(digest.result() == self.sha256 for digest in self.digests)
+        except OSError as error:
+            yield Problem(self.otherwise.file, None, f"cannot be read: {error}", self.otherwise.since)
+            return
+        if not holds:
+            yield self.otherwise
+
+
+@dataclass(slots=True)
+class ArtifactCheck:
+    """The comparison of the checkpoints' folders with what the newest executed attempt of each step sealed.
 
     What an earlier attempt had sealed was moved to ``superseded/`` of a later one, and is compared there. Where the
     outcome of an attempt cannot be read, what the manifest lists for its step is compared instead. Where the ledger
     breaks off, only the steps that were done with before that are compared, and the other files are counted.
+
+    Digests are asked for when it begins, and looked at when its problems are.
     """
-    found: list[Problem] = []
-    known: set[str] = set()
-    untold: set[str] = set()
-    present = _settled_attempts(folded)
-    newest = {} if folded.state is None else {sealed.attempt: step for step, sealed in folded.state.sealed.items()}
-    for read in outcomes:
-        attempt = read.event.attempt
-        if attempt in present and read.outcome is None:
-            listed = manifest.listed(read.step)
-            known |= {item.path for item in listed}
-            found += [problem for item in listed for problem in _compare(run.path, item, "the manifest lists")]
-            if (len(listed), sum(item.bytes for item in listed)) != (read.sealed.count, read.sealed.bytes):
-                untold.add(read.step.partition("/")[0])
-        elif attempt in present and read.outcome is not None:
-            known |= {artifact.path for artifact in read.outcome.artifacts}
-            for artifact in read.outcome.artifacts:
-                found += _compare(run.path, artifact, "were sealed")
-        elif attempt not in newest and read.outcome is not None:
-            for artifact in read.outcome.artifacts:
-                found += _superseded(run.path, artifact, attempt)
-    if not folded.holds:
-        return [*found, *_unchecked(run, folded, known)]
-    return [*found, *_strangers(run.path, known, untold)]
+
+    run: RunDirectory
+    folded: FoldedLedger
+    digests: FileDigests
+    _compared: list[_Compared | Problem] = field(default_factory=list)
+    _known: set[str] = field(default_factory=set)
+    _untold: set[str] = field(default_factory=set)
+
+    def begin(self, outcomes: Iterable[ReadOutcome], manifest: ManifestFile) -> None:
+        """Look which files are there, and ask for their digests."""
+        present = _settled_attempts(self.folded)
+        state = self.folded.state
+        newest = set() if state is None else {sealed.attempt for sealed in state.sealed.values()}
+        folders = _attempt_folders(self.run.path)
+        for read in outcomes:
+            attempt, since = read.event.attempt, read.item.sealed_here
+            if attempt in present and read.outcome is None:
+                listed = manifest.listed(read.step)
+                self._known |= {item.path for item in listed}
+                self._compared += [self._present(item, "the manifest lists", since) for item in listed]
+                if (len(listed), sum(item.bytes for item in listed)) != (read.sealed.count, read.sealed.bytes):
+                    self._untold.add(read.step.partition("/")[0])
+            elif attempt in present and read.outcome is not None:
+                self._known |= {artifact.path for artifact in read.outcome.artifacts}
+                self._compared += [self._present(item, "were sealed", since) for item in read.outcome.artifacts]
+            elif attempt not in newest and read.outcome is not None:
+                later = [folder / "superseded" for number, folder in folders if number > attempt]
+                self._compared += [self._superseded(item, attempt, later, since) for item in read.outcome.artifacts]
+
+    def problems(self) -> list[Problem]:
+        """Return what is wrong with the artifacts, and the files that nobody declared."""
+        found: list[Problem] = []
+        for item in self._compared:
+            found += [item] if isinstance(item, Problem) else item.problems()
+        if not self.folded.holds:
+            return [*found, *_unchecked(self.run, self.folded, self._known)]
+        return [*found, *_strangers(self.run.path, self._known, self._untold)]
+
+    def _present(self, item: Artifact | Listed, said: str, since: str) -> _Compared | Problem:
+        path = self.run.path / item.path
+        if path.is_symlink():
+            return Problem(item.path, None, "is a symbolic link; a file was sealed", since)
+        if not path.is_file():
+            return Problem(item.path, None, f"is missing; {item.bytes} bytes {said}", since)
+        if (size := path.stat().st_size) != item.bytes:
+            return Problem(item.path, None, f"has {size} bytes; {item.bytes} {said}", since)
+        changed = Problem(item.path, None, "was changed after it was sealed (its sha256 differs)", since)
+        return _Compared(item.sha256, [self.digests.ask(path, size)], changed)
+
+    def _superseded(self, artifact: Artifact, attempt: int, later: list[Path], since: str) -> _Compared:
+        places = [folder / artifact.path for folder in later]
+        kept = [place for place in places if place.is_file() and not place.is_symlink()]
+        what = "was changed" if kept else "is missing"
+        lost = Problem(artifact.path, None, f"of attempt {attempt}, since replaced, {what} in superseded/", since)
+        alike = [place for place in kept if place.stat().st_size == artifact.bytes]
+        return _Compared(artifact.sha256, [self.digests.ask(place, artifact.bytes) for place in alike], lost)
 
 
 def _settled_attempts(folded: FoldedLedger) -> set[int]:
@@ -59,28 +121,12 @@ def _settled_attempts(folded: FoldedLedger) -> set[int]:
     return {sealed.attempt for step, sealed in state.sealed.items() if step not in open_steps}
 
 
-def _compare(run: Path, item: Artifact | Listed, said: str) -> Iterator[Problem]:
-    path = run / item.path
-    if path.is_symlink():
-        yield Problem(item.path, None, "is a symbolic link; a file was sealed")
-    elif not path.is_file():
-        yield Problem(item.path, None, f"is missing; {item.bytes} bytes {said}")
-    elif (size := path.stat().st_size) != item.bytes:
-        yield Problem(item.path, None, f"has {size} bytes; {item.bytes} {said}")
-    elif digest_file(path) != item.sha256:
-        yield Problem(item.path, None, "was changed after it was sealed (its sha256 differs)")
-
-
-def _superseded(run: Path, artifact: Artifact, attempt: int) -> Iterator[Problem]:
-    places = [
-        folder / "superseded" / artifact.path
-        for folder in sorted((run / "attempts").iterdir())
-        if folder.name[:4].isdigit() and int(folder.name[:4]) > attempt
-    ]
-    kept = [place for place in places if place.is_file() and not place.is_symlink()]
-    if not any(place.stat().st_size == artifact.bytes and digest_file(place) == artifact.sha256 for place in kept):
-        what = "was changed" if kept else "is missing"
-        yield Problem(artifact.path, None, f"of attempt {attempt}, since replaced, {what} in superseded/")
+def _attempt_folders(run: Path) -> list[tuple[int, Path]]:
+    try:
+        folders = sorted((run / "attempts").iterdir())
+    except OSError:
+        return []
+    return [(int(folder.name[:4]), folder) for folder in folders if folder.name[:4].isdigit()]
 
 
 def _unchecked(run: RunDirectory, folded: FoldedLedger, known: set[str]) -> Iterator[Problem]:

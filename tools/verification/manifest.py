@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 from pydantic import JsonValue
@@ -10,7 +11,7 @@ from pydantic import JsonValue
 from stagewright.state.artifacts import Artifact, Outcome
 from stagewright.state.chain import Problem
 from stagewright.state.events import Approved, Decided, RunPlanned, StepValidated
-from stagewright.state.manifest import read_manifest, updated_manifest
+from stagewright.state.manifest import LATER, digest_planned, manifest_text, read_manifest, updated_manifest
 from stagewright.state.refusals import Refusal
 from stagewright.state.run_directory import RunDirectory
 from stagewright.state.run_state import RunState
@@ -43,6 +44,7 @@ class ManifestFile:
 
     document: dict[str, JsonValue]
     fault: str | None = None
+    text: str = ""
 
     def listed(self, step: str) -> tuple[Listed, ...]:
         """Return what it lists for a step; an item that is no artifact of the step's checkpoint is left out."""
@@ -54,12 +56,13 @@ class ManifestFile:
 def open_manifest(run: RunDirectory) -> ManifestFile:
     """Read the manifest of a run."""
     try:
-        document = read_manifest(run.manifest.read_text(encoding="utf-8"))
+        text = run.manifest.read_bytes().decode()
+        document = read_manifest(text)
     except FileNotFoundError:
         return ManifestFile({}, "is missing; the next verdict or decision writes it again from the ledger")
     except (OSError, ValueError, RecursionError) as error:
         return ManifestFile({}, f"is not a manifest: {error}")
-    return ManifestFile(document, None if document else "is not a manifest")
+    return ManifestFile(document, None if document else "is not a manifest", text)
 
 
 def manifest_problems(
@@ -79,25 +82,58 @@ def manifest_problems(
         spec = None
     by_attempt = {read.event.attempt: read for read in outcomes}
     writes = [at for at, item in enumerate(folded.recorded) if isinstance(item.event, WRITES_MANIFEST)]
-    newest = [*folded.recorded[writes[-1] :]]
+    newest = folded.recorded[writes[-1]]
+    since = f"it was written last at {newest.at} (agent_run.log:{newest.line})"
 
-    def differences(state: RunState) -> list[str]:
-        return list(_differences(manifest.document, state, spec, by_attempt))
+    def built(at: int) -> _Built:
+        return _build(manifest.document, folded, at, spec, by_attempt)
 
-    if any(not differences(item.state) for item in newest):
-        return []
+    for at in range(writes[-1], len(folded.recorded)):
+        if not built(at).differences:
+            return [Problem(run.manifest.name, None, what, since) for what in _unsealed(manifest, folded, built(at))]
     for at in reversed(writes[:-1]):
-        if not differences(folded.recorded[at].state):
+        if not built(at).differences:
             what = f"is behind the ledger: it says what was so at line {folded.recorded[at].line} of it"
-            return [Problem(run.manifest.name, None, what)]
-    found = differences(newest[0].state)
+            return [Problem(run.manifest.name, None, what, f"it is as it was at {folded.recorded[at].at}")]
+    found = built(writes[-1]).differences
     more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-    return [Problem(run.manifest.name, None, f"differs from the ledger: {'; '.join(found[:SHOWN])}{more}")]
+    return [Problem(run.manifest.name, None, f"differs from the ledger: {'; '.join(found[:SHOWN])}{more}", since)]
 
 
-def _differences(
-    document: dict[str, JsonValue], state: RunState, spec: GoalSpec | None, by_attempt: dict[int, ReadOutcome]
-) -> Iterator[str]:
+@dataclass(frozen=True, slots=True)
+class _Built:
+    """What the manifest should say as of one entry, as far as that can be told, and where it says something else."""
+
+    document: dict[str, JsonValue] | None
+    differences: list[str]
+
+
+def _unsealed(manifest: ManifestFile, folded: FoldedLedger, built: _Built) -> Iterator[str]:
+    """Yield what is wrong with a manifest that says of the run's state what the ledger does."""
+    planned = folded.recorded[0].event
+    sealed = planned.manifest_sha256 if isinstance(planned, RunPlanned) else None
+    if sealed is not None and digest_planned(manifest.document) != sealed:
+        yield "was changed in what it keeps from planning (command, code, data, environment, gates or notes)"
+    elif not _in_its_form(manifest.text) or json.dumps(built.document or manifest.document) != json.dumps(
+        manifest.document
+    ):
+        yield "says what the ledger says, and its bytes are not the form that was written"
+
+
+@lru_cache(maxsize=8)
+def _in_its_form(text: str) -> bool:
+    """Return whether a manifest is written as ours are. Writing one takes long; a run is often verified twice."""
+    return manifest_text(read_manifest(text)) == text
+
+
+def _build(
+    document: dict[str, JsonValue],
+    folded: FoldedLedger,
+    at: int,
+    spec: GoalSpec | None,
+    by_attempt: dict[int, ReadOutcome],
+) -> _Built:
+    state = folded.recorded[at].state
     outcomes: dict[str, Outcome] = {}
     untold: set[str] = set()
     for step, sealed in state.sealed.items():
@@ -106,20 +142,25 @@ def _differences(
             untold.add(step)
         else:
             outcomes[step] = read.outcome
-    yield from _known_at_planning(document, state)
+    differing = [*_known_at_planning(document, state)]
+    expected: dict[str, JsonValue] | None = None
     if spec is None:  # that spec.yaml was changed is said already; what does not come from it is still compared
-        yield from _unlike(_part(document, "run").get("status"), state.status, "run.status")
+        differing += _unlike(_part(document, "run").get("status"), state.status, "run.status")
     else:
-        built = updated_manifest(document, state, spec, finished_at=None, outcomes=outcomes)
-        run = _part(built, "run") | {"finished_at_utc": _part(document, "run").get("finished_at_utc")}
-        yield from _unlike(document.get("run"), run, "run")
-        yield from _unlike(document.get("params"), json.loads(json.dumps(built["params"])), "params")
+        ended = next((item.at for item in folded.recorded if item.state.finished), None) if state.finished else None
+        updated = updated_manifest(document, state, spec, finished_at=ended, outcomes=outcomes)
+        later = () if at == 0 else LATER  # what is planned has none of these yet
+        expected = {key: value for key, value in json.loads(json.dumps(updated)).items() if key not in LATER}
+        expected |= {key: json.loads(json.dumps(updated[key])) for key in later}
+        for name in ("run", "params", *LATER):
+            differing += _unlike(document.get(name), expected.get(name), name)
         told = {step: value for step, value in _part(document, "executors").items() if step not in untold}
-        yield from _unlike(told, json.loads(json.dumps(built["executors"])), "executors")
+        differing += _unlike(told, expected["executors"], "executors")
     present = _part(document, "artifacts")
     for step in dict.fromkeys([*outcomes, *present]):
         if step not in untold:
-            yield from _unlike_lists(present.get(step), outcomes[step].artifacts if step in outcomes else (), step)
+            differing += _unlike_lists(present.get(step), outcomes[step].artifacts if step in outcomes else (), step)
+    return _Built(None if untold else expected, differing)
 
 
 def _known_at_planning(document: dict[str, JsonValue], state: RunState) -> Iterator[str]:

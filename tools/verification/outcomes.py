@@ -6,7 +6,7 @@ from stagewright.state.artifacts import Outcome, read_outcome
 from stagewright.state.events import AttemptFinished
 from stagewright.state.records import ArtifactSeal
 from stagewright.state.run_directory import RunDirectory
-from stagewright.tools.verification.fold import FoldedLedger
+from stagewright.tools.verification.fold import FoldedLedger, Recorded
 
 __all__ = ["ReadOutcome", "read_outcomes"]
 
@@ -17,15 +17,15 @@ class ReadOutcome:
 
     Attributes
     ----------
-    line
-        The ledger's line that seals it.
+    item
+        The ledger's entry that seals it.
     outcome
         None when the file is missing or was changed.
     fault
         What is wrong with the file then.
     """
 
-    line: int
+    item: Recorded
     event: AttemptFinished
     sealed: ArtifactSeal
     outcome: Outcome | None
@@ -45,8 +45,8 @@ def read_outcomes(run: RunDirectory, folded: FoldedLedger) -> list[ReadOutcome]:
             continue
         sealed = item.event.artifacts
         try:
-            found.append(ReadOutcome(item.line, item.event, sealed, read_outcome(run.path, sealed)))
+            found.append(ReadOutcome(item, item.event, sealed, read_outcome(run.path, sealed)))
         except (OSError, ValueError) as error:
             fault = str(error).removeprefix(f"{sealed.outcome} ")
-            found.append(ReadOutcome(item.line, item.event, sealed, None, fault))
+            found.append(ReadOutcome(item, item.event, sealed, None, fault))
     return found

@@ -1,53 +1,63 @@
 """Verify the verdicts of the ledger against the findings in validation.log that they were counted from."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
+from typing import TypeAlias
 
-from stagewright.state.chain import ChainedLog, Entry, Problem
+from stagewright.state.chain import Entry, Problem
 from stagewright.state.events import StepValidated
 from stagewright.state.records import FindingSummary
-from stagewright.state.run_directory import RunDirectory
-from stagewright.tools.verification.fold import LEDGER, FoldedLedger, Recorded
+from stagewright.tools.verification.fold import LEDGER, Recorded
+from stagewright.tools.verification.read_log import ReadLog
+from stagewright.tools.verification.record import ReadRecord
 
 __all__ = ["verdict_problems"]
+
+_Act: TypeAlias = tuple[str, str, str]
 
 WORST_FIRST = ("error", "fail", "warn", "pass")
 
 
-def verdict_problems(run: RunDirectory, folded: FoldedLedger) -> list[Problem]:
+def verdict_problems(record: ReadRecord) -> list[Problem]:
     """Compare what each verdict of the ledger counts with the findings that were written for it.
 
     Both are chained, and each chain can be made anew by whoever writes the directory: then only this tells that they
     do not say the same. A validation.log that is missing or broken was named already, and so was an anchor without
     its entry.
     """
-    log = ChainedLog(run.log("validation"))
-    if not log.path.is_file() or log.problems():
+    log = record.details["validation"]
+    if log.missing or log.faults:
         return []
-    entries = list(log.entries())
-    judged = [(item, item.event) for item in folded.recorded if isinstance(item.event, StepValidated)]
+    by_act: defaultdict[_Act, list[tuple[int, Entry]]] = defaultdict(list)
+    for seq, entry in enumerate(log.entries, start=1):
+        if entry is not None and entry.get("event") == "finding":
+            by_act[_act(entry)].append((seq, entry))
     found: list[Problem] = []
-    for item, event in judged:
-        findings = _findings(entries, item)
-        if findings is not None:
-            found += [Problem(LEDGER, item.line, fault) for fault in _faults(event, findings)]
+    for item in record.folded.recorded:
+        if isinstance(item.event, StepValidated) and (anchored := _anchored(log, item)) is not None:
+            findings = [entry for seq, entry in by_act[_act(item.entry)] if seq <= anchored]
+            found += [
+                Problem(LEDGER, item.line, fault, f"judged at {item.at}") for fault in _faults(item.event, findings)
+            ]
     return found
 
 
-def _findings(entries: list[Entry], item: Recorded) -> list[Entry] | None:
-    """Return the findings that were written in the act of a verdict; None where its anchor does not hold.
+def _act(entry: Entry) -> _Act:
+    """Return what the findings of one judgement have in common with its verdict.
 
     One act has one time. What a judge wrote who died before the verdict has another, and counts for none.
     """
+    return str(entry.get("at")), str(entry.get("step")), str(entry.get("attempt"))
+
+
+def _anchored(log: ReadLog, item: Recorded) -> int | None:
+    """Return the entry of validation.log that a verdict anchors; None where it does not have it."""
     anchors = item.entry.get("anchors")
     anchor = anchors.get("validation") if isinstance(anchors, dict) else None
     seq = anchor.get("seq") if isinstance(anchor, dict) else None
-    if not isinstance(anchor, dict) or not isinstance(seq, int) or not 0 <= seq <= len(entries):
+    if not isinstance(anchor, dict) or not isinstance(seq, int) or not 0 <= seq <= log.n_lines:
         return None
-    if seq > 0 and entries[seq - 1].get("hash") != anchor.get("hash"):
-        return None
-    of_act = ("finding", item.entry.get("at"), item.entry.get("step"), item.entry.get("attempt"))
-    return [one for one in entries[:seq] if tuple(one.get(key) for key in ("event", "at", "step", "attempt")) == of_act]
+    return seq if seq == 0 or log.hashes[seq] == anchor.get("hash") else None
 
 
 def _faults(event: StepValidated, findings: list[Entry]) -> Iterator[str]:

@@ -65,7 +65,7 @@ def _called(workspace: Workspace, tool: str, arguments: dict[str, Any]) -> dict[
         if tool == "approve":
             named = arguments["run_id"]
             digest = report_to_approve(workspace, named).digest
-            return {"status": approve(workspace, named, "seen by a person", digest).status}
+            return {"status": approve(workspace, named, "seen by a person", digest).state.status}
         reply = complete(call_tool(workspace, tool, arguments, Caller(client="faults")))
         return reply.model_dump(mode="json", exclude_none=True)
     except Refusal as refusal:

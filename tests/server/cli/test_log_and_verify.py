@@ -225,7 +225,8 @@ def test_a_rewritten_chain_shows_by_its_anchors(finished: RunDirectory) -> None:
     assert ChainedLog(path).problems() == []
     problems = verify_run(finished)
     assert {(item.file, "validation.log with another hash" in item.what) for item in problems} == {
-        ("logs/agent_run.log", True)
+        ("logs/agent_run.log", True),
+        ("logs/validation.head", True),
     }
 
 
