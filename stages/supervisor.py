@@ -22,11 +22,13 @@ from stagewright.stages.worker_process import WorkerEnding, run_worker
 from stagewright.state.artifacts import Outcome, read_outcome
 from stagewright.state.attempts import FAILURE, RESULT, UNITS, discard_staging, open_attempt
 from stagewright.state.canonical import digest_file
+from stagewright.state.clock import stamp
 from stagewright.state.events import AttemptStarted
 from stagewright.state.ledger import Ledger, Transition
 from stagewright.state.lock import hold_alive
 from stagewright.state.publishing import publish, withdraw
 from stagewright.state.records import UnitTally
+from stagewright.state.refresh_manifest import refresh_manifest
 from stagewright.state.run_directory import RunDirectory
 from stagewright.state.run_state import RunState, split_step
 from stagewright.state.step_request import StepRequest
@@ -76,7 +78,9 @@ def _attempt(ledger: Ledger, request: StepRequest, back_off_s: float, stopped: C
     ending = run_worker(folder, request, stopped)
     for one in _while_the_disk_refuses():
         with one, ledger.transition(wait_s=COMMIT_WAIT_S) as transition:
-            return _settle(transition, ledger.run, request, ending, back_off_s)
+            retry_in_s = _settle(transition, ledger.run, request, ending, back_off_s)
+            refresh_manifest(ledger.run, transition.state, stamp(transition.at))
+            return retry_in_s
     raise RuntimeError("stamina gives at least one try")
 
 

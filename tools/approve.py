@@ -6,10 +6,10 @@ was shown; when the run, or a sealed file, has changed since, the approval is vo
 
 from stagewright.state.clock import stamp, utc_now
 from stagewright.state.events import Approved
+from stagewright.state.refresh_manifest import refresh_manifest
 from stagewright.state.refusals import NextCall, Refusal
 from stagewright.state.run_state import RunState
 from stagewright.tools.approval_report import ApprovalReport, approval_report
-from stagewright.tools.refresh_manifest import refresh_manifest
 from stagewright.tools.workspace import Workspace, not_allowed
 
 __all__ = ["approve", "report_to_approve"]

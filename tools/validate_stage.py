@@ -11,6 +11,7 @@ from stagewright.gates.verdict import tally
 from stagewright.state.clock import stamp, utc_now
 from stagewright.state.events import StepValidated
 from stagewright.state.ledger import Ledger
+from stagewright.state.refresh_manifest import refresh_manifest
 from stagewright.state.run_state import RunState, next_call, split_step
 from stagewright.state.stop_criteria import recommend
 from stagewright.state.units import format_seconds
@@ -20,7 +21,6 @@ from stagewright.tools.decision_rules import beyond_budget
 from stagewright.tools.forecasting import forecast_ahead, forecast_met
 from stagewright.tools.gate_request import gate_request
 from stagewright.tools.gates_of_run import names_of_judges
-from stagewright.tools.refresh_manifest import refresh_manifest
 from stagewright.tools.replies import Tick, ValidateReply
 from stagewright.tools.step_requests import sealed_spec
 from stagewright.tools.workspace import Workspace, not_allowed

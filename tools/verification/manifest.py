@@ -22,7 +22,11 @@ from stagewright.tools.verification.outcomes import ReadOutcome
 __all__ = ["Listed", "ManifestFile", "manifest_problems", "open_manifest"]
 
 WRITES_MANIFEST = (RunPlanned, StepValidated, Decided, Approved)
-"""The events with which the manifest is written anew; the others leave it a little behind the ledger."""
+"""The events after which the manifest must have been written anew.
+
+An attempt's supervisor writes it too, after its last entry, and may be killed between the two; so the manifest may say
+what was so after any entry since one of these.
+"""
 
 SHOWN = 4
 SHOWN_CHARS = 60
@@ -116,6 +120,8 @@ def _differences(
         yield from _unlike(document.get("params"), json.loads(json.dumps(built["params"])), "params")
         told = {step: value for step, value in _part(document, "executors").items() if step not in untold}
         yield from _unlike(told, json.loads(json.dumps(built["executors"])), "executors")
+        if not untold and (document.get("computed_with") or built["computed_with"]):
+            yield from _unlike(document.get("computed_with"), built["computed_with"], "computed_with")
     present = _part(document, "artifacts")
     for step in dict.fromkeys([*outcomes, *present]):
         if step not in untold:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import yaml
 
 from stagewright.server.cli import main
 from stagewright.state.chain import GENESIS, ChainedLog
@@ -183,11 +184,11 @@ def test_a_manifest_that_leads_out_of_the_run_is_not_followed(finished: RunDirec
 
 def test_a_manifest_left_behind_by_a_crash_is_called_so(finished: RunDirectory) -> None:
     """A manifest that says what was so after an earlier verdict or decision is behind, not changed."""
-    text = finished.manifest.read_text()
-    at_c = text.index("  C/noop:")
-    after_c = text.index("environment:")
-    behind = text[:at_c] + text[after_c:]
-    finished.manifest.write_text(behind.replace("status: completed", "status: planned"))
+    behind = yaml.safe_load(finished.manifest.read_text())
+    del behind["artifacts"]["C/noop"]
+    behind["computed_with"][0]["steps"].remove("C/noop")
+    behind["run"]["status"] = "planned"
+    finished.manifest.write_text(yaml.safe_dump(behind, sort_keys=False))
     (problem,) = verify_run(finished)
     assert problem.file == "run_manifest.yaml"
     assert problem.what.startswith("is behind the ledger: it says what was so at line ")
