@@ -30,7 +30,7 @@ def _loaded_blas() -> tuple[BlasLibrary, ...]:
         return ()
     from threadpoolctl import threadpool_info  # noqa: PLC0415 - as above
 
-    found = {
+    found = [
         BlasLibrary(
             name=str(pool["internal_api"]),
             version=pool.get("version"),
@@ -39,5 +39,6 @@ def _loaded_blas() -> tuple[BlasLibrary, ...]:
         )
         for pool in threadpool_info()
         if pool["user_api"] == "blas"
-    }
-    return tuple(sorted(found, key=lambda library: library.model_dump_json()))
+    ]
+    once = {library.model_dump_json(): library for library in found}  # numpy and scipy may each bring the same
+    return tuple(once[text] for text in sorted(once))

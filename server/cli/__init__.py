@@ -16,6 +16,7 @@ COMMANDS = (
     "run",
     "log",
     "verify",
+    "export-crate",
     "prove-gates",
     "approve",
     "demo",
