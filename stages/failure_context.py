@@ -5,15 +5,13 @@ import platform
 import shutil
 import socket
 import sys
-from contextlib import suppress
-from importlib import metadata
 from pathlib import Path
 
 import psutil
 from pydantic import JsonValue
 
 from stagewright.stages.worker_process import WorkerEnding
-from stagewright.state.manifest import PACKAGES
+from stagewright.state.packages import package_versions
 from stagewright.state.records import Resources
 from stagewright.state.step_request import StepRequest
 from stagewright.state.threads import PINNED_THREADS
@@ -37,10 +35,7 @@ def resources_of(ending: WorkerEnding, request: StepRequest, folder: Path) -> Re
 
 def failure_context(request: StepRequest, resources: Resources) -> dict[str, JsonValue]:
     """Return what somebody who mends a failure elsewhere has to know of the place."""
-    versions: dict[str, JsonValue] = {}
-    for name in PACKAGES:
-        with suppress(metadata.PackageNotFoundError):
-            versions[name] = metadata.version(name)
+    versions: dict[str, JsonValue] = {name: found for name, found in package_versions().items() if found is not None}
     load: list[JsonValue] = [round(value, 2) for value in os.getloadavg()] if hasattr(os, "getloadavg") else []
     return {
         "step": request.step,

@@ -28,6 +28,7 @@ from stagewright.state.ledger import Ledger, Transition
 from stagewright.state.lock import hold_alive
 from stagewright.state.publishing import publish, withdraw
 from stagewright.state.records import UnitTally
+from stagewright.state.refresh_manifest import refresh_manifest
 from stagewright.state.run_directory import RunDirectory
 from stagewright.state.run_state import RunState, split_step
 from stagewright.state.step_request import StepRequest
@@ -94,7 +95,9 @@ def _attempt(
     ending = by.run(folder, request, stopped)
     for one in _while_the_disk_refuses():
         with one, ledger.transition(wait_s=COMMIT_WAIT_S) as transition:
-            return _settle(transition, ledger.run, request, ending, back_off_s)
+            retry_in_s = _settle(transition, ledger.run, request, ending, back_off_s)
+            refresh_manifest(ledger.run, transition.state)
+            return retry_in_s
     raise RuntimeError("stamina gives at least one try")
 
 

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from stagewright.stages.catalogue import load_stage
+from stagewright.stages.computed_with import computed_with
 from stagewright.stages.failure import Failure, describe_failure
 from stagewright.stages.process_tree import adopt_orphans
 from stagewright.stages.progress import Progress
@@ -111,4 +112,5 @@ def run_stage(attempt: Path, request: StepRequest, workload: Workload) -> Outcom
         n_cells=result.n_cells,
         trials=result.trials,
         executor=ran_on,
+        computed_with=computed_with(),
     )

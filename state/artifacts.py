@@ -15,6 +15,7 @@ from typing import Literal
 from pydantic import Field, JsonValue
 
 from stagewright.state.canonical import digest_file
+from stagewright.state.computed_with import ComputedWith
 from stagewright.state.executor import ExecutorRecord
 from stagewright.state.records import ArtifactSeal, FailureKind, Record, Sha256
 
@@ -113,6 +114,8 @@ class Outcome(Record):
         What became of each unit of work.
     executor
         What the heavy calls ran on; None where there were none, all of their results being there already.
+    computed_with
+        The software and the processor of the worker; an earlier version said nothing of them.
     """
 
     step: str
@@ -128,6 +131,7 @@ class Outcome(Record):
     n_cells: int | None = None
     trials: tuple[dict[str, JsonValue], ...] = ()
     executor: ExecutorRecord | None = None
+    computed_with: ComputedWith | None = None
 
 
 class ArtifactWriter:

@@ -1,24 +1,25 @@
 """run_manifest.yaml: what ran, on what data, with which code and settings, and what came out of it.
 
-Written when the run is planned and again after each step, for people and for other programs. Like RUN_STATE.json it
-follows the ledger and decides nothing.
+Written when the run is planned and again after each attempt, verdict, decision and approval, for people and for other
+programs. Like RUN_STATE.json it follows the ledger and decides nothing.
 """
 
 import hashlib
 import json
-import os
-import platform
 import sys
 from collections.abc import Mapping
-from importlib import metadata
 
 import yaml
 from pydantic import BaseModel, JsonValue
 
 from stagewright.state.artifacts import Outcome
+from stagewright.state.canonical import digest_json
+from stagewright.state.machine import this_machine
+from stagewright.state.packages import own_code_digest, package_versions
 from stagewright.state.run_state import RunState
 from stagewright.state.spec.goal import GoalSpec
 from stagewright.state.threads import PINNED_THREADS
+from stagewright.state.without_secrets import without_secrets
 
 __all__ = [
     "LATER",
@@ -31,24 +32,10 @@ __all__ = [
     "updated_manifest",
 ]
 
-PACKAGES = (
-    "stagewright",
-    "anndata",
-    "h5py",
-    "mcp",
-    "numba",
-    "numpy",
-    "pandas",
-    "pyarrow",
-    "scanpy",
-    "scikit-learn",
-    "scikit-misc",
-    "scipy",
-)
+_Dumper = yaml.CSafeDumper if yaml.__with_libyaml__ else yaml.SafeDumper  # the same text, ten times faster
+_Loader = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 
-SAFE_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""The one in C where there is one: that in Python takes seconds for the artifacts of a large run."""
-FOLLOWS = frozenset({"params", "artifacts", "executors"})
+FOLLOWS = frozenset({"params", "artifacts", "executors", "computed_with"})
 RUN_FOLLOWS = frozenset({"status", "finished_at_utc", "configurations_tried"})
 LATER = ("holdout", "holdout_score")
 """What `updated_manifest` writes anew, in the manifest and in its `run`, and what it adds; the rest stays as it is."""
@@ -81,19 +68,19 @@ def new_manifest(
     data: DataFacts,
 ) -> dict[str, JsonValue]:
     """Return the manifest of a run that was just planned."""
-    packages: dict[str, JsonValue] = {name: _version(name) for name in PACKAGES}
+    packages: dict[str, JsonValue] = {**package_versions()}
     return {
         "run": {
             "run_id": state.run_id,
             "objective": state.objective,
-            "command": [*command],
+            "command": [*without_secrets(command)],
             "launched_at_utc": launched_at,
             "finished_at_utc": None,
             "status": state.status,
             "parent_run_id": state.parent_run_id,
             "configurations_tried": _tried(state),
         },
-        "code": code.model_dump(mode="json") | {"packages": packages},
+        "code": code.model_dump(mode="json") | {"stagewright_sha256": own_code_digest(), "packages": packages},
         "data": {
             "path": state.data.path,
             "sha256": state.data.sha256,
@@ -107,11 +94,10 @@ def new_manifest(
         "gates": {gate.name: gate.code_sha256 or gate.kind for gate in state.gates_sealed},
         "artifacts": {},
         "executors": {},
+        "computed_with": [],
         "environment": {
             "python": sys.version.split()[0],
-            "platform": platform.platform(),
-            "machine": platform.machine(),
-            "cpus": os.cpu_count(),
+            **this_machine().model_dump(mode="json", exclude_none=True),
             "threads": dict.fromkeys(PINNED_THREADS, "1"),  # in every child process
         },
         "notes": [],
@@ -154,6 +140,7 @@ def updated_manifest(
             for step, outcome in outcomes.items()
             if outcome.executor is not None
         },
+        "computed_with": _computed_with(outcomes),
     }
 
 
@@ -164,6 +151,18 @@ def digest_planned(manifest: dict[str, JsonValue]) -> str:
     if isinstance(run, dict):
         kept["run"] = {key: None if key in RUN_FOLLOWS else value for key, value in run.items()}
     return hashlib.sha256(json.dumps(kept).encode()).hexdigest()
+
+
+def _computed_with(outcomes: Mapping[str, Outcome]) -> list[JsonValue]:
+    """Return what the steps computed with, each state of software and processor once, with the steps that had it."""
+    found: dict[str, dict[str, JsonValue]] = {}
+    steps: dict[str, list[JsonValue]] = {}
+    for step, outcome in outcomes.items():
+        if outcome.computed_with is not None:
+            facts = outcome.computed_with.model_dump(mode="json", exclude_none=True)
+            found[digest_json(facts)] = facts
+            steps.setdefault(digest_json(facts), []).append(step)
+    return [{"steps": steps[digest], **facts} for digest, facts in found.items()]
 
 
 def _tried(state: RunState) -> dict[str, JsonValue]:
@@ -190,20 +189,13 @@ def _params(state: RunState, spec: GoalSpec) -> dict[str, JsonValue]:
 
 def manifest_text(document: dict[str, JsonValue]) -> str:
     """Return the manifest as YAML."""
-    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
+    return str(yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120))
 
 
 def read_manifest(text: str) -> dict[str, JsonValue]:
     """Return a manifest from its YAML; empty when it is not one (it decides nothing, and is then written anew)."""
     try:
-        manifest = yaml.load(text, Loader=SAFE_LOADER)  # noqa: S506 - as safe as `yaml.safe_load`
+        manifest = yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe one, whichever of the two
     except yaml.YAMLError:
         return {}
     return manifest if isinstance(manifest, dict) else {}
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None

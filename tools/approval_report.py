@@ -1,16 +1,15 @@
 """What a person approves: a report of the run as it stands, and the digest that names it."""
 
-from stagewright.state.artifacts import read_outcome
 from stagewright.state.canonical import digest_json
 from stagewright.state.events import Decided, StepValidated, parse_event
 from stagewright.state.ledger import Ledger
 from stagewright.state.records import Limits, Record, Sha256
 from stagewright.state.run_state import RunState
+from stagewright.tools.best_result import best_result
 from stagewright.tools.verify_run import verify_run
 
 __all__ = ["ApprovalReport", "StepEvidence", "approval_report"]
 
-BEST = "best configuration: "
 SHOWN_PROBLEMS = 10
 
 
@@ -85,8 +84,7 @@ def approval_report(ledger: Ledger, state: RunState) -> ApprovalReport:
     judged = {event.step: event for event in events if isinstance(event, StepValidated)}
     adjusted = [event for event in events if isinstance(event, Decided) and event.decision == "adjust"]
     head = ledger.log.head()
-    best_step, best = _best(ledger, state)
-    metrics = {} if best_step is None else state.sealed[best_step].metrics
+    best = best_result(ledger.run, state)
     return ApprovalReport(
         run_id=state.run_id,
         objective=state.objective,
@@ -96,9 +94,9 @@ def approval_report(ledger: Ledger, state: RunState) -> ApprovalReport:
         spec_sha256=state.spec_sha256,
         data_sha256=state.data.sha256,
         steps=tuple(_evidence(state, step, judged.get(step)) for step in state.steps if step in state.sealed),
-        best_step=best_step,
-        best=best,
-        metrics={name: value for name, value in metrics.items() if ".best." in name},
+        best_step=None if best is None else best.step,
+        best=None if best is None else best.configuration,
+        metrics={} if best is None else best.metrics,
         configurations=len(state.configurations),
         adjustments=len(adjusted),
         loosened_after_look=sum(event.label == "loosens" and not event.before_first_look for event in adjusted),
@@ -127,16 +125,3 @@ def _evidence(state: RunState, step: str, judged: StepValidated | None) -> StepE
         findings=tuple(f"{item.severity}: {item.gate}: {item.subject}: {item.measured}" for item in found),
         outcome_sha256=sealed.artifacts.outcome_sha256,
     )
-
-
-def _best(ledger: Ledger, state: RunState) -> tuple[str | None, str | None]:
-    """Return the newest step that scored configurations of the study, and what it noted as the best of them."""
-    for step in reversed([step for step in state.steps if step in state.sealed]):
-        names = state.sealed[step].metrics
-        if any(".best." in name and not name.startswith("plan2.") for name in names):  # permuted labels are no result
-            try:
-                notes = read_outcome(ledger.run.path, state.sealed[step].artifacts).notes
-            except ValueError:  # changed since: among the problems
-                notes = ()
-            return step, next((note.removeprefix(BEST) for note in notes if note.startswith(BEST)), None)
-    return None, None

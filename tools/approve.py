@@ -9,11 +9,11 @@ from pathlib import Path
 
 from stagewright.state.events import Approved
 from stagewright.state.receipt import Receipt
+from stagewright.state.refresh_manifest import refresh_manifest
 from stagewright.state.refusals import NextCall, Refusal
 from stagewright.state.run_state import RunState
 from stagewright.tools.approval_report import ApprovalReport, approval_report
 from stagewright.tools.receipt import write_receipt
-from stagewright.tools.refresh_manifest import refresh_manifest
 from stagewright.tools.workspace import Workspace, not_allowed
 
 __all__ = ["Approval", "approve", "report_to_approve"]

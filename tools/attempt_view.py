@@ -12,9 +12,20 @@ from stagewright.state.run_directory import RunDirectory
 from stagewright.state.run_state import RunState
 from stagewright.tools.replies import Tick
 
-__all__ = ["AttemptView", "after_loss", "age_at", "attempt_folder", "is_lost", "look_at_attempt", "why_after_loss"]
+__all__ = [
+    "AttemptView",
+    "after_loss",
+    "age_at",
+    "attempt_folder",
+    "is_lost",
+    "look_at_attempt",
+    "wait_for_tidying",
+    "why_after_loss",
+]
 
 LAST_LINES = 12
+TIDYING_S = 0.5
+POLL_S = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +84,17 @@ def look_at_attempt(run: RunDirectory, state: RunState) -> AttemptView:
 def is_lost(run: RunDirectory, state: RunState) -> bool:
     """Return whether the run says `running` but nobody holds the attempt's `alive.lock`."""
     return state.status == "running" and not is_alive(attempt_folder(run, state) / "alive.lock")
+
+
+def wait_for_tidying(run: RunDirectory, state: RunState) -> None:
+    """Wait a moment for the supervisor of an attempt that ended: it removes what is left and writes the manifest.
+
+    So whoever is told of the end finds the run directory at rest, and may copy it.
+    """
+    deadline = time.monotonic() + TIDYING_S
+    alive = attempt_folder(run, state) / "alive.lock"
+    while state.attempt and is_alive(alive) and time.monotonic() < deadline:
+        time.sleep(POLL_S)
 
 
 def after_loss(state: RunState) -> NextCall:

@@ -9,6 +9,7 @@ from pydantic import Field, JsonValue
 from stagewright.state.events import Decided
 from stagewright.state.holdout import HoldoutScore
 from stagewright.state.ledger import Ledger, Transition
+from stagewright.state.refresh_manifest import refresh_manifest
 from stagewright.state.refusals import Refusal
 from stagewright.state.run_state import RunState, next_call
 from stagewright.state.spec import GoalSpec, effective_study
@@ -18,7 +19,6 @@ from stagewright.tools.budget import budget_of
 from stagewright.tools.decision_rules import Asked, check_continue, check_forecast, check_k, check_words
 from stagewright.tools.holdout_query import ask_lockbox, ends_with_holdout
 from stagewright.tools.lost_attempt import record_loss
-from stagewright.tools.refresh_manifest import refresh_manifest
 from stagewright.tools.replies import DecideReply, Tick
 from stagewright.tools.step_requests import sealed_spec
 from stagewright.tools.workspace import Workspace, not_allowed

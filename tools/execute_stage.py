@@ -19,7 +19,7 @@ from stagewright.state.run_directory import RunDirectory
 from stagewright.state.run_state import RunState, next_call
 from stagewright.state.sealed_spec import declared_spec
 from stagewright.state.units import format_bytes, format_seconds
-from stagewright.tools.attempt_view import AttemptView, after_loss, is_lost, look_at_attempt
+from stagewright.tools.attempt_view import AttemptView, after_loss, is_lost, look_at_attempt, wait_for_tidying
 from stagewright.tools.blocked_view import shown_blocked
 from stagewright.tools.budget import budget_of, caps_of, limits_left
 from stagewright.tools.close_fd import closing_fd
@@ -75,6 +75,8 @@ def execute_stage(
         if lost and ledger.log.head() != head:
             continue  # it committed and ended between the two looks
         if state.status != "running" or lost or time.monotonic() >= deadline:
+            if state.status != "running":
+                wait_for_tidying(ledger.run, state)
             yield _reply(workspace, ledger.run, state, view, notes, lost=lost)
             return
         yield view.tick(view.said(state.step))

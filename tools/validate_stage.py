@@ -10,6 +10,7 @@ from stagewright.gates.protocol import Finding, GateReport, GateRequest
 from stagewright.gates.verdict import tally
 from stagewright.state.events import StepValidated
 from stagewright.state.ledger import Ledger
+from stagewright.state.refresh_manifest import refresh_manifest
 from stagewright.state.run_state import RunState, next_call, split_step
 from stagewright.state.stop_criteria import recommend
 from stagewright.state.units import format_seconds
@@ -19,7 +20,6 @@ from stagewright.tools.decision_rules import beyond_budget
 from stagewright.tools.forecasting import forecast_ahead, forecast_met
 from stagewright.tools.gate_request import gate_request
 from stagewright.tools.gates_of_run import names_of_judges
-from stagewright.tools.refresh_manifest import refresh_manifest
 from stagewright.tools.replies import Tick, ValidateReply
 from stagewright.tools.step_requests import sealed_spec
 from stagewright.tools.workspace import Workspace, not_allowed

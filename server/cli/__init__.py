@@ -20,6 +20,7 @@ COMMANDS = (
     "export-calls",
     "replay",
     "reproduce",
+    "export-crate",
     "prove-gates",
     "approve",
     "demo",

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from stagewright.server.cli.session import Session
 from stagewright.state.ledger import Ledger
+from stagewright.state.refresh_manifest import refresh_manifest
 from stagewright.state.refusals import LedgerCorrupt, Refusal
 from stagewright.state.run_directory import RunDirectory, list_runs
 from stagewright.state.run_state import RunState
 from stagewright.state.sealed_spec import declared_spec
 from stagewright.state.spec import GoalSpec, load_spec
 from stagewright.state.spec.differences import spec_differences
-from stagewright.tools.refresh_manifest import refresh_manifest
 
 __all__ = ["Relative", "find_begun", "find_relative", "find_unfinished", "unfinished_run"]
 

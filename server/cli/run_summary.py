@@ -8,20 +8,18 @@ from stagewright.server.cli.criteria import criteria_lines, judged_criteria
 from stagewright.server.cli.exit_status import status_of_run
 from stagewright.server.cli.next_command import approve_command
 from stagewright.server.cli.typed_command import TypedCommand
-from stagewright.state.artifacts import read_outcome
 from stagewright.state.run_directory import RunDirectory
 from stagewright.state.run_state import RunState, next_call, split_step
+from stagewright.tools.best_result import best_result
 
 __all__ = ["run_summary", "summary_lines"]
 
-BEST = "best configuration: "
 SHOWN_METRICS = 12
 
 
 def run_summary(run: RunDirectory, state: RunState) -> dict[str, JsonValue]:
     """Return the end of a loop as JSON."""
-    step, notes = _best(run, state)
-    metrics = state.sealed[step].metrics if step is not None else {}
+    best = best_result(run, state)
     return {
         "run_id": state.run_id,
         "status": state.status,
@@ -38,9 +36,9 @@ def run_summary(run: RunDirectory, state: RunState) -> dict[str, JsonValue]:
         },
         "criteria": {kind: [item.as_json() for item in items] for kind, items in judged_criteria(run, state).items()},
         "best": {
-            "step": step,
-            "configuration": notes,
-            "metrics": {name: value for name, value in metrics.items() if ".best." in name},
+            "step": None if best is None else best.step,
+            "configuration": None if best is None else best.configuration,
+            "metrics": {} if best is None else {**best.metrics},
         },
         "holdout": None if state.holdout_score is None else state.holdout_score.model_dump(mode="json"),
         "k_by_method": {**state.k_by_method},
@@ -61,7 +59,7 @@ def run_summary(run: RunDirectory, state: RunState) -> dict[str, JsonValue]:
 
 def summary_lines(run: RunDirectory, state: RunState, typed: TypedCommand) -> list[str]:
     """Return the end of a loop as lines for a person."""
-    step, best = _best(run, state)
+    best = best_result(run, state)
     lines = [f"Run        {state.run_id}", f"Status     {_ending(state, typed)}"]
     for checkpoint in _checkpoints(state):
         verdicts = [
@@ -71,12 +69,11 @@ def summary_lines(run: RunDirectory, state: RunState, typed: TypedCommand) -> li
         ]
         lines.append(f"Verdicts   {checkpoint}: {', '.join(verdicts)}")
     lines += criteria_lines(run, state)
-    if step is None:
+    if best is None:
         lines += _metric_lines(state)
     else:
-        scores = [(name, value) for name, value in state.sealed[step].metrics.items() if ".best." in name]
-        lines.append(f"Best       {step}: {best or 'see the metrics'}")
-        lines += [f"           {name} = {value:.4g}" for name, value in scores]
+        lines.append(f"Best       {best.step}: {best.configuration or 'see the metrics'}")
+        lines += [f"           {name} = {value:.4g}" for name, value in best.metrics.items()]
     if state.holdout_score is not None:
         lines.append(f"Hold-out   {state.holdout_score.said()}")
     if state.configurations_tried:
@@ -124,21 +121,3 @@ def _ending(state: RunState, typed: TypedCommand) -> str:
 
 def _checkpoints(state: RunState) -> list[str]:
     return list(dict.fromkeys(split_step(name)[0] for name in state.sealed))
-
-
-def _best(run: RunDirectory, state: RunState) -> tuple[str | None, str | None]:
-    """Return the newest step that scored configurations and what its stage noted as the best one."""
-    scored = [step for step in state.steps if step in state.sealed and _scores(state, step)]
-    # Cross-validated scores stand in the last scoring stage of a checkpoint; later checkpoints saw more cells.
-    for step in reversed(scored):
-        try:
-            notes = read_outcome(run.path, state.sealed[step].artifacts).notes
-        except ValueError:
-            notes = ()
-        return step, next((note.removeprefix(BEST) for note in notes if note.startswith(BEST)), None)
-    return None, None
-
-
-def _scores(state: RunState, step: str) -> bool:
-    # The best of permuted labels is no result of the study.
-    return any(".best." in name and not name.startswith("plan2.") for name in state.sealed[step].metrics)

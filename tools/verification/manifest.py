@@ -23,7 +23,11 @@ from stagewright.tools.verification.outcomes import ReadOutcome
 __all__ = ["Listed", "ManifestFile", "manifest_problems", "open_manifest"]
 
 WRITES_MANIFEST = (RunPlanned, StepValidated, Decided, Approved)
-"""The events with which the manifest is written anew; the others leave it a little behind the ledger."""
+"""The events after which the manifest must have been written anew.
+
+An attempt's supervisor writes it too, after its last entry, and may be killed between the two; so the manifest may say
+what was so after any entry since one of these.
+"""
 
 SHOWN = 4
 SHOWN_CHARS = 60
@@ -156,6 +160,8 @@ def _build(
             differing += _unlike(document.get(name), expected.get(name), name)
         told = {step: value for step, value in _part(document, "executors").items() if step not in untold}
         differing += _unlike(told, expected["executors"], "executors")
+        if not untold and (document.get("computed_with") or expected["computed_with"]):
+            differing += _unlike(document.get("computed_with"), expected["computed_with"], "computed_with")
     present = _part(document, "artifacts")
     for step in dict.fromkeys([*outcomes, *present]):
         if step not in untold:
