@@ -16,6 +16,7 @@ COMMANDS = (
     "run",
     "log",
     "verify",
+    "why",
     "export-crate",
     "prove-gates",
     "approve",
