@@ -20,6 +20,7 @@ COMMANDS = (
     "export-calls",
     "replay",
     "reproduce",
+    "why",
     "export-crate",
     "prove-gates",
     "approve",

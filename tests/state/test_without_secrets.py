@@ -34,7 +34,7 @@ def test_what_is_no_secret_stays() -> None:
         "plan",
         "study/Cohort_AML_2026_version3.yaml",
         "--root",
-        "/home/me/Projects2026/LongNameOfAStudy",
+        "studies/Projects2026/LongNameOfAStudy",
         "--author",
         "Ada Lovelace",
         "20261122_134156_a-study-of-genes_0a1b2c3d",

@@ -5,6 +5,8 @@ import json
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,12 @@ from urllib.parse import unquote
 
 import pytest
 
+from stagewright.server.cli import main
+from stagewright.state.ledger import Ledger
 from stagewright.state.refusals import Refusal
-from stagewright.state.run_directory import RunDirectory
+from stagewright.state.run_directory import RunDirectory, list_runs
 from stagewright.tools import Workspace
+from stagewright.tools.best_result import best_result
 from stagewright.tools.export_crate import Author, Exported, export_crate, parse_author
 from stagewright.tools.verify_run import verify_run
 
@@ -32,7 +37,7 @@ def export(workspace: Workspace, tmp_path: Path) -> Export:
     """Return a function that exports a run and gives the crate's folder."""
 
     def exported(run_id: str, name: str = "crate", **said: Any) -> Path:  # noqa: ANN401 - of `export_crate`
-        made = export_crate(workspace, run_id, tmp_path / name, **({"largest_bytes": LARGE} | said))
+        made = export_crate(workspace, run_id, tmp_path / name, **{"largest_bytes": LARGE, **said})
         assert isinstance(made, Exported)
         return made.place
 
@@ -299,3 +304,24 @@ def test_without_the_extra_it_says_what_to_install(plan: Plan, export: Export, m
     monkeypatch.setattr("stagewright.tools.crate.write_metadata.find_spec", lambda _: None)
     with pytest.raises(Refusal, match=r"pip install 'stagewright\[crate\]'"):
         export(plan("ok"))
+
+
+@pytest.mark.slow
+def test_a_real_study(tmp_path: Path, workspace: Workspace) -> None:
+    """The demo: its best configuration is on the page, its embeddings with what made and what used them."""
+    root = tmp_path / "demo"
+    assert main(["demo", "--root", str(root)]) == 0
+    (run,) = list_runs(root)
+    made = export_crate(replace(workspace, root=root), run.run_id, tmp_path / "crate", largest_bytes=LARGE)
+    graph = check(made.place)
+    state = Ledger(run).read()
+    best = best_result(run, state)
+    assert best is not None
+    assert best.configuration is not None
+    assert best.configuration in graph["./"]["description"]
+    assert escape(best.configuration) in (made.place / "ro-crate-preview.html").read_text(encoding="utf-8")
+    embedded = "C/analysis/preprocess_cache/hvg_1000/adata_with_dr.h5ad"
+    made_by = state.sealed["C/plan1a"].attempt
+    assert {"@id": embedded} in graph[f"#attempt/{made_by}"]["result"]
+    used_by = state.sealed["C/plan1b"].attempt
+    assert {"@id": embedded} in graph[f"#attempt/{used_by}"]["object"]

@@ -14,6 +14,7 @@ from stagewright.state.units import format_bytes, format_seconds
 from stagewright.tools.best_result import BestResult
 from stagewright.tools.crate.contents import CrateFile
 from stagewright.tools.run_story import RunStory
+from stagewright.tools.why.opening import changes_of
 
 __all__ = ["PREVIEW", "preview_page"]
 
@@ -125,7 +126,7 @@ def _decisions(story: RunStory) -> Iterator[str]:
     for entry in told:
         event, word = entry.event, "approve"
         if isinstance(event, Decided):
-            changes = [f"{item.field}: {item.before} -> {item.after} ({item.label})" for item in event.changes]
+            changes = changes_of(event.changes)
             why, word = event.rationale, str(event.decision)
         elif isinstance(event, Approved):
             changes = [] if event.report_sha256 is None else [f"on the report with sha256 {event.report_sha256}"]
