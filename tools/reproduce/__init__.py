@@ -1,1 +1,0 @@
-"""Execute what a run's record says once more, on the same data, and compare every number and file."""
