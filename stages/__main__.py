@@ -33,6 +33,9 @@ def main(arguments: list[str] | None = None) -> int:
     executor = children.add_parser("executor", help="try the operator's executor out")
     executor.add_argument("request", type=Path)
     executor.add_argument("answer", type=Path)
+    compare = children.add_parser("compare", help="say how much files differ that should be the same")
+    compare.add_argument("request", type=Path)
+    compare.add_argument("answer", type=Path)
     warm = children.add_parser("warm", help="compile the numerical kernels")
     warm.add_argument("request", type=Path, nargs="?")
     warm.add_argument("answer", type=Path, nargs="?")
@@ -81,6 +84,12 @@ def _cohort(asked: argparse.Namespace) -> int:
     return 0
 
 
+def _compare(asked: argparse.Namespace) -> int:
+    from stagewright.stages.file_differences import answer_compare
+
+    return answer_compare(asked.request, asked.answer)
+
+
 def _executor(asked: argparse.Namespace) -> int:
     from stagewright.stages.executors.try_out import try_out
     from stagewright.state.executor import ExecutorChoice
@@ -107,6 +116,7 @@ CHILDREN = {
     "suggest": _suggest,
     "cohort": _cohort,
     "executor": _executor,
+    "compare": _compare,
     "warm": _warm,
 }
 

@@ -56,7 +56,7 @@ class OtherTrials:
 def other_trials(
     workspace: Workspace, data_sha256: str, label: Label, *, without: str | None = None, parent: str | None = None
 ) -> OtherTrials:
-    """Return what the runs under the root tried on the same data and label.
+    """Return what the runs under the root, and those that the workspace knows of elsewhere, tried on the same.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def other_trials(
         A run that counts whatever it is about, because the caller says that the new run varies it.
     """
     began: dict[str, str] = {}
-    tried: dict[str, Tried] = {}
+    tried = {**workspace.tried_elsewhere}
     for run in list_runs(workspace.root):
         entries = _readable(run)
         first = next(entries, {})

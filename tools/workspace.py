@@ -1,5 +1,6 @@
 """Where a caller works: the root, what the operator allows there, and who the caller is."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from stagewright.state.policy import Policy
 from stagewright.state.refusals import LedgerCorrupt, Refusal
 from stagewright.state.run_directory import RunDirectory, find_run
 from stagewright.state.run_state import RunState, next_call
+from stagewright.state.tried import Tried
 
 __all__ = ["Workspace", "damaged", "not_allowed"]
 
@@ -25,12 +27,15 @@ class Workspace:
         Who calls, for the ledger: an agent's client, or a person's name on the command line.
     trusted
         Whether the caller is a person on the command line, who may name a spec and data anywhere.
+    tried_elsewhere
+        What runs that do not lie under the root tried on the same data and label: it counts like what those here tried.
     """
 
     root: Path
     policy: Policy = field(default_factory=Policy)
     actor: str = "agent"
     trusted: bool = False
+    tried_elsewhere: Mapping[str, Tried] = field(default_factory=dict)
 
     def run(self, named: str) -> RunDirectory:
         """Return the run that an id, a unique prefix of it, or (for a person) a path of its directory names.

@@ -16,6 +16,7 @@ COMMANDS = (
     "run",
     "log",
     "verify",
+    "reproduce",
     "prove-gates",
     "approve",
     "demo",
