@@ -36,6 +36,10 @@ def main(arguments: list[str] | None = None) -> int:
     compare = children.add_parser("compare", help="say how much files differ that should be the same")
     compare.add_argument("request", type=Path)
     compare.add_argument("answer", type=Path)
+    for name, what in (("ids", "look for ids of patients in files"), ("pseudonyms", "name the patients of a file")):
+        child = children.add_parser(name, help=what)
+        child.add_argument("request", type=Path)
+        child.add_argument("answer", type=Path)
     warm = children.add_parser("warm", help="compile the numerical kernels")
     warm.add_argument("request", type=Path, nargs="?")
     warm.add_argument("answer", type=Path, nargs="?")
@@ -90,6 +94,18 @@ def _compare(asked: argparse.Namespace) -> int:
     return answer_compare(asked.request, asked.answer)
 
 
+def _ids(asked: argparse.Namespace) -> int:
+    from stagewright.stages.id_search import answer_id_search
+
+    return answer_id_search(asked.request, asked.answer)
+
+
+def _pseudonyms(asked: argparse.Namespace) -> int:
+    from stagewright.stages.id_search import answer_pseudonyms
+
+    return answer_pseudonyms(asked.request, asked.answer)
+
+
 def _executor(asked: argparse.Namespace) -> int:
     from stagewright.stages.executors.try_out import try_out
     from stagewright.state.executor import ExecutorChoice
@@ -117,6 +133,8 @@ CHILDREN = {
     "cohort": _cohort,
     "executor": _executor,
     "compare": _compare,
+    "ids": _ids,
+    "pseudonyms": _pseudonyms,
     "warm": _warm,
 }
 

@@ -167,6 +167,7 @@ def _fill(run: RunDirectory, workspace: Workspace, new: NewRun, others: OtherTri
             gates=new.gates,
             setting=setting_of(spec),
             tried_before=others.tried,
+            pseudonym_key_id=found.pseudonym_key_id,
         ),
         moment,
     )

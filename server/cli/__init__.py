@@ -17,6 +17,7 @@ COMMANDS = (
     "log",
     "verify",
     "reproduce",
+    "pseudonyms",
     "prove-gates",
     "approve",
     "demo",

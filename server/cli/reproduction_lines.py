@@ -39,8 +39,8 @@ def result_lines(found: Reproduction) -> Iterator[Line]:
     if found.broke_off is not None:
         yield f"The reproduction ended early: {found.broke_off}", BAD
     if found.surroundings:
-        which = "and so is what it ran on" if not found.equal else "although this is not what it was"
-        yield f"Different, {which}:", LOOK
+        heading = "It ran on other things than the record" + (", without an effect:" if found.equal else ":")
+        yield heading, None if found.equal else LOOK
         yield from _listed("now", [*found.surroundings], shown=len(found.surroundings))
     elif not found.equal:
         yield "Packages, Python, machine, threads, executor and gates are those of the record.", LOOK

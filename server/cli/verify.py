@@ -11,6 +11,7 @@ from stagewright.server.cli.options import AsJson, PolicyFile, Root
 from stagewright.server.cli.session import Session, open_session
 from stagewright.state.chain import ChainedLog, Problem
 from stagewright.state.run_directory import EXPERIMENTS, list_runs
+from stagewright.tools.privacy.raw_ids import privacy_note
 from stagewright.tools.verification.chains import chain_problems
 from stagewright.tools.verify_run import verify_run
 
@@ -36,15 +37,21 @@ def verify(
     with open_session(root, policy, as_json=as_json) as session:
         runs = list(list_runs(session.workspace.root)) if run is None else [session.workspace.run(run)]
         found: list[tuple[str, Path, list[Problem]]] = []
+        notes: dict[str, str] = {}
         for one in runs:
             found.append((one.run_id, one.path, verify_run(one)))
             _say(session, *found[-1])
+            note = privacy_note(session.workspace, one)
+            if note is not None:
+                notes[one.run_id] = note.said()
+                if not session.as_json:
+                    session.say(f"  {note.said()}", "yellow" if note.alarming else None)
         experiments = session.workspace.root / EXPERIMENTS
         if every and (experiments / ROOT_LOG).is_file():
             found.append((EXPERIMENTS, experiments, chain_problems(ChainedLog(experiments / ROOT_LOG), ROOT_LOG)))
             _say(session, *found[-1])
         if session.as_json:
-            session.write_json({"runs": [_as_json(*item) for item in found]})
+            session.write_json({"runs": [_as_json(*item) | _noted(notes.get(item[0])) for item in found]})
         elif not found:
             session.say("There is no run under this root.")
         if any(problems for _, _, problems in found):
@@ -60,6 +67,10 @@ def _say(session: Session, name: str, folder: Path, problems: list[Problem]) -> 
     session.say(f"{name}: {len(problems)} problem{'s' if len(problems) > 1 else ''}", "red")
     for problem in problems:
         session.say(f"  {_shown(folder)}/{problem}")
+
+
+def _noted(note: str | None) -> dict[str, JsonValue]:
+    return {} if note is None else {"notes": [note]}
 
 
 def _shown(folder: Path) -> Path:

@@ -11,15 +11,35 @@ from stagewright.state.events import RunPlanned
 from stagewright.state.holdout import HoldoutDraw
 from stagewright.state.layout import gene_list_file
 from stagewright.state.lockbox import LOCKBOX, Lockbox
-from stagewright.state.policy import HoldoutPolicy, Policy
+from stagewright.state.policy import HoldoutPolicy, Policy, PrivacyPolicy
+from stagewright.state.pseudonym_key import PseudonymKey
 from stagewright.state.refusals import LedgerCorrupt, Refusal
 from stagewright.state.run_directory import RunDirectory
-from stagewright.state.spec import GoalSpec, parse_spec
+from stagewright.state.spec import GoalSpec
 from stagewright.tools.workspace import Workspace
 
-__all__ = ["FreshRoot", "make_root"]
+__all__ = ["FreshRoot", "SealedRun", "make_root"]
 
 ACTOR = "reproduce"
+
+
+@dataclass(frozen=True, slots=True)
+class SealedRun:
+    """The run that is reproduced.
+
+    Attributes
+    ----------
+    spec
+        From spec.yaml, checked against its seal: the ledger sorts the keys of a mapping, and columns are carried along
+        in the order in which they were written.
+    key
+        By which patients are named; None where they are named by their ids.
+    """
+
+    run: RunDirectory
+    planned: RunPlanned
+    spec: GoalSpec
+    key: PseudonymKey | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +51,7 @@ class FreshRoot:
     notes: tuple[str, ...]
 
 
-def make_root(
-    folder: Path, original: Workspace, run: RunDirectory, planned: RunPlanned, data: Path, workers: int | None
-) -> FreshRoot:
+def make_root(folder: Path, original: Workspace, sealed: SealedRun, data: Path, workers: int | None) -> FreshRoot:
     """Fill an empty folder.
 
     The spec is the sealed one but for what says where things lie and how long they may take, none of which any result
@@ -45,8 +63,8 @@ def make_root(
         `unavailable` when the policy has not the commands that the run names, `invalid_data` when a gene list at an
         absolute path is gone.
     """
-    spec = parse_spec(planned.spec)
-    policy = _policy(original.policy, spec)
+    run, planned, spec = sealed.run, sealed.planned, sealed.spec
+    policy = _policy(original.policy, spec, sealed.key)
     budget = spec.budget.model_copy(
         update={
             "runtime": max(spec.budget.runtime, policy.caps.runtime),
@@ -63,10 +81,11 @@ def make_root(
     return FreshRoot(workspace, place, notes)
 
 
-def _policy(policy: Policy, spec: GoalSpec) -> Policy:
+def _policy(policy: Policy, spec: GoalSpec, key: PseudonymKey | None) -> Policy:
     """Return the operator's policy with a lock-box of the reproduction's own: the true one counts its questions."""
     queries = max(policy.holdout.queries, 0 if spec.holdout is None else spec.holdout.queries)
-    return policy.model_copy(update={"holdout": HoldoutPolicy(queries=queries)})
+    privacy = policy.privacy if key is None else PrivacyPolicy(key_file=Path(key.key_file))
+    return policy.model_copy(update={"holdout": HoldoutPolicy(queries=queries), "privacy": privacy})
 
 
 def _write_spec(folder: Path, run: RunDirectory, planned: RunPlanned, declared: dict[str, JsonValue]) -> Path:

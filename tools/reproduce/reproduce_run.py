@@ -11,17 +11,18 @@ from stagewright.state.holdout import HoldoutScore
 from stagewright.state.lockbox import LOCKBOX
 from stagewright.state.refusals import Refusal
 from stagewright.state.run_directory import RunDirectory
-from stagewright.state.spec import parse_spec
 from stagewright.tools.call import call_tool
+from stagewright.tools.privacy.run_key import key_of_run
 from stagewright.tools.replies import Reply, Tick
 from stagewright.tools.reproduce.compare_step import Side, compare_step
 from stagewright.tools.reproduce.follow import CALLER, Follower, NotFollowed
-from stagewright.tools.reproduce.fresh_root import FreshRoot, make_root
+from stagewright.tools.reproduce.fresh_root import FreshRoot, SealedRun, make_root
 from stagewright.tools.reproduce.record import Record, acts_up_to, last_step, read_record
 from stagewright.tools.reproduce.report import Reproduction, StepComparison, ValueDifference
 from stagewright.tools.reproduce.same_commands import check_commands
 from stagewright.tools.reproduce.same_data import same_data
 from stagewright.tools.reproduce.surroundings import surroundings
+from stagewright.tools.step_requests import sealed_spec
 from stagewright.tools.verification.fold import Recorded, fold_ledger
 from stagewright.tools.workspace import Workspace
 
@@ -62,18 +63,20 @@ def reproduce_run(
     Raises
     ------
     Refusal
-        Before anything is executed: `damaged`, `not_allowed_now`, `invalid_argument`, `invalid_data`, `unavailable`.
+        Before anything is executed: `damaged`, `sealed`, `not_allowed_now`, `invalid_argument`, `invalid_data`,
+        `unavailable`.
     """
     record = read_record(run)
     upto = last_step(record, wish.upto)
-    spec = parse_spec(record.planned.spec)
+    spec = sealed_spec(run, record.state)
+    key = key_of_run(workspace, run, record.state)
     check_commands(workspace, run, record)
     yield Tick(done=0, total=None, message="comparing the data with their seal")
     data = same_data(workspace, run, record.state, spec, wish.data)
     folder = _folder(wish.into)
     keep = wish.into is not None
     try:
-        root = make_root(folder, workspace, run, record.planned, data, wish.workers)
+        root = make_root(folder, workspace, SealedRun(run, record.planned, spec, key), data, wish.workers)
         for item in _reproduced(root, run, record, upto, wish):
             if isinstance(item, Reproduction):
                 keep = keep or not item.equal

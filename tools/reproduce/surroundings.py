@@ -10,7 +10,7 @@ from stagewright.state.run_directory import RunDirectory
 
 __all__ = ["surroundings"]
 
-PARTS = (("code", "packages"), ("environment",), ("executors",))
+PARTS = (("code", "packages"), ("environment",))
 
 
 def surroundings(
@@ -23,6 +23,7 @@ def surroundings(
     else:
         for place in PARTS:
             yield from _differences(_at(before, place), _at(after, place), "")
+        yield from dict.fromkeys(_of_executors(_at(before, ("executors",)), _at(after, ("executors",))))
     gates = [{gate.name: gate.code_sha256 for gate in one.gates} for one in (planned, planned_again)]
     for name in dict.fromkeys([*gates[0], *gates[1]]):
         if name not in gates[1]:
@@ -45,6 +46,13 @@ def _at(manifest: dict[str, JsonValue], place: tuple[str, ...]) -> JsonValue:
     for key in place:
         found = found.get(key) if isinstance(found, dict) else None
     return found
+
+
+def _of_executors(before: JsonValue, after: JsonValue) -> Iterator[str]:
+    """Yield what differs at any step, without the step: it is the same at most of them."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        for step in before.keys() & after.keys():
+            yield from _differences(before[step], after[step], "executor")
 
 
 def _differences(before: JsonValue, after: JsonValue, place: str) -> Iterator[str]:
