@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from stagewright.gates.places import embedding_file
 from stagewright.gates.protocol import GateContext
+from stagewright.state.pseudonym_key import PseudonymKey, read_key
+from stagewright.state.pseudonyms import Pseudonyms, make_pseudonyms
 from stagewright.state.spec.data import DataScope
 
 __all__ = ["ClassCounts", "class_counts", "grouped_cells", "labelled_cells", "obs_in_scope", "strata_of_cells"]
@@ -79,23 +81,52 @@ def _read_strata(context: GateContext, tag: str) -> pd.DataFrame | None:
     return cells.assign(stratum=levels.groupby([*columns], observed=True, sort=True).ngroup().to_numpy())
 
 
-def obs_in_scope(path: Path, scope: DataScope) -> pd.DataFrame:
+def obs_in_scope(path: Path, scope: DataScope, key: PseudonymKey | None = None) -> pd.DataFrame:
     """Return the labelled cells of the study's data file that pass the time points and filters of its scope.
 
-    The columns are those of `labelled_cells`.
+    The columns are those of `labelled_cells`. With the key of pseudonyms, patients and cells are named by them.
 
     Raises
     ------
     OSError, KeyError
         When the file is not a readable h5ad file, or has no such column.
+    KeyUnusable
+        When the key is gone, or is another than the study's.
     """
+    if key is None:
+        return _labelled(path, scope, _rules(scope))
+    names = _pseudonyms(path, scope, key)
+    return _labelled(path, scope, _rules(names.scope(scope)), names)
+
+
+def _rules(scope: DataScope) -> dict[str, list[tuple[bool, tuple[str, ...]]]]:
     kept: dict[str, list[tuple[bool, tuple[str, ...]]]] = {}
     if scope.timepoint is not None:
         kept.setdefault(scope.timepoint.column, []).append((True, scope.timepoint.keep))
     for item in scope.filters:
         rule = (True, item.keep) if item.keep is not None else (False, item.drop or ())
         kept.setdefault(item.column, []).append(rule)
-    return _labelled(path, scope, kept)
+    return kept
+
+
+def _pseudonyms(path: Path, scope: DataScope, key: PseudonymKey) -> Pseudonyms:
+    """Return the pseudonyms of the data file, by the rule that the stages follow, from a reading of our own."""
+    secret = read_key(Path(key.key_file), key.key_id)
+    with _opened(path) as file:
+        obs = file["obs"]
+        columns = {name: _text(obs, name) for name in scope.obs_columns}
+        cells = _text(obs, str(obs.attrs["_index"]))
+    patients = columns.pop(scope.patient)
+    known = patients != MISSING
+    pairs = {
+        name: sorted(
+            {(str(level), str(who)) for level, who in zip(texts[known], patients[known], strict=True) if level}
+        )
+        for name, texts in columns.items()
+        if name != scope.label.column
+    }
+    named = zip(map(str, cells[known]), map(str, patients[known]), strict=True)
+    return make_pseudonyms(secret, scope.patient, map(str, set(patients[known])), pairs, named)
 
 
 def class_counts(cells: pd.DataFrame) -> dict[str, ClassCounts]:
@@ -107,18 +138,30 @@ def class_counts(cells: pd.DataFrame) -> dict[str, ClassCounts]:
     }
 
 
-def _labelled(path: Path, scope: DataScope, rules: dict[str, list[tuple[bool, tuple[str, ...]]]]) -> pd.DataFrame:
+def _labelled(
+    path: Path,
+    scope: DataScope,
+    rules: dict[str, list[tuple[bool, tuple[str, ...]]]],
+    names: Pseudonyms | None = None,
+) -> pd.DataFrame:
     with _opened(path) as file:
         obs = file["obs"]
         cells = _text(obs, str(obs.attrs["_index"]))
-        patient, label = _text(obs, scope.patient), _text(obs, scope.label.column)
+        patient, label = _named(obs, scope.patient, names), _text(obs, scope.label.column)
         positive, negative = label == scope.label.positive, label == scope.label.negative
         kept = (positive | negative) & (patient != MISSING)
         for column, wanted in rules.items():
-            values = _text(obs, column)
+            values = _named(obs, column, names)
             for keep, levels in wanted:
                 kept &= np.isin(values, levels) == keep
-    return pd.DataFrame({"cell": cells[kept], "patient": patient[kept], "positive": positive[kept]})
+    shown = cells[kept] if names is None else [names.cell(str(cell)) for cell in cells[kept]]
+    return pd.DataFrame({"cell": shown, "patient": patient[kept], "positive": positive[kept]})
+
+
+def _named(obs: h5py.Group, column: str, names: Pseudonyms | None) -> NDArray[np.object_]:
+    """Return a column as text, with patients by their pseudonyms where the study has them."""
+    texts, renamed = _text(obs, column), {} if names is None else names.columns.get(column, {})
+    return np.array([renamed.get(text, text) for text in texts], dtype=object) if renamed else texts
 
 
 @contextmanager

@@ -119,7 +119,7 @@ def _source_counts(context: GateContext) -> dict[str, ClassCounts] | Finding:
     if found != context.request.data.bytes:
         reason = "The data were sealed with the run. To pass: restore the file, or plan a new run on the changed one."
         return _record(str(path), "fail", f"{found} bytes", whole, reason)
-    return class_counts(obs_in_scope(path, context.request.scope))
+    return class_counts(obs_in_scope(path, context.request.scope, context.request.pseudonyms))
 
 
 def _against_source(

@@ -30,12 +30,16 @@ def main(arguments: list[str] | None = None) -> int:
     cohort = children.add_parser("cohort", help="write the built-in cohort")
     cohort.add_argument("path", type=Path)
     cohort.add_argument("--seed", type=int, default=0)
-    compare = children.add_parser("compare", help="say by how much files of numbers differ")
-    compare.add_argument("request", type=Path)
-    compare.add_argument("answer", type=Path)
     executor = children.add_parser("executor", help="try the operator's executor out")
     executor.add_argument("request", type=Path)
     executor.add_argument("answer", type=Path)
+    compare = children.add_parser("compare", help="say how much files differ that should be the same")
+    compare.add_argument("request", type=Path)
+    compare.add_argument("answer", type=Path)
+    for name, what in (("ids", "look for ids of patients in files"), ("pseudonyms", "name the patients of a file")):
+        child = children.add_parser(name, help=what)
+        child.add_argument("request", type=Path)
+        child.add_argument("answer", type=Path)
     warm = children.add_parser("warm", help="compile the numerical kernels")
     warm.add_argument("request", type=Path, nargs="?")
     warm.add_argument("answer", type=Path, nargs="?")
@@ -77,17 +81,29 @@ def _suggest(asked: argparse.Namespace) -> int:
     return answer_suggest(asked.request, asked.answer)
 
 
-def _compare(asked: argparse.Namespace) -> int:
-    from stagewright.stages.compare_files import answer_files
-
-    return answer_files(asked.request, asked.answer)
-
-
 def _cohort(asked: argparse.Namespace) -> int:
     from stagewright.stages.cohort.generate import generate_cohort
 
     generate_cohort(asked.path, seed=asked.seed)
     return 0
+
+
+def _compare(asked: argparse.Namespace) -> int:
+    from stagewright.stages.file_differences import answer_compare
+
+    return answer_compare(asked.request, asked.answer)
+
+
+def _ids(asked: argparse.Namespace) -> int:
+    from stagewright.stages.id_search import answer_id_search
+
+    return answer_id_search(asked.request, asked.answer)
+
+
+def _pseudonyms(asked: argparse.Namespace) -> int:
+    from stagewright.stages.id_search import answer_pseudonyms
+
+    return answer_pseudonyms(asked.request, asked.answer)
 
 
 def _executor(asked: argparse.Namespace) -> int:
@@ -115,8 +131,10 @@ CHILDREN = {
     "holdout": _holdout,
     "suggest": _suggest,
     "cohort": _cohort,
-    "compare": _compare,
     "executor": _executor,
+    "compare": _compare,
+    "ids": _ids,
+    "pseudonyms": _pseudonyms,
     "warm": _warm,
 }
 

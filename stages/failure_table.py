@@ -98,6 +98,7 @@ FAILURES: Mapping[FailureKind, FailureRule] = MappingProxyType(
             transient=False,
             why="somebody has to change who may read or write there",
             errnos=_errnos("EACCES", "EPERM", "EROFS"),
+            types=("stagewright.state.pseudonym_key.KeyUnusable",),
         ),
         "package": FailureRule(
             transient=False,

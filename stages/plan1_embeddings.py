@@ -173,8 +173,9 @@ def fit_methods(
 
 
 def _provenance(request: StepRequest, entry: Preprocess, fits: Mapping[str, Reduction]) -> dict[str, object]:
+    """Return how the embeddings came about: nothing of this run alone, so that another run gives the same bytes."""
     return {
-        "data_sha256": request.data.sha256,  # and not the run: the same study done again gives the same bytes
+        "data_sha256": request.data.sha256,
         "step": request.step,
         "preprocess": entry.model_dump(mode="json"),
         "normalisation": str(request.study.normalisation),

@@ -5,12 +5,16 @@ from pathlib import Path
 from stagewright.stages.cohort.inspect_h5ad import inspect_h5ad
 from stagewright.stages.cohort.obs_column import read_names
 from stagewright.stages.cohort.open_data import open_data
+from stagewright.stages.cohort.pseudonymise import read_study_columns
 from stagewright.stages.cohort.records import CohortCounts, FileFacts
 from stagewright.stages.cohort.tabulate import tabulate
 from stagewright.stages.cohort.unreadable import CohortMismatch, CohortUnreadable
 from stagewright.stages.holdout.draw import draw_holdout, patient_digests
 from stagewright.state.canonical import data_bytes, digest_data
 from stagewright.state.holdout import HoldoutDraw, kept_patients
+from stagewright.state.pseudonym_key import KeyUnusable
+from stagewright.state.pseudonyms import Pseudonyms
+from stagewright.state.raw_ids import RawIds
 from stagewright.state.records import SealedData
 from stagewright.state.snapshot import write_atomically
 from stagewright.state.survey import PatientCells, Survey, SurveyRequest
@@ -35,9 +39,10 @@ def survey(asked: SurveyRequest) -> Survey:
         fault = _fault(facts, asked)
         if fault is not None:
             return Survey(fault=fault)
-        counts, drawn = _counted(path, asked)
+        pseudonyms = _pseudonyms(path, asked)
+        counts, drawn = _counted(path, asked, pseudonyms)
         genes_found = _genes_found(path, asked)
-    except (CohortUnreadable, CohortMismatch) as error:
+    except (CohortUnreadable, CohortMismatch, KeyUnusable) as error:
         return Survey(fault=str(error))
     except (OSError, KeyError, TypeError, ValueError) as error:  # a file that no check above foresaw
         return Survey(fault=f"{path} cannot be read as an AnnData file ({type(error).__name__}: {error})")
@@ -52,42 +57,78 @@ def survey(asked: SurveyRequest) -> Survey:
             PatientCells(patient=item["patient"], positive=item["positive"], negative=item["negative"])
             for item in counts["patients"]
         ),
-        warnings=_warnings(facts, asked, counts),
-        levels=_levels(facts, asked),
+        warnings=(*_warnings(facts, asked, counts), *_ids_in_texts(asked, pseudonyms)),
+        levels=_levels(facts, asked, pseudonyms),
         genes_found=genes_found,
         holdout=drawn,
+        pseudonym_key_id=None if asked.pseudonyms is None else asked.pseudonyms.key_id,
     )
 
 
-def _counted(path: Path, asked: SurveyRequest) -> tuple[CohortCounts, HoldoutDraw | None]:
+def _pseudonyms(path: Path, asked: SurveyRequest) -> Pseudonyms | None:
+    if asked.pseudonyms is None:
+        return None
+    with open_data(path) as file:
+        return read_study_columns(file, asked.scope, asked.pseudonyms).pseudonyms
+
+
+def _counted(
+    path: Path, asked: SurveyRequest, pseudonyms: Pseudonyms | None
+) -> tuple[CohortCounts, HoldoutDraw | None]:
     """Return the counts of the patients that the study works with, and those that were drawn for its hold-out."""
-    counts = tabulate(path, asked.scope)
+    counts = tabulate(path, asked.scope, asked.pseudonyms)
     if asked.holdout is None:
         return counts, None
-    drawn = draw_holdout(counts["patients"], patient_digests(path, asked.scope.patient), asked.holdout)
+    digests = patient_digests(path, asked.scope.patient, None if pseudonyms is None else pseudonyms.donors)
+    drawn = draw_holdout(counts["patients"], digests, asked.holdout)
     working = [item["patient"] for item in counts["patients"] if item["patient"] not in drawn.patients]
     if not working:
         return {**counts, "n_kept": 0, "steps": [], "patients": []}, drawn
-    others = tabulate(path, kept_patients(asked.scope, working))
+    others = tabulate(path, kept_patients(asked.scope, working), asked.pseudonyms)
     # The first step is the hold-out's own; cells without a patient, which it removed too, belong to nobody.
     kept: CohortCounts = {**others, "steps": others["steps"][1:], "n_without_patient": counts["n_without_patient"]}
     return kept, drawn
 
 
-def _levels(facts: FileFacts, asked: SurveyRequest) -> dict[str, tuple[str, ...]]:
+def _levels(facts: FileFacts, asked: SurveyRequest, pseudonyms: Pseudonyms | None) -> dict[str, tuple[str, ...]]:
     """Return the levels of the columns that the study loads, over the whole file, where all of them are known.
 
     Those of the patient column would name the patients of a hold-out.
     """
     hidden = () if asked.holdout is None else (asked.scope.patient,)
+    renamed = {} if pseudonyms is None else pseudonyms.columns
     return {
-        item["name"]: tuple(level["level"] for level in item["levels"])
+        item["name"]: tuple(
+            renamed.get(item["name"], {}).get(level["level"], level["level"]) for level in item["levels"]
+        )
         for item in facts["obs_columns"]
         if item["name"] in asked.scope.obs_columns
         and item["name"] not in hidden
         and item["levels"]
         and item["n_unique"] == len(item["levels"])
     }
+
+
+def _ids_in_texts(asked: SurveyRequest, pseudonyms: Pseudonyms | None) -> list[str]:
+    """Return a warning for each text that names patients by their ids, without naming them once more."""
+    if pseudonyms is None:
+        return []
+    ids = RawIds(pseudonyms.donors)
+    filtered = {
+        level
+        for item in asked.scope.filters
+        for level in (*(item.keep or ()), *(item.drop or ()))
+        if item.column == asked.scope.patient and level in pseudonyms.donors
+    }
+    warnings = []
+    for what, text in asked.texts.items():
+        named = ids.in_text(text) | (filtered if what == next(iter(asked.texts)) else set())
+        if named:
+            warnings.append(
+                f"privacy: {what} names {len(named)} patient{'' if len(named) == 1 else 's'} by the id in the data, "
+                "and is sealed, logged and shown as it is; `stagewright pseudonyms RUN` lists what to write instead"
+            )
+    return warnings
 
 
 def _genes_found(path: Path, asked: SurveyRequest) -> dict[str, int]:

@@ -68,6 +68,8 @@ class RunPlanned(_Event):
         Of what run_manifest.yaml keeps from planning to the end (`manifest.digest_planned`).
     setting, tried_before
         In which setting configurations are tried here, and what other runs had tried on the same data and label.
+    pseudonym_key_id
+        Of the key by which patients are named; None where they are named by their ids.
     """
 
     event: Literal["run_planned"] = "run_planned"
@@ -89,6 +91,7 @@ class RunPlanned(_Event):
     gates: tuple[SealedGate, ...] = ()
     setting: str = ""
     tried_before: dict[str, Tried] = Field(default_factory=dict)
+    pseudonym_key_id: str | None = None
 
 
 class AttemptStarted(_Event):

@@ -16,7 +16,7 @@ from stagewright.state.spec.strict import Strict
 from stagewright.state.step_request import CommandStage
 from stagewright.state.units import Bytes, Seconds
 
-__all__ = ["Caps", "HoldoutPolicy", "Policy", "parse_policy"]
+__all__ = ["Caps", "HoldoutPolicy", "Policy", "PrivacyPolicy", "parse_policy"]
 
 
 class Caps(Strict):
@@ -37,6 +37,12 @@ class HoldoutPolicy(Strict):
     queries: Annotated[int, Field(ge=1, le=100)] = 10
 
 
+class PrivacyPolicy(Strict):
+    """Where the key lies by which patients are named; None for one that is made beside the runs."""
+
+    key_file: Path | None = None
+
+
 class Policy(Strict):
     """The operator's policy. Without a file, these defaults.
 
@@ -52,6 +58,8 @@ class Policy(Strict):
         Where the heavy calls of the built-in stages run.
     holdout
         The lock-box of sealed hold-outs.
+    privacy
+        The key of pseudonyms.
     """
 
     data_roots: tuple[Path, ...] = ()
@@ -60,6 +68,7 @@ class Policy(Strict):
     gates: dict[GateName, CommandGate] = Field(default_factory=dict)
     executor: ExecutorChoice = ExecutorChoice()
     holdout: HoldoutPolicy = HoldoutPolicy()
+    privacy: PrivacyPolicy = PrivacyPolicy()
 
 
 def parse_policy(text: str, folder: Path) -> Policy:
@@ -81,5 +90,8 @@ def parse_policy(text: str, folder: Path) -> Policy:
     holdout = policy.holdout
     if holdout.directory is not None:
         holdout = holdout.model_copy(update={"directory": (folder / holdout.directory.expanduser()).resolve()})
-    update = {"data_roots": roots, "executor": policy.executor.under(folder), "holdout": holdout}
+    privacy = policy.privacy
+    if privacy.key_file is not None:
+        privacy = privacy.model_copy(update={"key_file": (folder / privacy.key_file.expanduser()).resolve()})
+    update = {"data_roots": roots, "executor": policy.executor.under(folder), "holdout": holdout, "privacy": privacy}
     return policy.model_copy(update=update)

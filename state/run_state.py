@@ -67,6 +67,8 @@ class RunState(Record):
         What the run keeps of its sealed hold-out, and what the lock-box said at its end.
     tried_before
         What other runs tried on the same data and label, by run. It only ever grows.
+    pseudonym_key_id
+        Of the key by which patients are named; None where they are named by their ids.
     """
 
     run_id: str
@@ -110,6 +112,7 @@ class RunState(Record):
     last_decision: str | None = None
     holdout: HoldoutSeal | None = None
     holdout_score: HoldoutScore | None = None
+    pseudonym_key_id: str | None = None
 
     @property
     def step(self) -> str:

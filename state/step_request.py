@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from stagewright.state.executor import ExecutorChoice
+from stagewright.state.pseudonym_key import PseudonymKey
 from stagewright.state.records import ArtifactSeal, Limits, Record, SealedData
 from stagewright.state.run_state import split_step
 from stagewright.state.spec.data import DataScope
@@ -47,6 +48,8 @@ class StepRequest(Record):
         Where its heavy calls run: the operator's choice when the attempt began.
     decisions
         Decisions of the run so far. A command's result is used again for the same decision only.
+    pseudonyms
+        Where the key lies by which patients are named; None where they are named by their ids.
     """
 
     run_id: str
@@ -66,6 +69,7 @@ class StepRequest(Record):
     gates: dict[str, dict[str, float]] = Field(default_factory=dict)
     command: CommandStage | None = None
     executor: ExecutorChoice = ExecutorChoice()
+    pseudonyms: PseudonymKey | None = None
 
     @property
     def checkpoint(self) -> Checkpoint:

@@ -3,6 +3,7 @@
 from pydantic import Field, JsonValue
 
 from stagewright.state.holdout import HoldoutDraw, HoldoutWish
+from stagewright.state.pseudonym_key import PseudonymKey
 from stagewright.state.records import Record, SealedData
 from stagewright.state.spec.data import DataScope
 
@@ -12,13 +13,16 @@ __all__ = ["PatientCells", "SuggestAnswer", "SuggestRequest", "Survey", "SurveyR
 class SurveyRequest(Record):
     """Look into a file with the eyes of one data scope; count which of some lists of genes it has, by their names.
 
-    With a wish for a hold-out, patients are drawn for it first, and everything else is said of the others.
+    With a wish for a hold-out, patients are drawn for it first, and everything else is said of the others. With
+    pseudonyms, patients are named by them, and `texts` (by what each is) are looked through for ids.
     """
 
     path: str
     scope: DataScope
     genes: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     holdout: HoldoutWish | None = None
+    pseudonyms: PseudonymKey | None = None
+    texts: dict[str, str] = Field(default_factory=dict)
 
 
 class PatientCells(Record):
@@ -48,6 +52,8 @@ class Survey(Record):
         How many genes of each list the file has.
     holdout
         Who was drawn for the hold-out; of them nothing else is said.
+    pseudonym_key_id
+        Of the key by which patients are named here; None where they are named by their ids.
     """
 
     fault: str | None = None
@@ -62,6 +68,7 @@ class Survey(Record):
     levels: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     genes_found: dict[str, int] = Field(default_factory=dict)
     holdout: HoldoutDraw | None = None
+    pseudonym_key_id: str | None = None
 
 
 class SuggestRequest(Record):

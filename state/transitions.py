@@ -125,6 +125,7 @@ def _planned(event: RunPlanned) -> RunState:
         gates_sealed=event.gates,
         setting=event.setting,
         tried_before=event.tried_before,
+        pseudonym_key_id=event.pseudonym_key_id,
     )
     return state.model_copy(update={"status": "awaiting_approval" if _needs_approval(state, 0) else "planned"})
 

@@ -18,7 +18,7 @@ __all__ = ["Adjustment", "adjustment_of", "k_changes", "look", "overall"]
 
 SEALED_KEYS = frozenset(
     {"objective", "data", "label", "holdout", "stop", "gates", "cv", "group", "scope", "folds", "repeats"}
-    | {"stages", "checkpoints", "approvals", "classifier", "reduction"},
+    | {"stages", "checkpoints", "approvals", "classifier", "reduction", "privacy"},
 )
 
 

@@ -175,6 +175,7 @@ def _fill(run: RunDirectory, workspace: Workspace, new: NewRun, others: OtherTri
         gates=new.gates,
         setting=setting_of(spec),
         tried_before=others.tried,
+        pseudonym_key_id=found.pseudonym_key_id,
     )
     document = _manifest(workspace, new, advance(None, planned), moment)
     state = Ledger(run).first(planned.model_copy(update={"manifest_sha256": digest_planned(document)}), moment)

@@ -56,7 +56,7 @@ class OtherTrials:
 def other_trials(
     workspace: Workspace, data_sha256: str, label: Label, *, without: str | None = None, parent: str | None = None
 ) -> OtherTrials:
-    """Return what the runs under the root tried on the same data and label.
+    """Return what the runs under the root, and those that the workspace knows of elsewhere, tried on the same.
 
     Parameters
     ----------

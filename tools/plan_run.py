@@ -36,6 +36,8 @@ from stagewright.tools.gene_selection import check_gene_selection
 from stagewright.tools.holdout_plan import check_holdout, holdout_warnings, seal_holdout, wish_of
 from stagewright.tools.new_run import NewRun, make_or_find
 from stagewright.tools.planned_forecast import planned_forecast
+from stagewright.tools.privacy.command_warnings import command_warnings
+from stagewright.tools.privacy.run_key import planning_key
 from stagewright.tools.replies import PlanReply, StepPlan, Tick
 from stagewright.tools.workspace import Workspace
 
@@ -106,15 +108,20 @@ def plan_run(
     lists = declared_lists(workspace, declared.spec, declared.folder)
     wanted = {item.entry.tag: item.chosen.genes for item in lists}
     wish = wish_of(workspace, declared.spec)
-    question = SurveyRequest(path=str(data_path), scope=declared.spec.data, genes=wanted, holdout=wish)
-    try:
-        for tick in workspace.children.ask("stagewright.stages", "survey", question, Survey, SURVEY_TIMEOUT_S):
+    with planning_key(workspace, declared.spec, dry_run=dry_run) as key:
+        question = SurveyRequest(
+            path=str(data_path),
+            scope=declared.spec.data,
+            genes=wanted,
+            holdout=wish,
+            pseudonyms=key,
+            texts={} if key is None else {"the goal spec": declared.text, "the path of the data": str(data_path)},
+        )
+        for tick in _surveyed(workspace, question):
             if isinstance(tick, Tick):
-                yield tick.model_copy(update={"message": "looking into the data file"})
+                yield tick
             else:
                 found = tick
-    except ChildFailed as error:
-        raise Refusal("invalid_data", f"the data file could not be looked into: {error.last_line}") from error
     if found is None or found.data is None:
         raise Refusal("invalid_data", found.fault if found is not None and found.fault else "no answer about the data")
     check_holdout(declared.spec, found)
@@ -128,7 +135,19 @@ def plan_run(
             yield item
         else:
             gates = item
+    found = found.model_copy(update={"warnings": (*found.warnings, *command_warnings(declared.spec, workspace.policy))})
     yield _planned(workspace, declared, data, found, parent, lists=lists, gates=gates, dry_run=dry_run)
+
+
+def _surveyed(workspace: Workspace, question: SurveyRequest) -> Iterator[Tick | Survey]:
+    try:
+        for item in workspace.children.ask("stagewright.stages", "survey", question, Survey, SURVEY_TIMEOUT_S):
+            if isinstance(item, Tick):
+                yield item.model_copy(update={"message": "looking into the data file"})
+            else:
+                yield item
+    except ChildFailed as error:
+        raise Refusal("invalid_data", f"the data file could not be looked into: {error.last_line}") from error
 
 
 def _read(workspace: Workspace, spec: str | dict[str, JsonValue]) -> _Declared:

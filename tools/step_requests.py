@@ -10,6 +10,7 @@ from stagewright.state.run_state import RunState, split_step
 from stagewright.state.sealed_spec import spec_change
 from stagewright.state.spec import GoalSpec, effective_study, load_spec
 from stagewright.state.step_request import StepRequest
+from stagewright.tools.privacy.run_key import key_of_run
 from stagewright.tools.sealed_data import locate_data
 from stagewright.tools.workspace import Workspace
 
@@ -69,4 +70,5 @@ def request_for(workspace: Workspace, run: RunDirectory, state: RunState, left: 
         gates={name: bounds.model_dump(exclude_none=True) for name, bounds in spec.gates.items()},
         command=workspace.policy.commands.get(state.stage),
         executor=workspace.policy.executor,
+        pseudonyms=key_of_run(workspace, run, state),
     )

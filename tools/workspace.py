@@ -7,8 +7,9 @@ from pathlib import Path
 from stagewright.state.ledger import Ledger
 from stagewright.state.lockbox import LOCKBOX, Lockbox
 from stagewright.state.policy import Policy
+from stagewright.state.pseudonym_key import KEY_NAME
 from stagewright.state.refusals import LedgerCorrupt, Refusal
-from stagewright.state.run_directory import RunDirectory, find_run
+from stagewright.state.run_directory import EXPERIMENTS, RunDirectory, find_run
 from stagewright.state.run_state import RunState, next_call
 from stagewright.state.tried import Tried
 from stagewright.tools.child_processes import ChildProcesses, RealChildren
@@ -31,7 +32,7 @@ class Workspace:
     children
         The processes that calls need.
     tried_elsewhere
-        What runs tried that are not under this root, where a run is reproduced that counted them.
+        What runs that do not lie under the root tried on the same data and label: it counts like what those here tried.
     """
 
     root: Path
@@ -62,6 +63,11 @@ class Workspace:
         """The lock-box of sealed hold-outs: in the operator's folder, or else in a hidden one of the root."""
         return Lockbox(self.policy.holdout.directory or self.root / LOCKBOX)
 
+    @property
+    def pseudonym_key(self) -> Path:
+        """The key by which new runs name patients: the operator's file, or else a hidden one beside the runs."""
+        return self.policy.privacy.key_file or self.root / EXPERIMENTS / KEY_NAME
+
     def contained(self, text: str, folder: Path, what: str) -> Path:
         """Return the absolute path that `text` means, links resolved, if the caller may name it.
 
@@ -76,7 +82,7 @@ class Workspace:
         ------
         Refusal
             `outside_root` when it lies neither under the root nor under one of the operator's data roots, or when it
-            lies in the lock-box.
+            lies in the lock-box or is the pseudonym key.
         """
         if "\0" in text:
             raise Refusal("invalid_argument", f"{what}: a path holds no NUL byte")
@@ -89,6 +95,10 @@ class Workspace:
         if path.is_relative_to(self.lockbox.folder.resolve()):
             raise Refusal(
                 "outside_root", f"{what} {text!r} lies in the lock-box of sealed hold-outs; name another file"
+            )
+        if path.name == KEY_NAME or path == self.pseudonym_key.resolve():
+            raise Refusal(
+                "outside_root", f"{what} {text!r} is the pseudonym key, which no tool reads; name another file"
             )
         allowed = [self.root.resolve(), *self.policy.data_roots]
         if self.trusted or any(path.is_relative_to(place) for place in allowed):

@@ -22,6 +22,7 @@ COMMANDS = (
     "reproduce",
     "why",
     "export-crate",
+    "pseudonyms",
     "prove-gates",
     "approve",
     "demo",

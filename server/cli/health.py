@@ -16,11 +16,13 @@ from stagewright.server.cli.check import Check
 from stagewright.server.cli.executor_health import check_executor
 from stagewright.server.cli.gate_health import check_gates
 from stagewright.server.cli.lock_health import check_locks
+from stagewright.server.cli.privacy_health import check_privacy
 from stagewright.server.config import find_policy, load_policy
 from stagewright.state.kernel_report import KernelReport, WarmRequest
 from stagewright.state.refusals import Refusal
 from stagewright.state.units import format_bytes, format_seconds
 from stagewright.tools.children import ChildFailed, ask_child
+from stagewright.tools.workspace import Workspace
 
 __all__ = ["examine"]
 
@@ -42,6 +44,7 @@ def examine(root: Path, policy: Path | None) -> Iterator[Check]:
     yield _policy(root, policy)
     yield from _executor(root, policy)
     yield from _gates(root, policy)
+    yield from _privacy(root, policy)
     yield _kernels()
 
 
@@ -142,6 +145,11 @@ def _executor(root: Path, given: Path | None) -> Iterator[Check]:
 def _gates(root: Path, given: Path | None) -> Iterator[Check]:
     with suppress(Refusal):  # a wrong policy is a finding already
         yield from check_gates(load_policy(root, given))
+
+
+def _privacy(root: Path, given: Path | None) -> Iterator[Check]:
+    with suppress(Refusal):  # a wrong policy is a finding already
+        yield from check_privacy(Workspace(root=root, policy=load_policy(root, given), trusted=True))
 
 
 def _kernels() -> Check:

@@ -11,6 +11,7 @@ from stagewright.server.cli.session import Session, open_session
 from stagewright.server.cli.verified import Verified
 from stagewright.state.run_directory import EXPERIMENTS, RunDirectory, list_runs
 from stagewright.tools.check_receipt import check_receipt
+from stagewright.tools.privacy.raw_ids import privacy_note
 from stagewright.tools.verify_root import verify_root_log
 from stagewright.tools.verify_run import check_run
 
@@ -59,7 +60,8 @@ def verify(
             compared = None
             if receipt is not None:
                 compared = receipt, check_receipt(receipt, one, checked, allowed_signers, signer)
-            found.append(Verified(one.run_id, one.path, checked.problems, checked.notes, compared))
+            notes = [*checked.notes, *_privacy(session, one)]
+            found.append(Verified(one.run_id, one.path, checked.problems, notes, compared))
             _say(session, found[-1])
         if run is None and (of_root := verify_root_log(session.workspace.root)) is not None:
             found.append(Verified(EXPERIMENTS, session.workspace.root / EXPERIMENTS, of_root))
@@ -80,6 +82,11 @@ def _named(session: Session, run: str) -> RunDirectory:
     """Return the run that is meant; a directory whose ledger is gone can still be named by its path."""
     folder = Path(run)
     return RunDirectory(folder.resolve()) if (folder / "logs").is_dir() else session.workspace.run(run)
+
+
+def _privacy(session: Session, run: RunDirectory) -> list[str]:
+    note = privacy_note(session.workspace, run)
+    return [] if note is None else [note.said()]
 
 
 def _say(session: Session, one: Verified) -> None:

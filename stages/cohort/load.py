@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from stagewright.stages.cohort.counts_source import CountsSource, MemoryCounts
 from stagewright.stages.cohort.draw_cells import draw_cells
-from stagewright.stages.cohort.obs_column import level_texts, read_names, read_obs_column
+from stagewright.stages.cohort.obs_column import read_names
 from stagewright.stages.cohort.open_data import open_data
+from stagewright.stages.cohort.pseudonymise import read_study_columns
 from stagewright.stages.cohort.read_counts import CountsWanted, read_counts
 from stagewright.stages.cohort.sealed_file import check_sealed
 from stagewright.stages.cohort.select_cells import select_cells
@@ -114,11 +115,14 @@ def load_cohort(request: StepRequest, scratch: Path | None = None) -> Cohort:
         The file is not the one that was sealed, or cannot be read.
     CountsUnusable
         The counts hold negative, non-integer or missing values.
+    KeyUnusable
+        The study names patients by pseudonyms, and their key is gone.
     """
-    path, scope = Path(request.data.path), request.scope
+    path = Path(request.data.path)
     check_sealed(request.data)
     with open_data(path) as file:
-        levels = {name: level_texts(read_obs_column(file, name)) for name in scope.obs_columns}
+        columns = read_study_columns(file, request.scope, request.pseudonyms)
+        levels, scope = columns.levels, columns.scope
         selection = select_cells(levels, scope)
         patients, positive = levels[scope.patient], (levels[scope.label.column] == scope.label.positive).to_numpy()
         rows = np.flatnonzero(selection.in_study)
@@ -129,7 +133,7 @@ def load_cohort(request: StepRequest, scratch: Path | None = None) -> Cohort:
         )
         bound = None if kept.all() else request.study.cells_per_patient
         rows = rows[kept]
-        names = read_names(file, "obs")[rows]
+        names = columns.cells(read_names(file, "obs")[rows])
         var_names = read_names(file, "raw/var" if scope.counts == "raw" else "var")
         most = request.limits.memory_bytes // COUNTS_SHARE
         source = read_counts(file, CountsWanted(path, scope.counts, rows, names, var_names, most, scratch))

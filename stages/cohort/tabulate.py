@@ -6,14 +6,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from stagewright.stages.cohort.obs_column import level_texts, read_obs_column
 from stagewright.stages.cohort.open_data import open_data
+from stagewright.stages.cohort.pseudonymise import read_study_columns
 from stagewright.stages.cohort.records import ClassCount, CohortCounts, PatientCount
 from stagewright.stages.cohort.select_cells import select_cells
+from stagewright.state.pseudonym_key import PseudonymKey
 from stagewright.state.spec.data import DataScope
 
 
-def tabulate(path: str | Path, scope: DataScope) -> CohortCounts:
+def tabulate(path: str | Path, scope: DataScope, key: PseudonymKey | None = None) -> CohortCounts:
     """Apply a study's cohort filters to obs and count what is left.
 
     Parameters
@@ -22,6 +23,8 @@ def tabulate(path: str | Path, scope: DataScope) -> CohortCounts:
         The h5ad file or zarr store that `scope.path` resolves to.
     scope
         The data section of a goal spec. Every column that it names must exist.
+    key
+        Of the pseudonyms that patients are named by; None for their ids.
 
     Returns
     -------
@@ -35,7 +38,8 @@ def tabulate(path: str | Path, scope: DataScope) -> CohortCounts:
         A column is not in obs, or a level not in its column (of the whole file); names what is there.
     """
     with open_data(Path(path)) as file:
-        levels = {name: level_texts(read_obs_column(file, name)) for name in scope.obs_columns}
+        columns = read_study_columns(file, scope, key)
+    levels, scope = columns.levels, columns.scope
     selection = select_cells(levels, scope)
     labels = levels[scope.label.column]
     in_class = selection.filtered & labels.isin([scope.label.positive, scope.label.negative]).to_numpy()

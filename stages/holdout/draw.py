@@ -89,19 +89,29 @@ def _of_stratum(
     return drawn
 
 
-def patient_digests(path: Path, column: str) -> dict[str, str]:
-    """Return the sha256 over the names of each patient's cells in the whole file, by patient."""
+def patient_digests(path: Path, column: str, pseudonyms: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the sha256 over the names of each patient's cells in the whole file, by patient.
+
+    The cells' names are those of the file, so that a patient is known whatever a study calls it and its cells.
+
+    Parameters
+    ----------
+    pseudonyms
+        What each patient is called; None for its id.
+    """
+    names = pseudonyms or {}
     with open_data(path) as file:
         patients = level_texts(read_obs_column(file, column)).to_numpy(dtype=object)
         cells = read_names(file, "obs").to_numpy(dtype=object)
     found: dict[str, str] = {}
     known = np.array([isinstance(patient, str) for patient in patients], dtype=bool)
     order = np.argsort(patients[known].astype(str), kind="stable")
-    names, of = cells[known][order], patients[known][order].astype(str)
+    of_cells, of = cells[known][order], patients[known][order].astype(str)
     starts = np.flatnonzero(np.r_[True, of[1:] != of[:-1]]) if len(of) else np.zeros(0, dtype=np.intp)
     for start, stop in zip(starts, [*starts[1:], len(of)], strict=True):
         digest = hashlib.sha256()
-        for name in sorted(map(str, names[start:stop])):
+        for name in sorted(map(str, of_cells[start:stop])):
             digest.update(f"{len(name)}:{name}".encode())
-        found[str(of[start])] = digest.hexdigest()
+        patient = str(of[start])
+        found[names.get(patient, patient)] = digest.hexdigest()
     return found

@@ -21,12 +21,16 @@ __all__ = [
     "Criterion",
     "GoalSpec",
     "Holdout",
+    "Privacy",
     "Scale",
     "StopCriteria",
 ]
 
 Checkpoint = Literal["A", "B", "C"]
 CHECKPOINTS: tuple[Checkpoint, ...] = ("A", "B", "C")
+
+Privacy = Literal["none", "pseudonymise"]
+"""Whether patients are named by their ids, or by a keyed hash of them."""
 
 CellsPerPatient = Annotated[int, Field(ge=10, le=10**9)]
 """At most this many cells of each patient; fewer than ten say nothing of a patient with two classes."""
@@ -149,6 +153,7 @@ class GoalSpec(Strict):
     gates: dict[str, GateThreshold] = Field(default_factory=dict)
     holdout: Holdout | None = None
     approvals: tuple[Checkpoint, ...] = ()
+    privacy: Privacy = "none"
 
     @field_validator("stages")
     @classmethod

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from stagewright.tools.reproduce.script import read_script
 
 from stagewright.server.replay.replay_cassette import Replay, Way, recorded_workspace, updated
 from stagewright.state.ledger import Ledger
 from stagewright.state.refusals import Refusal
 from stagewright.state.run_directory import list_runs
 from stagewright.tools.replay.cassette import read_cassette, write_cassette
-from stagewright.tools.reproduce.script import read_script
 
 Replayed = Callable[[Path, Way], Replay]
 Example = Callable[[str], Path]
