@@ -69,7 +69,7 @@ def differences(
         for number, (one, other) in enumerate(pairs):
             yield from _between(one, other, tolerance, digests, f"{place}[{number}]", paged=False)
     elif not _alike(recorded, replayed, tolerance):
-        yield Difference(place or "the answer", _shown(recorded), _shown(replayed))
+        yield Difference(place or "the answer", *_shown_apart(repr(recorded), repr(replayed)))
 
 
 def _between(
@@ -110,6 +110,17 @@ def _as_printed(one: str, other: str, tolerance: Tolerance) -> bool:
     last_place = 10.0 ** -min(len(text.partition("e")[0].partition(".")[2]) for text in (one, other))
     close = max(tolerance.absolute, 1.01 * last_place)
     return math.isclose(float(one), float(other), rel_tol=tolerance.relative, abs_tol=close)
+
+
+def _shown_apart(one: str, other: str) -> tuple[str, str]:
+    """Return two long texts cut to where they part."""
+    if max(len(one), len(other)) <= SHOWN_CHARS:
+        return one, other
+    parts = next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    start = max(0, parts - SHOWN_CHARS // 3)
+    cut = [f"{'...' if start else ''}{text[start : start + SHOWN_CHARS]}" for text in (one, other)]
+    ends = ["..." if start + SHOWN_CHARS < len(text) else "" for text in (one, other)]
+    return cut[0] + ends[0], cut[1] + ends[1]
 
 
 def _shown(value: JsonValue | _Absent) -> str:
