@@ -64,7 +64,7 @@ def main() -> list[dict[str, object]]:
 
 def grown(root: Path) -> RunDirectory:
     """Make a run with large artifacts and many recorded calls."""
-    generate_cohort(root / "cohort.h5ad", n_patients=4, cells_per_patient=30, n_genes=100)
+    generate_cohort(root / "cohort.h5ad", n_patients=8, cells_per_patient=40, n_genes=300)
     policy = f"[commands.large]\nargv = {json.dumps(['{python}', '-I', '-S', '-c', WRITE])}\n"
     workspace = Workspace(root=root, policy=parse_policy(policy, root))
     run_id = complete(call_tool(workspace, "plan_run", {"spec": SPEC}, Caller(client="bench"))).run_id
