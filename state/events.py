@@ -27,6 +27,7 @@ from stagewright.state.spec.goal import Checkpoint
 from stagewright.state.tried import Tried
 
 __all__ = [
+    "RECORDED",
     "Approved",
     "AttemptFinished",
     "AttemptLost",
@@ -39,6 +40,10 @@ __all__ = [
     "TornTailMoved",
     "parse_event",
 ]
+
+
+RECORDED = "recorded"
+"""What `attempt_started` says of its executor where a replay played the outcome back from a cassette."""
 
 
 class _Event(Record):

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from stagewright.server.cli.options import PolicyFile, Root
+from stagewright.server.cli.options import AsJson, PolicyFile, Root
 from stagewright.server.cli.session import open_session
 from stagewright.state.run_directory import list_runs
 from stagewright.state.snapshot import write_atomically
@@ -32,11 +32,12 @@ def export_calls(
     ] = None,
     root: Root = Path(),
     policy: PolicyFile = None,
+    as_json: AsJson = False,
 ) -> None:
     """Write the recorded calls of a run as a cassette for `stagewright replay`, without ids, paths and secrets."""
     if (run is None) != every:
         raise typer.BadParameter("name one run, or give --all", param_hint="RUN")
-    with open_session(root, policy, as_json=False) as session:
+    with open_session(root, policy, as_json=as_json) as session:
         workspace = session.workspace
         runs = list(list_runs(workspace.root)) if run is None else [workspace.run(run)]
         place = workspace.root if run is None else runs[0].path.parent.parent  # a run that was named by its folder
@@ -46,4 +47,7 @@ def export_calls(
             sys.stdout.write(text)
             return
         write_atomically(out, text)
-        session.say(f"Wrote {len(cassette.calls)} calls to {out}.")
+        if session.as_json:
+            session.write_json({"cassette": str(out), "calls": len(cassette.calls)})
+        else:
+            session.say(f"Wrote {len(cassette.calls)} calls to {out}.")

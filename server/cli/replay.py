@@ -9,12 +9,11 @@ import typer
 from pydantic import JsonValue
 
 from stagewright.server.cli.exit_status import ExitStatus
-from stagewright.server.cli.options import AsJson, PolicyFile
+from stagewright.server.cli.options import AsJson, PolicyFile, Root
 from stagewright.server.cli.session import Session, open_session
-from stagewright.server.replay.replay_cassette import Replay, Way, era_of, updated
-from stagewright.server.replay.replay_cassette import replay as replaying
+from stagewright.server.config import find_policy
 from stagewright.server.replay.report import report_lines, title_of
-from stagewright.server.replay.transports import ERAS, Era, Transport
+from stagewright.server.replay.ways import ERAS, Era, Replay, Transport, Way, era_of
 from stagewright.state.snapshot import write_atomically
 from stagewright.tools.replay.cassette import read_cassette, write_cassette
 from stagewright.tools.replay.play import STAGES, Stages
@@ -44,6 +43,7 @@ def replay(  # noqa: PLR0913 - one option for each way
     into: Annotated[
         Path | None, typer.Option("--into", file_okay=False, help="Replay in this empty folder, and keep it.")
     ] = None,
+    root: Root = Path(),
     policy: PolicyFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -56,17 +56,18 @@ def replay(  # noqa: PLR0913 - one option for each way
         raise typer.BadParameter("there is no *.jsonl file there", param_hint="CASSETTE")
     if into is not None and (len(files) > 1 or era == "both"):
         raise typer.BadParameter("one folder takes one replay", param_hint="--into")
-    with open_session(Path(), None, as_json=as_json) as session:
+    rules = find_policy(root, policy) if chosen == "rerun" else None
+    with open_session(root, rules, as_json=as_json) as session:
         found: list[JsonValue] = []
         differs = False
         for file in files:
             for one in _eras(file, era):
-                done = _replayed(session, file, Way(chosen, transport, one, data, policy, into))
+                done = _replayed(session, file, Way(chosen, transport, one, data, rules, into, root.resolve()))
                 differs |= done.differs
                 found.append(_as_json(file, done))
                 _say(session, file, done)
                 if update and done.differs:
-                    write_atomically(file, write_cassette(updated(done)))
+                    _update(file, done)
                     session.err.print(f"{file} has the new answers now; look at the difference before you commit it.")
         if session.as_json:
             session.write_json({"cassettes": found})
@@ -99,6 +100,8 @@ def _eras(file: Path, asked: str | None) -> list[Era]:
 
 
 def _replayed(session: Session, file: Path, way: Way) -> Replay:
+    from stagewright.server.replay.replay_cassette import replay as replaying  # loads the protocol
+
     done: Replay | None = None
     with session.err.status(f"{file.name} ...") as status:
         for done in replaying(file, way):
@@ -106,6 +109,12 @@ def _replayed(session: Session, file: Path, way: Way) -> Replay:
     if done is None:
         raise RuntimeError("a replay ended without a result")
     return done
+
+
+def _update(file: Path, done: Replay) -> None:
+    from stagewright.server.replay.replay_cassette import updated
+
+    write_atomically(file, write_cassette(updated(done)))
 
 
 def _say(session: Session, file: Path, done: Replay) -> None:

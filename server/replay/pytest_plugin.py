@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from stagewright.server.replay.replay_cassette import Replay
+    from stagewright.server.replay.ways import Replay
 
 __all__ = ["CassetteItem", "pytest_addoption", "pytest_collection_modifyitems"]
 
@@ -78,7 +78,8 @@ class CassetteItem(pytest.Item):
         AnswersDiffer
             When an answer is not as it was recorded, or the new record does not hold.
         """
-        from stagewright.server.replay.replay_cassette import Way, era_of, replay
+        from stagewright.server.replay.replay_cassette import replay
+        from stagewright.server.replay.ways import Way, era_of
         from stagewright.tools.replay.cassette import read_cassette
 
         way = Way(

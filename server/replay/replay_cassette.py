@@ -6,13 +6,12 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from stagewright.server.config import open_workspace
-from stagewright.server.replay.transports import Era, Transport, serve_command, speaking
+from stagewright.server.replay.transports import serve_command, speaking
+from stagewright.server.replay.ways import Replay, Way
 from stagewright.state.canonical import digest_file
-from stagewright.state.chain import Problem
 from stagewright.state.custom_gate import CommandGate
 from stagewright.state.policy import Caps, Policy
 from stagewright.state.refusals import Refusal
@@ -22,51 +21,12 @@ from stagewright.tools.built_in_cohort import write_cohort
 from stagewright.tools.children import ChildFailed
 from stagewright.tools.replay.cassette import Cassette, DataFile, read_cassette
 from stagewright.tools.replay.export_calls import export_calls
-from stagewright.tools.replay.play import Played, Stages, play
+from stagewright.tools.replay.play import play
 from stagewright.tools.replay.recorded_children import RecordedChildren
 from stagewright.tools.verify_run import verify_run
 from stagewright.tools.workspace import Workspace
 
-__all__ = ["Replay", "Way", "era_of", "recorded_workspace", "replay", "updated"]
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """How a cassette is replayed.
-
-    Attributes
-    ----------
-    data
-        For a rerun: the data file, where it is not the built-in cohort. Of a cassette with one data file.
-    policy
-        For a rerun: the operator's policy that the runs were made under.
-    root
-        A folder that is kept; None for a temporary one.
-    """
-
-    stages: Stages = "recorded"
-    transport: Transport = "in-process"
-    era: Era = "2026-07-28"
-    data: Path | None = None
-    policy: Path | None = None
-    root: Path | None = None
-
-
-@dataclass(slots=True)
-class Replay:
-    """What came of a replay: the calls so far, notes for the reader, and what does not hold in the new record."""
-
-    cassette: Cassette
-    way: Way
-    calls: list[Played] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-    again: Cassette | None = None
-
-    @property
-    def differs(self) -> bool:
-        """Whether any answer differs, or the record does not hold."""
-        return bool(self.problems) or any(call.differences for call in self.calls)
+__all__ = ["recorded_workspace", "replay", "updated"]
 
 
 def replay(path: Path, way: Way) -> Iterator[Replay]:
@@ -124,12 +84,6 @@ def _with_header(cassette: Cassette, update: dict[str, object]) -> Cassette:
     return cassette.model_copy(update={"header": cassette.header.model_copy(update=update)})
 
 
-def era_of(cassette: Cassette) -> Era:
-    """Return the era of the protocol that the recorded client spoke; that of today for the command line."""
-    protocol = cassette.header.client.protocol
-    return "legacy" if protocol and protocol < "2026-07-28" else "2026-07-28"
-
-
 def recorded_workspace(cassette: Cassette, root: Path) -> Workspace:
     """Return a workspace whose children answer from the cassette, under a policy that knows the same commands."""
     header = cassette.header
@@ -181,6 +135,8 @@ def _put_data(file: DataFile, place: Path, way: Way, done: Replay) -> None:
         if not way.data.is_file():
             raise Refusal("invalid_argument", f"--data {way.data}: there is no such file")
         shutil.copyfile(way.data, place)
+    elif way.data_root is not None and (way.data_root / file.path).is_file():
+        shutil.copyfile(way.data_root / file.path, place)
     elif file.built_in:
         try:
             for _ in write_cohort(place):

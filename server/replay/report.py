@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from stagewright.server.replay.replay_cassette import Replay
+from stagewright.server.replay.ways import Replay
 
 __all__ = ["report_lines", "title_of"]
 

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from anyio.from_thread import start_blocking_portal
 from mcp import Client, StdioServerParameters
@@ -14,16 +14,12 @@ from pydantic import JsonValue
 
 from stagewright.server.app import make_server
 from stagewright.server.loopback_http import loopback_http
+from stagewright.server.replay.ways import Era, Transport
 from stagewright.tools.replay.cassette import Cassette, Person
 from stagewright.tools.replay.play import Answered, Send
 from stagewright.tools.workspace import Workspace
 
-__all__ = ["ERAS", "TRANSPORTS", "Era", "Transport", "serve_command", "speaking"]
-
-Transport = Literal["in-process", "stdio", "http"]
-TRANSPORTS: tuple[Transport, ...] = ("in-process", "stdio", "http")
-Era = Literal["legacy", "2026-07-28"]
-ERAS: tuple[Era, ...] = ("legacy", "2026-07-28")
+__all__ = ["serve_command", "speaking"]
 
 READ_TIMEOUT_S = 4000.0
 

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stagewright.state.artifacts import OUTCOME, Artifact
-from stagewright.state.attempts import CONTEXT, FAILURE, REQUEST, TRACEBACK, UNITS, WORKER_LOG
+from stagewright.state.attempts import LEFT_BY_ATTEMPT, REQUEST
 from stagewright.state.canonical import BLOCK_BYTES
 from stagewright.state.refusals import Refusal
 from stagewright.state.run_directory import LOG_NAMES, RunDirectory
 
 __all__ = ["CrateFile", "copy_contents", "name_by_content"]
 
-OF_ATTEMPTS = (REQUEST, OUTCOME, UNITS, WORKER_LOG, "supervisor.log", FAILURE, TRACEBACK, CONTEXT)
-"""What an attempt leaves for good; its progress, its lock and what it staged are of no use to anybody else."""
+OF_ATTEMPTS = (REQUEST, OUTCOME, "supervisor.log", *LEFT_BY_ATTEMPT)
+"""What an attempt leaves for good, and the ledger seals; its lock and what it staged are of no use to anybody else."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from stagewright.stages.worker_process import WorkerEnding
 from stagewright.state.artifacts import Outcome
 from stagewright.state.attempts import FAILURE, PROGRESS, RESULT, TRACEBACK, UNITS, WORKER_LOG, read_request
 from stagewright.state.custom_gate import SealedGate
+from stagewright.state.events import RECORDED
 from stagewright.state.ledger import Ledger
 from stagewright.state.run_directory import RunDirectory
 from stagewright.state.step_request import StepRequest
@@ -32,11 +33,10 @@ from stagewright.tools.replay.cassette import AttemptFrame, Cassette, FindingsFr
 from stagewright.tools.replay.portable import Portable
 from stagewright.tools.replies import Tick
 
-__all__ = ["RECORDED", "RecordedChildren", "pause_file"]
+__all__ = ["RecordedChildren", "pause_file"]
 
 Answer = TypeVar("Answer", bound=BaseModel)
 
-RECORDED = "recorded"
 POLL_S = 0.004
 
 

@@ -4,9 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from stagewright.state.events import (
+    RECORDED,
     Approved,
     AttemptFinished,
     AttemptLost,
+    AttemptStarted,
     Decided,
     RunPlanned,
     StepBlocked,
@@ -52,7 +54,8 @@ def read_record(run: RunDirectory) -> Record:
     Raises
     ------
     Refusal
-        `damaged` when it does not hold together: then nobody can tell what was done.
+        `damaged` when it does not hold together: then nobody can tell what was done. `invalid_argument` for a run whose
+        outcomes were played back from a cassette: nothing of it was ever computed.
     """
     folded = read_ledger(run)[1]
     first = folded.recorded[0].event if folded.recorded else None
@@ -61,6 +64,13 @@ def read_record(run: RunDirectory) -> Record:
             "damaged",
             f"the ledger of {run.run_id} does not hold together, so nobody can tell what was done: "
             f"`stagewright verify {run.run_id}` names the line.",
+            run_id=run.run_id,
+        )
+    if any(isinstance(item.event, AttemptStarted) and item.event.executor == RECORDED for item in folded.recorded):
+        raise Refusal(
+            "invalid_argument",
+            f"the outcomes of {run.run_id} were played back from a cassette; there is nothing to compute again. Name the "
+            "run that the cassette was made of.",
             run_id=run.run_id,
         )
     acts = [item for item in folded.recorded if isinstance(item.event, DONE_AGAIN) or _executed(item)]

@@ -5,14 +5,11 @@ Each function of `NOTES` looks at one subject and yields sentences. They come in
 
 from collections.abc import Callable, Iterable, Iterator
 
-from stagewright.state.events import AttemptStarted
+from stagewright.state.events import RECORDED, AttemptStarted
 from stagewright.state.run_directory import RunDirectory
 from stagewright.tools.verification.record import ReadRecord
 
 __all__ = ["NOTES", "notes_on"]
-
-RECORDED = "recorded"
-"""What `attempt_started` says of its executor where a replay played the outcome back."""
 
 
 def notes_on(run: RunDirectory, record: ReadRecord) -> list[str]:

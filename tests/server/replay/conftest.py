@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from stagewright.server.replay.replay_cassette import Replay, Way, replay
+from stagewright.server.replay.replay_cassette import replay
+from stagewright.server.replay.ways import Replay, Way
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "cassettes"
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stagewright.tools.reproduce.script import read_script
 
-from stagewright.server.replay.replay_cassette import Replay, Way, recorded_workspace, updated
+from stagewright.server.replay.replay_cassette import recorded_workspace, updated
+from stagewright.server.replay.ways import Replay, Way
 from stagewright.state.ledger import Ledger
 from stagewright.state.refusals import Refusal
 from stagewright.state.run_directory import list_runs
@@ -115,7 +115,7 @@ def test_nobody_can_take_a_played_run_for_an_executed_one(tmp_path: Path, exampl
     started = [entry for entry in Ledger(run).log.entries() if entry["event"] == "attempt_started"]
     assert {str(entry["executor"]) for entry in started} == {"recorded"}
     with pytest.raises(Refusal, match="played back"):
-        read_script(run)
+        read_record(run)
 
 
 def test_the_data_of_a_played_run_take_no_room(tmp_path: Path, example: Example) -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from stagewright.server.replay.replay_cassette import Replay, Way
 from stagewright.server.replay.report import report_lines
 from stagewright.server.replay.transports import ERAS, Era, Transport
+from stagewright.server.replay.ways import Replay, Way
 
 NAMES = (
     "approved_at_the_command_line",

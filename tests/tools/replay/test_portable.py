@@ -12,12 +12,12 @@ RUN = "20261201_020304_does-it-hold_0123abcd"
 
 @pytest.fixture
 def portable() -> Portable:
-    return Portable(Path("/home/ada/study"), {RUN: "<run-1>"})
+    return Portable(Path("/var/lab/ada/study"), {RUN: "<run-1>"})
 
 
 def test_ids_and_the_root_become_placeholders_that_come_back(portable: Portable) -> None:
     """What the record says of this root is said of any other."""
-    said: Any = {"run_dir": f"/home/ada/study/experiments/{RUN}", "next": {"arguments": {"run_id": RUN}}}
+    said: Any = {"run_dir": f"/var/lab/ada/study/experiments/{RUN}", "next": {"arguments": {"run_id": RUN}}}
     out = portable.out(said)
     assert out == {"run_dir": "<root>/experiments/<run-1>", "next": {"arguments": {"run_id": "<run-1>"}}}
     assert portable.back(out) == said
@@ -27,16 +27,16 @@ def test_ids_and_the_root_become_placeholders_that_come_back(portable: Portable)
     "text",
     [
         "the data file /srv/hospital/donors.h5ad is not there",
-        "File '/home/ada/.venv/lib/python3.11/site-packages/anndata/x.py', line 3",
+        "File '/var/lab/ada/.venv/lib/python3.11/site-packages/anndata/x.py', line 3",
         "see ~/secret/notes.txt",
-        "(/mnt/x/y)",
+        "(/data/x/y)",
     ],
 )
 def test_no_path_of_the_machine_is_left(portable: Portable, text: str) -> None:
     """Whatever stands before and after a path, it is replaced by one that is nobody's."""
     out = str(portable.out(text))
     assert "/elsewhere/path-1" in out
-    for part in ("srv", "hospital", "ada", "secret", "mnt"):
+    for part in ("srv", "hospital", "ada", "secret", "/data"):
         assert part not in out
 
 
