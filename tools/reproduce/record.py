@@ -69,8 +69,8 @@ def read_record(run: RunDirectory) -> Record:
     if any(isinstance(item.event, AttemptStarted) and item.event.executor == RECORDED for item in folded.recorded):
         raise Refusal(
             "invalid_argument",
-            f"the outcomes of {run.run_id} were played back from a cassette; there is nothing to compute again. Name the "
-            "run that the cassette was made of.",
+            f"the outcomes of {run.run_id} were played back from a cassette; there is nothing to compute again. "
+            "Name the run that the cassette was made of.",
             run_id=run.run_id,
         )
     acts = [item for item in folded.recorded if isinstance(item.event, DONE_AGAIN) or _executed(item)]

@@ -15,6 +15,7 @@ from stagewright.state.ledger import Ledger
 from stagewright.state.refusals import Refusal
 from stagewright.state.run_directory import list_runs
 from stagewright.tools.replay.cassette import read_cassette, write_cassette
+from stagewright.tools.reproduce.record import read_record
 
 Replayed = Callable[[Path, Way], Replay]
 Example = Callable[[str], Path]
