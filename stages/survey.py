@@ -45,7 +45,8 @@ def survey(asked: SurveyRequest) -> Survey:
     except (CohortUnreadable, CohortMismatch, KeyUnusable) as error:
         return Survey(fault=str(error))
     except (OSError, KeyError, TypeError, ValueError) as error:  # a file that no check above foresaw
-        return Survey(fault=f"{path} cannot be read as an AnnData file ({type(error).__name__}: {error})")
+        said = type(error).__name__ if asked.pseudonyms else f"{type(error).__name__}: {error}"  # it may quote an id
+        return Survey(fault=f"{path} cannot be read as an AnnData file ({said})")
     return Survey(
         data=SealedData(path=str(path), bytes=data_bytes(path), sha256=digest_data(path)),
         n_obs=facts["n_obs"],

@@ -103,7 +103,7 @@ def make_or_find(workspace: Workspace, new: NewRun) -> MadeRun:
         parents = (None, others.newest) if new.parent is None else (new.parent,)
         runs = list(list_runs(workspace.root))
         for run in runs[:LOOKBACK]:
-            if (state := _unstarted(run, new.digest, parents)) is not None:
+            if (state := _unstarted(run, new, parents)) is not None:
                 return MadeRun(run, state, existed=True, others=others)
         if len(runs) >= workspace.policy.caps.runs:
             raise Refusal("over_cap", f"there are {len(runs)} runs under the root, which is the operator's cap")
@@ -111,12 +111,14 @@ def make_or_find(workspace: Workspace, new: NewRun) -> MadeRun:
         return MadeRun(run, state, existed=False, others=others)
 
 
-def _unstarted(run: RunDirectory, digest: str, parents: tuple[str | None, ...]) -> RunState | None:
+def _unstarted(run: RunDirectory, new: NewRun, parents: tuple[str | None, ...]) -> RunState | None:
     try:
         state = Ledger(run).read()
     except LedgerCorrupt:
         return None
-    same = state.spec_digest == digest and state.parent_run_id in parents
+    # Under another key the same patients have other names: a run that was planned with the old one cannot go on.
+    named = state.pseudonym_key_id == new.found.pseudonym_key_id
+    same = state.spec_digest == new.digest and state.parent_run_id in parents and named
     return state if same and state.attempt == 0 and not state.finished and state.last_decision is None else None
 
 

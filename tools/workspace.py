@@ -96,7 +96,8 @@ class Workspace:
             raise Refusal(
                 "outside_root", f"{what} {text!r} lies in the lock-box of sealed hold-outs; name another file"
             )
-        if path.name == KEY_NAME or path == self.pseudonym_key.resolve():
+        key = self.pseudonym_key
+        if path.name == KEY_NAME or path == key.resolve() or (path.exists() and key.exists() and path.samefile(key)):
             raise Refusal(
                 "outside_root", f"{what} {text!r} is the pseudonym key, which no tool reads; name another file"
             )

@@ -207,7 +207,8 @@ def test_no_tool_reads_the_key(named: Studied) -> None:
     """Neither as a spec, nor as data or a gene list, under whatever path."""
     key = named.workspace.pseudonym_key
     inside = key.relative_to(named.workspace.root)
-    specs: list[str | dict[str, Any]] = [str(inside), str(key), f"x/../{inside}"]
+    (named.workspace.root / "innocent.yaml").hardlink_to(key)
+    specs: list[str | dict[str, Any]] = [str(inside), str(key), f"x/../{inside}", "innocent.yaml"]
     specs.append(SPEC | {"data": SPEC["data"] | {"path": str(inside)}})
     specs.append(SPEC | {"preprocess": [{"method": "gene_list", "path": str(inside)}]})
     for spec in specs:
@@ -215,6 +216,7 @@ def test_no_tool_reads_the_key(named: Studied) -> None:
             complete(call_tool(named.workspace, "plan_run", {"spec": spec}, Caller()))
         assert key.read_text().strip() not in str(caught.value)
         assert caught.value.code == "outside_root"
+    (named.workspace.root / "innocent.yaml").unlink()
 
 
 def test_a_run_with_pseudonyms_and_a_hold_out_is_reproduced(named: Studied) -> None:
