@@ -14,7 +14,7 @@ __all__ = ["RawIds", "has_word", "is_short"]
 FEWEST_CHARS = 3
 FEWEST_DIGITS = 5
 WORD = re.compile(r"[^\W_]+")
-MEANT = re.compile(r"(?:patient|donor)s?['\"]?\s*(?:id|ids|named|is|=|:|,|\(|\[|\s)*\s*['\"]?$", re.IGNORECASE)
+MEANT = re.compile(r"(?:patient|donor)['\"]?(?:\s+(?:id|named|is))?\s*[=:(\[]?\s*['\"]?$", re.IGNORECASE)
 FIELDS = frozenset({"patient", "patients", "donor", "donors", "working"})
 LOOK_BACK = 40
 

@@ -73,7 +73,8 @@ def test_filters_may_name_ids_or_pseudonyms() -> None:
     [
         ({"message": "P01_AAAC was left out"}, {"P01"}),
         ({"message": "P012 and XP01"}, set()),
-        ({"message": "7 patients, 7 cells"}, set()),
+        ({"message": "7 patients, 7 cells; patients: 7 of 9"}, set()),
+        ({"message": "'patient': '7'"}, {"7"}),
         ({"message": "patient 7 has one class"}, {"7"}),
         ({"patient": "7", "k": 7}, {"7"}),
         ({"working": ["7", "8"]}, {"7"}),
