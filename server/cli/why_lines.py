@@ -37,9 +37,13 @@ def why_lines(answer: WhyStep | WhyUnit, width: int) -> Iterator[Line]:
         *((item.started_at, 0, item) for item in answer.attempts),
         *((item.at, 1, item) for item in answer.happened),
     ]
+    blocking = {item.attempt for item in answer.happened if item.what == "blocked"}
     for _, _, part in sorted(parts, key=lambda item: item[:2]):
         yield "", PLAIN
-        yield from _attempt_lines(part, width) if isinstance(part, WhyAttempt) else _happened_lines(part, width)
+        if isinstance(part, WhyAttempt):
+            yield from _attempt_lines(part, width, says_how=part.attempt not in blocking)
+        else:
+            yield from _happened_lines(part, width)
 
 
 def _wrapped(text: str, width: int, indent: str, style: str) -> Iterator[Line]:
@@ -54,7 +58,7 @@ def _when(at: str) -> str:
     return at[:19].replace("T", " ")
 
 
-def _attempt_lines(attempt: WhyAttempt, width: int) -> Iterator[Line]:
+def _attempt_lines(attempt: WhyAttempt, width: int, *, says_how: bool) -> Iterator[Line]:
     style = WORDS.get(attempt.outcome, PLAIN)
     yield f"{_when(attempt.started_at)}  attempt {attempt.attempt}: {attempt.outcome}", style
     on = "" if attempt.executor == "local" else f", on {attempt.executor}"
@@ -63,7 +67,7 @@ def _attempt_lines(attempt: WhyAttempt, width: int) -> Iterator[Line]:
     if attempt.elapsed_s is not None and attempt.peak_rss_bytes is not None:
         used = f"used {format_seconds(attempt.elapsed_s)}, peak memory {format_bytes(attempt.peak_rss_bytes)}"
         yield from _wrapped(used, width, "  ", PLAIN)
-    if attempt.outcome not in ("executed", "running") and attempt.ended is not None:
+    if says_how and attempt.outcome not in ("executed", "running") and attempt.ended is not None:
         yield from _wrapped(attempt.ended, width, "  ", style)
     if attempt.units:
         total = sum(group.count for group in attempt.units)
@@ -80,8 +84,8 @@ def _group(group: UnitGroup, total: int) -> str:
 
 def _happened_lines(item: Happened, width: int) -> Iterator[Line]:
     style = BAD if item.what in ("blocked", "refused") else WORDS.get(item.word or "", PLAIN)
-    of = "" if item.attempt is None else f" of attempt {item.attempt}"
-    yield f"{_when(item.at)}  {item.what}{of}, by {item.by}", style
+    on = "" if item.attempt is None else f" {'by' if item.what == 'blocked' else 'on'} attempt {item.attempt}"
+    yield f"{_when(item.at)}  {item.what}{on} ({item.by})", style
     yield from _wrapped(item.text, width, "  ", PLAIN)
     for detail in item.details:
         yield from _wrapped(f"- {detail}", width, "    ", WORDS.get(detail.partition(":")[0], PLAIN))
