@@ -10,7 +10,18 @@ from stagewright.state.canonical import digest_json
 from stagewright.state.plain_json import plain_entry
 from stagewright.state.refusals import LedgerCorrupt
 
-__all__ = ["GENESIS", "NOT_AN_ENTRY", "Checked", "Entry", "Head", "check_line", "fault_of", "head_of", "serialise"]
+__all__ = [
+    "GENESIS",
+    "NOT_AN_ENTRY",
+    "Checked",
+    "Entry",
+    "Head",
+    "check_line",
+    "fault_of",
+    "head_of",
+    "in_order",
+    "serialise",
+]
 
 Entry = dict[str, JsonValue]
 
@@ -37,15 +48,16 @@ def serialise(entry: Mapping[str, JsonValue]) -> bytes:
     """Return the one byte form of an entry, line feed included."""
     middle = sorted(key for key in entry if key not in (*FIRST_KEYS, *LAST_KEYS))
     order = [*(key for key in FIRST_KEYS if key in entry), *middle, *(key for key in LAST_KEYS if key in entry)]
-    line = {key: _sorted(entry[key]) for key in order}
+    line = {key: in_order(entry[key]) for key in order}
     return json.dumps(line, ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
 
-def _sorted(value: JsonValue) -> JsonValue:
+def in_order(value: JsonValue) -> JsonValue:
+    """Return a value as it reads back from a line: the keys of every object sorted, whole numbers without a point."""
     if isinstance(value, dict):
-        return {key: _sorted(value[key]) for key in sorted(value)}
+        return {key: in_order(value[key]) for key in sorted(value)}
     if isinstance(value, list):
-        return [_sorted(item) for item in value]
+        return [in_order(item) for item in value]
     if isinstance(value, float) and value.is_integer() and abs(value) < MOST:
         return int(value)  # 2.0 and 2 are one number with one hash, so they have one form
     return value
@@ -92,14 +104,12 @@ def check_line(line: bytes, previous: Head) -> Checked:
     entry = plain_entry(line)
     if entry is not None and entry["seq"] == previous.seq + 1 and entry["prev"] == previous.hash:
         return Checked(entry, Head(previous.seq + 1, str(entry["hash"])), None)
+    unreadable = Checked(None, Head(previous.seq + 1, "unreadable"), NOT_AN_ENTRY)
     try:
-        entry = json.loads(line)
-        head = head_of(line)
+        entry, head = json.loads(line), head_of(line)
     except (ValueError, RecursionError, LedgerCorrupt):
-        entry = None
-    if not isinstance(entry, dict):
-        return Checked(None, Head(previous.seq + 1, "unreadable"), NOT_AN_ENTRY)
-    return Checked(entry, head, fault_of(entry, line, previous))
+        return unreadable
+    return Checked(entry, head, fault_of(entry, line, previous)) if isinstance(entry, dict) else unreadable
 
 
 def fault_of(entry: Entry, line: bytes, previous: Head) -> str | None:

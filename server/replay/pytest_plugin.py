@@ -79,12 +79,14 @@ class CassetteItem(pytest.Item):
             When an answer is not as it was recorded, or the new record does not hold.
         """
         from stagewright.server.replay.replay_cassette import replay
-        from stagewright.server.replay.ways import Way, era_of
+        from stagewright.server.replay.ways import TRANSPORTS, Way, era_of
         from stagewright.tools.replay.cassette import read_cassette
+        from stagewright.tools.replay.play import STAGES
 
+        stages, transport = (self.config.getoption(f"--stagewright-{name}") for name in ("stages", "transport"))
         way = Way(
-            stages=self.config.getoption("--stagewright-stages"),
-            transport=self.config.getoption("--stagewright-transport"),
+            stages=next(one for one in STAGES if one == stages),
+            transport=next(one for one in TRANSPORTS if one == transport),
             era=era_of(read_cassette(self.cassette)),
         )
         *_, done = replay(self.cassette, way)

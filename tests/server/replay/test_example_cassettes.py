@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from stagewright.server.replay.report import report_lines
-from stagewright.server.replay.transports import ERAS, Era, Transport
-from stagewright.server.replay.ways import Replay, Way
+from stagewright.server.replay.ways import ERAS, Era, Replay, Transport, Way
 
 NAMES = (
     "approved_at_the_command_line",

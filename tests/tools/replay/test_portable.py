@@ -84,8 +84,10 @@ def test_times_and_sizes_are_marked_and_results_are_not() -> None:
     }
     assert marked(one) == marked(other)
     assert marked(one) != marked(other | {"summary": "A/plan0 executed in 2.05s, peak 266 MiB; 20 artifacts sealed."})
-    assert marked(one) != marked(one | {"metrics": {"plan0.pca.k": 6, "plan0.pca.explained": 0.1}})
-    assert marked(one) != marked(one | {"budget": {"memory_limit_bytes": 2048, "peak_rss_bytes": 77}})
+    another: dict[str, Any] = one | {"metrics": {"plan0.pca.k": 6, "plan0.pca.explained": 0.1}}
+    assert marked(one) != marked(another)
+    richer: dict[str, Any] = one | {"budget": {"memory_limit_bytes": 2048, "peak_rss_bytes": 77}}
+    assert marked(one) != marked(richer)
 
 
 def test_how_far_a_running_step_has_got_is_not_compared() -> None:
