@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 
@@ -16,6 +17,7 @@ from stagewright.state.refusals import Refusal
 from stagewright.state.run_directory import list_runs
 from stagewright.tools import Caller, Workspace, call_tool, complete
 from stagewright.tools.approve import approve, report_to_approve
+from stagewright.tools.replies import Tick
 from stagewright.tools.reproduce.report import Reproduction, StepComparison
 from stagewright.tools.reproduce.reproduce_run import Wish, reproduce_run
 
@@ -220,6 +222,23 @@ def test_what_other_runs_tried_counts_as_it_did(
     again = Workspace(root=into).run(str(found.reproduced_as))
     counts = [Ledger(run).fold().configurations_tried for run in (workspace.run(run_id), again)]
     assert counts[0] == counts[1] == 3
+
+
+@pytest.mark.slow
+def test_a_reproduction_that_is_given_up_leaves_nothing_running(
+    plan: Callable[..., str], call: Call, workspace: Workspace, tmp_path: Path
+) -> None:
+    """Its supervisor lives on by itself, so it is told to stop before the folder goes."""
+    (workspace.root / "go").touch()
+    run_id = plan("waits")
+    assert call("execute_stage", run_id=run_id, wait_s=60)["status"] == "executed"
+    work = reproduce_run(workspace, workspace.run(run_id), Wish())
+    for item in work:
+        if isinstance(item, Tick) and list(tmp_path.glob("scratch/*/pid")):  # there is no file `go` in the fresh root
+            break
+    work.close()
+    words = [" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])]
+    assert not [line for line in words if str(tmp_path / "scratch") in line]
 
 
 @pytest.mark.slow
