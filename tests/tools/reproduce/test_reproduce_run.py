@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -134,7 +135,7 @@ def test_failed_attempts_are_left_out_and_adjusted_steps_done_twice(
     last = found[-1]
     steps = [item for item in found if isinstance(item, StepComparison)]
     assert last.broke_off is None, last
-    assert [(step.attempt, step.again, step.newest) for step in steps] == [(2, 2, False), (3, 3, True)]
+    assert [(step.attempt, step.again, step.newest) for step in steps] == [(2, 1, False), (3, 2, True)]
     assert any("attempts that failed or were cancelled: 1 (A/fails_once)" in note for note in last.notes)
 
 
@@ -237,8 +238,10 @@ def test_a_reproduction_that_is_given_up_leaves_nothing_running(
         if isinstance(item, Tick) and list(tmp_path.glob("scratch/*/pid")):  # there is no file `go` in the fresh root
             break
     work.close()
-    words = [" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])]
-    assert not [line for line in words if str(tmp_path / "scratch") in line]
+    deadline = time.monotonic() + 5  # it has let go of its lock, and needs a moment to be gone
+    while (left := at_work_in(tmp_path / "scratch")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not left
 
 
 @pytest.mark.slow
@@ -251,6 +254,12 @@ def test_real_stages_are_the_same_with_any_number_of_workers(demo: Workspace, wo
     assert [step.step for step in found.steps] == ["A/plan0", "A/plan1a", "A/plan1b"]
     assert sum(step.n_artifacts for step in found.steps) > 50
     assert all(step.n_findings for step in found.steps)
+
+
+def at_work_in(folder: Path) -> list[str]:
+    """Return the command lines of processes that name a folder."""
+    words = [" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])]
+    return [line for line in words if str(folder) in line]
 
 
 @pytest.fixture(scope="module")
