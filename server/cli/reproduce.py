@@ -1,5 +1,6 @@
 """``stagewright reproduce``: execute a recorded run once more and say what comes out differently."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -55,19 +56,18 @@ def reproduce(
 
 
 def _reproduced(session: Session, run: str, wish: Wish) -> Reproduction:
-    work = reproduce_run(session.workspace, session.workspace.run(run), wish)
-    with StepDisplay(session.err) as display:
-        try:
-            for item in work:
-                if isinstance(item, Tick):
-                    display.tick(item)
-                elif isinstance(item, StepComparison):
-                    for text, style in () if session.as_json else step_lines(item):
-                        session.say(text, style)
-                else:
-                    return item
-        finally:
-            work.close()  # type: ignore[attr-defined]  # a generator: it ends what it started
+    with (
+        StepDisplay(session.err) as display,
+        closing(reproduce_run(session.workspace, session.workspace.run(run), wish)) as work,
+    ):
+        for item in work:
+            if isinstance(item, Tick):
+                display.tick(item)
+            elif isinstance(item, StepComparison):
+                for text, style in () if session.as_json else step_lines(item):
+                    session.say(text, style)
+            else:
+                return item
     raise RuntimeError("the work ended without a result")
 
 

@@ -132,6 +132,7 @@ def _study_lines(facts: FileFacts, guesses: Suggestions) -> list[str]:
         "#   failure: [{metric: plan1b.best.auc, below: 0.55}]",
         "budget: {runtime: 6h, memory: 16GiB, retries: 2}",
         "# approvals: [C]  # a person approves before the full run",
+        "# privacy: pseudonymise  # patients by a keyed hash in results, logs and replies",
     ]
 
 

@@ -7,10 +7,11 @@ from typing import Any
 
 from stagewright import __version__
 from stagewright.state.events import Approved, AttemptFinished, Decided, StepValidated
+from stagewright.state.lock import is_alive
 from stagewright.state.refusals import Refusal
 from stagewright.state.run_state import RunState
 from stagewright.tools.approve import approve, report_to_approve
-from stagewright.tools.attempt_view import is_lost
+from stagewright.tools.attempt_view import attempt_folder
 from stagewright.tools.call import POLL_S, Caller, call_tool
 from stagewright.tools.replies import ExecuteReply, Reply, Tick
 from stagewright.tools.verification.fold import Recorded
@@ -83,8 +84,8 @@ class Follower:
         stop = {"decision": "stop", "rationale": "the reproduction was ended"}
         for _ in self._ticks(self._workspace, "decide", stop):
             pass
-        deadline = time.monotonic() + END_S
-        while self.state.attempt_open and not is_lost(self.ledger.run, self.state) and time.monotonic() < deadline:
+        alive, deadline = attempt_folder(self.ledger.run, self.state) / "alive.lock", time.monotonic() + END_S
+        while is_alive(alive) and time.monotonic() < deadline:
             time.sleep(POLL_S)
 
     def _execute(self, item: Recorded) -> Iterator[Tick]:

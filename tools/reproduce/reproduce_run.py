@@ -2,7 +2,8 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,7 +57,7 @@ class Wish:
 
 def reproduce_run(
     workspace: Workspace, run: RunDirectory, wish: Wish
-) -> Iterator[Tick | StepComparison | Reproduction]:
+) -> Generator[Tick | StepComparison | Reproduction]:
     """Reproduce a run; yield signs of life, each step's comparison as it is done, and the whole at last.
 
     The run itself is only read.
@@ -78,12 +79,13 @@ def reproduce_run(
     keep = wish.into is not None
     try:
         root = make_root(folder, workspace, SealedRun(run, record.planned, spec, key), data, wish.workers)
-        for item in _reproduced(root, run, record, upto, wish):
-            if isinstance(item, Reproduction):
-                keep = keep or not item.equal
-                yield item.model_copy(update={"folder": str(folder) if keep else None})
-            else:
-                yield item
+        with closing(_reproduced(root, run, record, upto, wish)) as work:  # what runs ends before its folder goes
+            for item in work:
+                if isinstance(item, Reproduction):
+                    keep = keep or not item.equal
+                    yield item.model_copy(update={"folder": str(folder) if keep else None})
+                else:
+                    yield item
     finally:
         shutil.rmtree(folder / LOCKBOX, ignore_errors=True)  # who was put aside is the true lock-box' to know
         if not keep:
@@ -102,7 +104,7 @@ def _folder(into: Path | None) -> Path:
 
 def _reproduced(
     root: FreshRoot, run: RunDirectory, record: Record, upto: str, wish: Wish
-) -> Iterator[Tick | StepComparison | Reproduction]:
+) -> Generator[Tick | StepComparison | Reproduction]:
     follower: Follower | None = None
     for item in _planned(root, wish.workers):
         if isinstance(item, Tick):
