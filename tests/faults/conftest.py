@@ -1,7 +1,5 @@
 """What the fault suite shares: prepared callers, a cohort, the spec of a small study, and the count of kills."""
 
-import os
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,8 +13,6 @@ from stagewright.state.spec.data import DataScope
 from stagewright.state.survey import Survey, SurveyRequest
 from stagewright.tools.children import ask_child
 
-HALVED = ("test_a_kill_at_any_write_loses_nothing", "test_a_run_survives_a_random_kill")
-"""Tests in many parts, of which CI tries one half at one commit and the other at another."""
 COUNTED = {
     "kill_points_fired": "crash matrix: {} kill points fired",
     "random_kills": "random kills: {} runs were hit by one",
@@ -87,21 +83,8 @@ def plan_studies(
 
 @pytest.hookimpl(tryfirst=True)  # before xdist hands the tests out
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Begin with the groups, which stay in one process: what they share is made once, and no process ends on them.
-
-    With `STAGEWRIGHT_FAULTS_HALF` every second part of the longest tests is left out, those of even or of odd places.
-    """
-    half = os.environ.get("STAGEWRIGHT_FAULTS_HALF")
-    if half is not None:
-        places: Counter[str] = Counter()
-        left_out = []
-        for item in items:
-            name = getattr(item, "originalname", item.name)
-            if name in HALVED and (places[name] + int(half)) % 2:
-                left_out.append(item)
-            places[name] += 1
-        items[:] = [item for item in items if item not in left_out]
-        config.hook.pytest_deselected(items=left_out)
+    """Begin with the groups, which stay in one process: what they share is made once, and no process ends on them."""
+    del config
     items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
 
 

@@ -96,6 +96,7 @@ def matrix(
     return Matrix(tmp_path_factory.mktemp("matrix"), empty_root, caller, spec_of)
 
 
+@pytest.mark.parted
 @pytest.mark.parametrize(("situation", "part", "parts"), PARTS)
 def test_a_kill_at_any_write_loses_nothing(
     matrix: Matrix, record_property: Callable[[str, object], None], situation: Situation, part: int, parts: int

@@ -40,6 +40,7 @@ def command_studies(
     return _make_commands(tmp_path_factory.mktemp("studies"), small_cohort, planner)
 
 
+@pytest.mark.parted
 @pytest.mark.parametrize(("kind", "part", "runs"), [*COMMAND_RUNS, *SERVER_RUNS, *PLAN_RUNS])
 def test_a_run_survives_a_random_kill(
     request: pytest.FixtureRequest,

@@ -75,6 +75,7 @@ def test_edits_show(runs: Runs) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parted
 @pytest.mark.parametrize("block", range(1, BLOCKS + 1))
 def test_every_edit_shows(runs: Runs, block: int) -> None:
     """Many thousands, in blocks that run side by side."""
