@@ -10,7 +10,18 @@ from stagewright.state.canonical import digest_json
 from stagewright.state.plain_json import plain_entry
 from stagewright.state.refusals import LedgerCorrupt
 
-__all__ = ["GENESIS", "NOT_AN_ENTRY", "Checked", "Entry", "Head", "check_line", "fault_of", "head_of", "serialise"]
+__all__ = [
+    "GENESIS",
+    "NOT_AN_ENTRY",
+    "Checked",
+    "Entry",
+    "Head",
+    "check_line",
+    "fault_of",
+    "head_of",
+    "in_order",
+    "serialise",
+]
 
 Entry = dict[str, JsonValue]
 
@@ -37,15 +48,16 @@ def serialise(entry: Mapping[str, JsonValue]) -> bytes:
     """Return the one byte form of an entry, line feed included."""
     middle = sorted(key for key in entry if key not in (*FIRST_KEYS, *LAST_KEYS))
     order = [*(key for key in FIRST_KEYS if key in entry), *middle, *(key for key in LAST_KEYS if key in entry)]
-    line = {key: _sorted(entry[key]) for key in order}
+    line = {key: in_order(entry[key]) for key in order}
     return json.dumps(line, ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
 
-def _sorted(value: JsonValue) -> JsonValue:
+def in_order(value: JsonValue) -> JsonValue:
+    """Return a value as it reads back from a line: the keys of every object sorted, whole numbers without a point."""
     if isinstance(value, dict):
-        return {key: _sorted(value[key]) for key in sorted(value)}
+        return {key: in_order(value[key]) for key in sorted(value)}
     if isinstance(value, list):
-        return [_sorted(item) for item in value]
+        return [in_order(item) for item in value]
     if isinstance(value, float) and value.is_integer() and abs(value) < MOST:
         return int(value)  # 2.0 and 2 are one number with one hash, so they have one form
     return value

@@ -4,6 +4,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, JsonValue, TypeAdapter
 
+from stagewright.state.chain_line import in_order
 from stagewright.state.custom_gate import SealedGate
 from stagewright.state.forecast import Forecast, ForecastMet
 from stagewright.state.holdout import HoldoutScore, HoldoutSeal
@@ -37,6 +38,7 @@ __all__ = [
     "StepBlocked",
     "StepValidated",
     "TornTailMoved",
+    "as_recorded",
     "parse_event",
 ]
 
@@ -228,6 +230,23 @@ Event: TypeAlias = Annotated[
 
 _ADAPTER: TypeAdapter[Event] = TypeAdapter(Event)
 _CHAIN_KEYS = frozenset({"at", "seq", "anchors", "prev", "hash"})
+
+
+def as_recorded(event: Event) -> Event:
+    """Return an event as it reads back from the ledger: the same, with the keys of its parts in their order.
+
+    A state that was folded and one that was not are then written alike, byte for byte.
+
+    Raises
+    ------
+    ValueError
+        When it does not read back as it is.
+    """
+    fields = {name: in_order(value) for name, value in event.model_dump(mode="json", exclude_none=True).items()}
+    read_back = parse_event(fields | {"step": event.step})
+    if read_back != event:  # such an entry would close the run to everybody
+        raise ValueError(f"{event.event} does not read back as it was written: {event!r}")
+    return read_back
 
 
 def parse_event(entry: dict[str, JsonValue]) -> Event:

@@ -15,7 +15,7 @@ from stagewright.state.chain import GENESIS, Head
 from stagewright.state.clock import stamp, utc_now
 from stagewright.state.custom_gate import SealedGate
 from stagewright.state.durable import sync_folder, sync_tree, write_durably
-from stagewright.state.events import RunPlanned
+from stagewright.state.events import RunPlanned, as_recorded
 from stagewright.state.head_file import head_path, head_text
 from stagewright.state.holdout import HoldoutSeal
 from stagewright.state.layout import gene_list_file
@@ -173,7 +173,7 @@ def _fill(run: RunDirectory, workspace: Workspace, new: NewRun, others: OtherTri
         setting=setting_of(spec),
         tried_before=others.tried,
     )
-    document = _manifest(workspace, new, advance(None, planned), moment)
+    document = _manifest(workspace, new, advance(None, as_recorded(planned)), moment)
     state = Ledger(run).first(planned.model_copy(update={"manifest_sha256": digest_planned(document)}), moment)
     run.manifest.write_text(manifest_text(document), encoding="utf-8")
     return state

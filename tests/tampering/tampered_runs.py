@@ -24,7 +24,7 @@ __all__ = ["STATUSES", "Runs", "make_runs"]
 
 WELL = (
     "import json; json.dump([1, 2, 3], open('result.json', 'w')); "
-    "json.dump({'best.auc': 0.9}, open('metrics.json', 'w'))"
+    "json.dump({'z.best.auc': 0.9, 'best.auc': 0.9, 'cells': 2.0, 'a': 1e-9}, open('metrics.json', 'w'))"
 )
 COMMANDS = {
     "ok": f"print('at work'); {WELL}",
