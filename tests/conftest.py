@@ -80,16 +80,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     place, parts = (int(number) for number in part.split("/"))
     seen: Counter[str] = Counter()
-    left_out = set()
+    left_out: list[pytest.Item] = []
     for item in items:
-        name = getattr(item, "originalname", item.name)
-        if (
-            item.get_closest_marker("parted") is not None
-            and (seen.update([name]) or seen[name]) % parts != place % parts
-        ):
-            left_out.add(item)
+        if item.get_closest_marker("parted") is not None:
+            name = getattr(item, "originalname", item.name)
+            seen[name] += 1
+            if seen[name] % parts != place % parts:
+                left_out.append(item)
     items[:] = [item for item in items if item not in left_out]
-    config.hook.pytest_deselected(items=list(left_out))
+    config.hook.pytest_deselected(items=left_out)
 
 
 @pytest.fixture

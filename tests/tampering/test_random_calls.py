@@ -103,6 +103,7 @@ def test_a_random_sequence_of_calls(runs: Runs, tmp_path: Path, seed: int) -> No
 
 
 @pytest.mark.slow
+@pytest.mark.parted
 @pytest.mark.parametrize("seed", SEEDS)
 def test_many_random_sequences_of_calls(runs: Runs, tmp_path: Path, seed: int) -> None:
     """The same for more of them."""
