@@ -31,14 +31,23 @@ def check_privacy(workspace: Workspace) -> Iterator[Check]:
     alarming = [note for note in notes if note.alarming]
     for note in alarming:
         mend = "give nobody this run's logs; plan a new run whose spec and rationales have pseudonyms"
-        yield Check("privacy", "warn", f"{note.run_id}: {note.said()}", mend)
+        yield Check("privacy", "warn", _said(note), mend)
     unchecked = [note for note in notes if note.fault is not None]
     for note in unchecked:
-        yield Check("privacy", "warn", f"{note.run_id}: {note.said()}", "put back what it names, then ask again")
+        yield Check(
+            "privacy",
+            "warn",
+            _said(note),
+            "put back what it names, then ask again",
+        )
     n_clean = len(notes) - len(alarming) - len(unchecked)
     if n_clean or not notes:
         yield Check("privacy", "ok", f"{n_clean} of the newest {len(notes)} runs with pseudonyms: no id of a patient")
     yield from _readers(key)
+
+
+def _said(note: PrivacyNote) -> str:
+    return f"{note.run_id}: {note.said().removeprefix('privacy: ')}"
 
 
 def _readers(key: Path) -> Iterator[Check]:
