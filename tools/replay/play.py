@@ -117,12 +117,10 @@ class _Player:
             answered = self._send(frame.tool, arguments | {"wait_s": WAIT_S}, frame.person, _nothing)
         self._name_run(frame, answered)
         found = () if frame.answer is None else tuple(self._compare(frame, frame.answer, answered))
-        answer = cast("dict[str, JsonValue]", self._portable.out(answered.structured))
-        return Played(number, frame, answer, answered.refused, found)
+        return Played(number, frame, self._now(answered), answered.refused, found)
 
     def _compare(self, frame: CallFrame, recorded: Mapping[str, JsonValue], answered: Answered) -> Iterator[Difference]:
-        volatile = self._cassette.header.volatile
-        now = marked(cast("dict[str, JsonValue]", self._portable.out(answered.structured)), volatile)
+        now = self._now(answered)
         if frame.refused != answered.refused:
             yield Difference("what came back", _said(recorded, frame.refused), _said(now, answered.refused))
             return
@@ -130,12 +128,17 @@ class _Player:
         if answered.text != expected:
             yield Difference("the text beside the structured content", expected, answered.text)
         yield from differences(
-            marked(recorded, volatile),
+            marked(recorded, self._cassette.header.volatile),
             now,
             self._cassette.header.tolerance if self._stages == "rerun" else None,
             digests=self._stages == "recorded" or self._same_environment(),
             paged="view" in now,
         )
+
+    def _now(self, answered: Answered) -> dict[str, JsonValue]:
+        """Return an answer as a cassette has it."""
+        facts = cast("dict[str, JsonValue]", self._portable.out(answered.structured))
+        return marked(facts, self._cassette.header.volatile)
 
     def _pause(self) -> None:
         """Let recorded attempts wait before they end; those that really run go on."""

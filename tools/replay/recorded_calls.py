@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from stagewright.state.chain import ChainedLog, Entry
 from stagewright.state.run_directory import EXPERIMENTS, RunDirectory
 from stagewright.tools.replay.cassette import CallFrame, Client, Person
-from stagewright.tools.replay.portable import Portable
+from stagewright.tools.replay.portable import Portable, marked
 
 __all__ = ["RecordedCall", "calls_of_root", "calls_of_run", "client_of", "moment", "unanswered_before"]
 
@@ -80,7 +80,7 @@ def _read(entry: Entry, portable: Portable, run: RunDirectory | None) -> Recorde
     frame = CallFrame(
         tool=str(entry.get("tool")),
         arguments=arguments,
-        answer=None if answer is None else cast("dict[str, JsonValue]", portable.out(answer)),
+        answer=None if answer is None else marked(cast("dict[str, JsonValue]", portable.out(answer))),
         refused=reply is None and refusal is not None,
         person=_person(entry.get("person")),
         files=files,
