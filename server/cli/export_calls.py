@@ -10,7 +10,7 @@ from stagewright.server.cli.options import AsJson, PolicyFile, Root
 from stagewright.server.cli.session import open_session
 from stagewright.state.run_directory import list_runs
 from stagewright.state.snapshot import write_atomically
-from stagewright.tools.replay.cassette import write_cassette
+from stagewright.tools.replay.cassette_file import write_cassette
 from stagewright.tools.replay.export_calls import export_calls as export
 
 __all__ = ["export_calls"]

@@ -15,7 +15,7 @@ from stagewright.server.config import find_policy
 from stagewright.server.replay.report import report_lines, title_of
 from stagewright.server.replay.ways import ERAS, Era, Replay, Transport, Way, era_of
 from stagewright.state.snapshot import write_atomically
-from stagewright.tools.replay.cassette import read_cassette, write_cassette
+from stagewright.tools.replay.cassette_file import read_cassette, write_cassette
 from stagewright.tools.replay.play import STAGES, Stages
 
 __all__ = ["replay"]

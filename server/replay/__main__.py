@@ -5,7 +5,7 @@ from pathlib import Path
 
 from stagewright.server.app import make_server
 from stagewright.server.replay.replay_cassette import recorded_workspace
-from stagewright.tools.replay.cassette import read_cassette
+from stagewright.tools.replay.cassette_file import read_cassette
 
 if __name__ == "__main__":
     given = [Path(argument) for argument in sys.argv[1:3]]

@@ -80,7 +80,7 @@ class CassetteItem(pytest.Item):
         """
         from stagewright.server.replay.replay_cassette import replay
         from stagewright.server.replay.ways import TRANSPORTS, Way, era_of
-        from stagewright.tools.replay.cassette import read_cassette
+        from stagewright.tools.replay.cassette_file import read_cassette
         from stagewright.tools.replay.play import STAGES
 
         stages, transport = (self.config.getoption(f"--stagewright-{name}") for name in ("stages", "transport"))

@@ -19,7 +19,8 @@ from stagewright.state.run_directory import list_runs
 from stagewright.state.step_request import CommandStage
 from stagewright.tools.built_in_cohort import write_cohort
 from stagewright.tools.children import ChildFailed
-from stagewright.tools.replay.cassette import Cassette, DataFile, read_cassette
+from stagewright.tools.replay.cassette import Cassette, DataFile
+from stagewright.tools.replay.cassette_file import read_cassette
 from stagewright.tools.replay.export_calls import export_calls
 from stagewright.tools.replay.play import play
 from stagewright.tools.replay.recorded_children import RecordedChildren

@@ -14,7 +14,7 @@ from stagewright.server.replay.ways import Replay, Way
 from stagewright.state.ledger import Ledger
 from stagewright.state.refusals import Refusal
 from stagewright.state.run_directory import list_runs
-from stagewright.tools.replay.cassette import read_cassette, write_cassette
+from stagewright.tools.replay.cassette_file import read_cassette, write_cassette
 from stagewright.tools.reproduce.record import read_record
 
 Replayed = Callable[[Path, Way], Replay]
