@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from stagewright.state.artifacts import OUTCOME
 from stagewright.state.attempts import CONTEXT, FAILURE, TRACEBACK, UNITS, WORKER_LOG
 from stagewright.state.id_search import IdFound, IdSearch, IdsFound, PseudonymsOf
+from stagewright.state.layout import survey_file
 from stagewright.state.ledger import Ledger
 from stagewright.state.records import Record
 from stagewright.state.refusals import LedgerCorrupt, Refusal
@@ -123,6 +124,7 @@ def _note(run: RunDirectory, found: IdsFound) -> PrivacyNote:
 def _texts(run: RunDirectory) -> Iterator[tuple[str, str]]:
     """Yield the files, by their names in the run directory: text that was written, not what is in arrays and tables."""
     paths = [*(run.log(name) for name in LOG_NAMES), run.plan, run.snapshot, run.manifest]
+    paths.append(run.path / survey_file())
     paths += [path for name in OF_ATTEMPT for path in sorted(run.path.glob(f"attempts/*/{name}"))]
     for path in paths:
         if path.is_file():
