@@ -175,7 +175,6 @@ def fit_methods(
 def _provenance(request: StepRequest, entry: Preprocess, fits: Mapping[str, Reduction]) -> dict[str, object]:
     """Return how the embeddings came about: nothing of this run alone, so that another run gives the same bytes."""
     return {
-        "data_sha256": request.data.sha256,
         "step": request.step,
         "preprocess": entry.model_dump(mode="json"),
         "normalisation": str(request.study.normalisation),

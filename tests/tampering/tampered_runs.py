@@ -2,23 +2,25 @@
 
 import json
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import psutil
 import pytest
+from pydantic import BaseModel
 
 from stagewright.state.ledger import Ledger
 from stagewright.state.policy import parse_policy
 from stagewright.state.refusals import Refusal
 from stagewright.state.run_directory import RunDirectory, list_runs
-from stagewright.state.survey import Survey, SurveyRequest
-from stagewright.tools import Caller, Workspace, call_tool, complete
+from stagewright.state.survey import SurveyRequest
+from stagewright.tools import Caller, Workspace, call_tool, child_processes, complete
 from stagewright.tools.approve import approve, report_to_approve
+from stagewright.tools.children import ask_child
 
 __all__ = ["STATUSES", "Runs", "make_runs"]
 
@@ -52,7 +54,7 @@ def make_runs(root: Path, copies: Path, cohort: Path) -> Runs:
         for name, code in COMMANDS.items()
     )
     workspace = Workspace(root=root, policy=parse_policy(policy, root), actor="person:test", trusted=True)
-    with mock.patch.object(sys.modules["stagewright.tools.plan_run"], "ask_child", _looked_at_here):
+    with mock.patch.object(child_processes, "ask_child", _looked_at_here):
         for status in STATUSES:
             _made(workspace, status)
     for _ in range(3):
@@ -65,11 +67,14 @@ def make_runs(root: Path, copies: Path, cohort: Path) -> Runs:
     return Runs(copies, {RUN_STATUS[Ledger(run).read().objective]: run for run in list_runs(copies)})
 
 
-def _looked_at_here(_module: str, _child: str, question: SurveyRequest, *_: object) -> Iterator[Survey]:
+def _looked_at_here(module: str, child: str | None, question: BaseModel, *others: Any) -> Iterator[Any]:  # noqa: ANN401
     """Look into the data file without the second that planning's child takes."""
     from stagewright.stages.survey import survey  # noqa: PLC0415 - loads pandas
 
-    yield survey(question)
+    if isinstance(question, SurveyRequest):
+        yield survey(question)
+    else:
+        yield from ask_child(module, child, question, *others)
 
 
 def _made(workspace: Workspace, status: str) -> None:
