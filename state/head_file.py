@@ -101,8 +101,13 @@ def following_head(log: Path, last: Head) -> Iterator[FollowingHead]:
 
 
 def torn_between(content: bytes, before: Head, after: Head) -> bool:
-    """Return whether a head file holds what a write of `after` over `before` leaves when it is cut in two."""
+    """Return whether a head file holds what a write of `after` over `before` leaves when it is cut in two.
+
+    One byte that is not that of the new head is no such thing: an edit may hit by chance what stood there before.
+    """
     old, new = head_text(before).encode(), head_text(after).encode()
+    if sum(one != other for one, other in zip(content, new, strict=False)) == 1 and len(content) == len(new):
+        return False
     return any(content == new[:cut] + old[cut:] for cut in range(1, len(new)))
 
 

@@ -218,10 +218,11 @@ class _Record:
             self.write(refusal=refusal)
 
     def _log(self, reply: Reply | None) -> ChainedLog:
-        named = reply.run_id if reply is not None else self.arguments.get("run_id")
-        if isinstance(named, str):
-            with suppress(Refusal):
-                return self.workspace.ledger(named).detail("tool_calls")
+        # As it was named first: a person may name a run by its directory, which lies under another root.
+        for named in (self.arguments.get("run_id"), None if reply is None else reply.run_id):
+            if isinstance(named, str):
+                with suppress(Refusal):
+                    return self.workspace.ledger(named).detail("tool_calls")
         folder = self.workspace.root / EXPERIMENTS
         folder.mkdir(parents=True, exist_ok=True)
         return ChainedLog(folder / "tool_calls.log", head_file=True)

@@ -54,6 +54,12 @@ def check_receipt(
     ledger = checked.record.ledger
     grown = ledger.n_lines - receipt.heads["agent_run"].seq
     since = f"; {grown} entries were added to the ledger since" if grown > 0 else ""
+    if checked.problems and not said.faults:
+        problems = "a problem" if len(checked.problems) == 1 else f"{len(checked.problems)} problems"
+        said.faults.append(
+            f"agrees in the last entries that it names, and the record has {problems}: what is named there is not, or "
+            "may not be, what this receipt was given for"
+        )
     said.bears_out = f"what was recorded until {receipt.time} is as it was when this receipt was given{since}"
     beside = file.with_name(f"{file.name}.sig")
     signature = beside.read_text(encoding="utf-8") if beside.is_file() else written.signature

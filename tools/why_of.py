@@ -11,7 +11,7 @@ from stagewright.tools.workspace import Workspace
 
 __all__ = ["why_of"]
 
-SHOWN = 8
+SHOWN = 40
 
 
 def why_of(workspace: Workspace, named: str, subject: str) -> WhyStep | WhyUnit:

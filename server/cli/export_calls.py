@@ -12,6 +12,7 @@ from stagewright.state.run_directory import list_runs
 from stagewright.state.snapshot import write_atomically
 from stagewright.tools.replay.cassette_file import write_cassette
 from stagewright.tools.replay.export_calls import export_calls as export
+from stagewright.tools.verify_run import verify_run
 
 __all__ = ["export_calls"]
 
@@ -41,6 +42,11 @@ def export_calls(
         workspace = session.workspace
         runs = list(list_runs(workspace.root)) if run is None else [workspace.run(run)]
         place = workspace.root if run is None else runs[0].path.parent.parent  # a run that was named by its folder
+        for one in runs:
+            if problems := verify_run(one):
+                names = session.typed.line(["verify", str(one.path)])
+                said = f"{one.run_id} does not hold together, and the cassette is made of what is there: {problems[0]}"
+                session.err.print(f"{said}. {names} says more.", style="yellow")
         cassette = export(place, runs, with_root=every or with_root, note=note)
         text = write_cassette(cassette)
         if out is None:

@@ -19,6 +19,8 @@ from stagewright.state.ledger import Ledger
 from stagewright.state.run_directory import LOG_NAMES
 from stagewright.state.units import parse_seconds
 from stagewright.tools.merged_log import Follower
+from stagewright.tools.verification.chains import chain_problems
+from stagewright.tools.verification.read_log import read_log
 
 __all__ = ["log"]
 
@@ -78,6 +80,17 @@ def log(  # noqa: PLR0913 - one option for each thing to filter by
                 time.sleep(0 if finished else POLL_S)
         for log_name, entry in passed.counted([]):
             _show(session, shown, log_name, entry)
+        _warn_of_damage(session, ledger)
+
+
+def _warn_of_damage(session: Session, ledger: Ledger) -> None:
+    """Say below the story when its logs do not hold: what was told is then not what was written."""
+    logs = [read_log(ledger.run.log(name), f"logs/{name}.log") for name in LOG_NAMES]
+    problems = [problem for log in logs for problem in chain_problems(log)]
+    if problems:
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        names = session.typed.line(["verify", str(ledger.run.path)])
+        session.err.print(f"The record does not hold together: {problems[0]}{more}. {names} says more.", style="red")
 
 
 def _is_finished(ledger: Ledger) -> bool:

@@ -8,6 +8,7 @@ import typer
 from stagewright.server.cli.exit_status import ExitStatus
 from stagewright.server.cli.options import AsJson, PolicyFile, Root, RunName
 from stagewright.server.cli.session import open_session
+from stagewright.state.refusals import Refusal
 from stagewright.state.replace_file import write_atomically
 from stagewright.tools.receipt import receipt_of
 from stagewright.tools.signing import sign_sigstore, sign_ssh
@@ -48,6 +49,7 @@ def receipt(
         signature = "" if key is None else sign_ssh(given.text(), key)
         written: list[Path] = []
         if out is not None:
+            _check_free(out, given.text())
             write_atomically(out, given.text())
             written.append(out)
             if signature:
@@ -68,3 +70,11 @@ def receipt(
             session.say((given.text() + ("" if written else signature)).rstrip("\n"))
             if written:
                 session.err.print(f"Written to {' and '.join(map(str, written))}.")
+
+
+def _check_free(out: Path, text: str) -> None:
+    """Refuse to write over a file that says something else: it may be the only copy of an older receipt."""
+    if out.exists() and (not out.is_file() or out.read_bytes() != text.encode()):
+        raise Refusal(
+            "invalid_argument", f"--out {out}: something else lies there, perhaps an older receipt; name a new file"
+        )

@@ -46,8 +46,10 @@ class Session:
     workspace: Workspace
     as_json: bool
     typed: TypedCommand = field(default_factory=TypedCommand)
-    out: Console = field(default_factory=lambda: Console(highlight=False, markup=False, soft_wrap=True))
-    err: Console = field(default_factory=lambda: Console(stderr=True, highlight=False, markup=False, soft_wrap=True))
+    out: Console = field(default_factory=lambda: Console(highlight=False, markup=False, emoji=False, soft_wrap=True))
+    err: Console = field(
+        default_factory=lambda: Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
+    )
     if_interrupted: str = "Nothing was changed."
 
     def call(

@@ -1,5 +1,6 @@
 """Write the entities of a crate as ro-crate-metadata.json, through `rocrate`: an extra, loaded only here."""
 
+import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from importlib.util import find_spec
@@ -38,7 +39,7 @@ def check_installed() -> None:
         raise Refusal(
             "unavailable",
             "the package `rocrate` is not installed, and a crate is written through it; install the extra in this "
-            f"environment: pip install '{CRATE_EXTRA}'",
+            f"environment: {sys.executable} -m pip install '{CRATE_EXTRA}'",
         )
 
 

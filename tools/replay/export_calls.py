@@ -27,6 +27,7 @@ from stagewright.tools.replay.recorded_calls import (
     calls_of_run,
     client_of,
     moment,
+    recorded_root,
     unanswered_before,
 )
 from stagewright.tools.replay.recorded_facts import facts_of_run, planned
@@ -60,7 +61,11 @@ def export_calls(root: Path, runs: Sequence[RunDirectory], *, with_root: bool, n
         plans = {run.run_id: planned(run) for run in ordered}
     except ValueError as error:
         raise Refusal("damaged", f"{error}; `stagewright verify` says what is wrong with it") from error
-    portable = Portable(root, {run.run_id: f"<run-{number}>" for number, run in enumerate(ordered, start=1)})
+    # A run that was archived elsewhere says in its calls where it lay: that is the root of the record.
+    then = next((place for run in ordered if (place := recorded_root(run)) is not None), root)
+    portable = Portable(then, {run.run_id: f"<run-{number}>" for number, run in enumerate(ordered, start=1)})
+    if then != root:
+        portable.places[str(root)] = ROOT
     data = _data(plans.values(), portable)
     calls = calls_of_root(root, portable) if with_root else []
     facts: list[tuple[datetime, Frame]] = []
@@ -153,10 +158,10 @@ def _data(plans: Iterable[RunPlanned], portable: Portable) -> tuple[DataFile, ..
         else:
             name = f"data/{place.name}"
             portable.places[str(place)] = f"{ROOT}/{name}"
-            declared = plan.spec.get("data")
-            written = declared.get("path") if isinstance(declared, dict) else None
-            if isinstance(written, str) and not written.startswith("<"):
-                portable.places[written] = f"{ROOT}/{name}"
+        declared = plan.spec.get("data")
+        written = declared.get("path") if isinstance(declared, dict) else None
+        if isinstance(written, str):
+            portable.data[plan.run_id] = (written, f"{ROOT}/{name}")
         built_in = place.name == COHORT_FILE
         found[name] = DataFile(path=name, sha256=plan.data.sha256, bytes=plan.data.bytes, built_in=built_in)
     return tuple(found.values())

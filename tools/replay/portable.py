@@ -54,6 +54,8 @@ class Portable:
         The placeholder of each run's id.
     places
         What stands for further paths, such as that of data outside the root.
+    data
+        For each run the path of its data as its spec has it, and what stands for that in a file of that spec.
     elsewhere
         What stands for paths that are nobody's business; they stay absolute, and outside of any root.
     """
@@ -61,6 +63,7 @@ class Portable:
     root: Path
     names: dict[str, str] = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)
+    data: dict[str, tuple[str, str]] = field(default_factory=dict)
     elsewhere: dict[str, str] = field(default_factory=dict)
 
     def out(self, value: JsonValue) -> JsonValue:

@@ -1,5 +1,6 @@
 """Read the calls that the logs recorded, as frames of a cassette with the time each was made and answered."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -13,7 +14,7 @@ from stagewright.state.run_directory import EXPERIMENTS, RunDirectory
 from stagewright.tools.replay.cassette import CallFrame, Client, Person
 from stagewright.tools.replay.portable import Portable, marked
 
-__all__ = ["RecordedCall", "calls_of_root", "calls_of_run", "client_of", "moment", "unanswered_before"]
+__all__ = ["RecordedCall", "calls_of_root", "calls_of_run", "client_of", "moment", "recorded_root", "unanswered_before"]
 
 SPECS = "specs"
 CLOCK = timedelta(milliseconds=20)
@@ -105,11 +106,28 @@ def _arguments(
     if entry.get("tool") == "plan_run" and isinstance(spec, str) and "\n" not in spec and isinstance(text, str):
         name = _name_under_root(spec, portable.root)
         arguments["spec"] = name
-        files[name] = str(portable.out(text))
-    named = arguments.get("run_id")
-    if run is not None and isinstance(named, str) and run.run_id.startswith(named):  # an agent may shorten it
+        files[name] = str(portable.out(text if run is None else _with_data(text, portable.data.get(run.run_id))))
+    if run is not None and "run_id" in arguments:  # shortened, or the path of its directory: the call is in its log
         arguments["run_id"] = run.run_id
     return cast("dict[str, JsonValue]", portable.out(arguments)), files
+
+
+def recorded_root(run: RunDirectory) -> Path | None:
+    """Return the root under which a run lay when it was planned, by that call; None where none says it."""
+    for entry in ChainedLog(run.log("tool_calls")).entries():
+        reply = entry.get("reply")
+        place = reply.get("run_dir") if isinstance(reply, dict) else None
+        if entry.get("tool") == "plan_run" and isinstance(place, str):
+            return Path(place).parent.parent
+    return None
+
+
+def _with_data(text: str, data: tuple[str, str] | None) -> str:
+    """Return a spec that names its data by their place under the root: where the file of the spec lay, nobody knows."""
+    if data is None:
+        return text
+    written, place = data
+    return re.sub(rf"(path[\"']?\s*:\s*[\"']?){re.escape(written)}", lambda found: found[1] + place, text, count=1)
 
 
 def _name_under_root(spec: str, root: Path) -> str:

@@ -182,6 +182,7 @@ def test_a_signature_beside_or_behind_is_checked(
     status, said = checked(file, "--allowed-signers", str(signers), "--signer", "somebody@example.org")
     assert (status, "it was not signed by somebody@example.org" in said) == (1, True)
 
+    file.unlink()
     assert main([*sign, "--out", str(file)]) == 0
     assert read_receipt(file.read_text()).signature is None
     assert file.with_name("signed.txt.sig").is_file()
@@ -257,3 +258,29 @@ def test_approve_gives_a_receipt(root: Path, tmp_path: Path, capsys: pytest.Capt
     capsys.readouterr()
     assert main(["verify", run.run_id, *at]) == 1
     assert "receipts/0002_A.txt: was changed after it was printed" in capsys.readouterr().out
+
+
+def test_a_receipt_vouches_for_no_record_that_does_not_hold(
+    finished: RunDirectory, receipt: Path, checked: Callable[..., tuple[int, str]]
+) -> None:
+    """The last entries that it names are there; a line before them was changed, so the record is another."""
+    log = finished.log("agent_run")
+    lines = log.read_text().splitlines(keepends=True)
+    lines[3] = lines[3].replace("noop", "none", 1)
+    log.write_text("".join(lines))
+    status, said = checked(receipt)
+    assert status == 1
+    assert "is as it was when this receipt was given" not in said
+    assert "is not, or may not be, what this receipt was given for" in said
+
+
+def test_a_receipt_is_not_written_over(
+    finished: RunDirectory, receipt: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It may be the only copy of an older one. The same text again is no matter."""
+    assert main(["receipt", str(finished.path), "--out", str(receipt)]) == 0
+    receipt.write_text("an older receipt")
+    capsys.readouterr()
+    assert main(["receipt", str(finished.path), "--out", str(receipt)]) == 3
+    assert "something else lies there" in capsys.readouterr().err
+    assert receipt.read_text() == "an older receipt"
