@@ -34,6 +34,7 @@ DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
 PATHS = re.compile(r"/elsewhere/path-\d+")
 PID = re.compile(r"\bpid \d+")
 SHARE = re.compile(r"(?<![\w.])\d+(?:\.\d+)? ?%")
+SHARE_OF = re.compile(r"(<size>|<time>) \(\d+(?:\.\d+)?%\)")
 PAGED = re.compile(r"\b\d+ of \d+( from \d+)?(?=\.$)")
 
 KEPT_SIZES = frozenset({"memory_limit_bytes"})
@@ -157,7 +158,7 @@ def _is_measured(key: str, value: JsonValue) -> bool:
 def marked_text(key: str, text: str) -> str:
     """Return the text of a field with times, sizes, paths and digests replaced by the names of their kinds."""
     text = MOMENT.sub("<moment>", text)
-    text = DURATION.sub("<time>", SIZE.sub("<size>", text))
+    text = SHARE_OF.sub(r"\1 (<share>)", DURATION.sub("<time>", SIZE.sub("<size>", text)))
     text = PID.sub("pid <n>", PATHS.sub("<path>", text))
     if key == "note":
         text = SHARE.sub("<share>", text)

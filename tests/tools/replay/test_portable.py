@@ -72,18 +72,20 @@ def test_secrets_are_taken_out_by_the_names_of_their_fields(portable: Portable) 
 def test_times_and_sizes_are_marked_and_results_are_not() -> None:
     """Two answers that differ in nothing but how long it took are the same."""
     one: dict[str, Any] = {
-        "summary": "A/plan0 executed in 2.05s, peak 266 MiB; 19 artifacts sealed.",
+        "summary": "A/plan0 executed in 2.05s, peak 266 MiB (6%); 19 artifacts sealed.",
         "elapsed_s": 2.05,
         "metrics": {"plan0.pca.k": 5, "plan0.pca.explained": 0.1},
         "budget": {"memory_limit_bytes": 1024, "peak_rss_bytes": 77},
     }
     other: dict[str, Any] = one | {
-        "summary": "A/plan0 executed in 1min3s, peak 1.2 GiB; 19 artifacts sealed.",
+        "summary": "A/plan0 executed in 1min3s, peak 1.2 GiB (31%); 19 artifacts sealed.",
         "elapsed_s": 63.0,
         "budget": {"memory_limit_bytes": 1024, "peak_rss_bytes": 99},
     }
     assert marked(one) == marked(other) == marked(marked(one))
-    assert marked(one) != marked(other | {"summary": "A/plan0 executed in 2.05s, peak 266 MiB; 20 artifacts sealed."})
+    assert marked(one) != marked(
+        other | {"summary": "A/plan0 executed in 2.05s, peak 266 MiB (6%); 20 artifacts sealed."}
+    )
     another: dict[str, Any] = one | {"metrics": {"plan0.pca.k": 6, "plan0.pca.explained": 0.1}}
     assert marked(one) != marked(another)
     richer: dict[str, Any] = one | {"budget": {"memory_limit_bytes": 2048, "peak_rss_bytes": 77}}
