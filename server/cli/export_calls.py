@@ -8,11 +8,11 @@ import typer
 
 from stagewright.server.cli.options import AsJson, PolicyFile, Root
 from stagewright.server.cli.session import open_session
+from stagewright.server.cli.warn_of_damage import warn_of_damage
 from stagewright.state.run_directory import list_runs
 from stagewright.state.snapshot import write_atomically
 from stagewright.tools.replay.cassette_file import write_cassette
 from stagewright.tools.replay.export_calls import export_calls as export
-from stagewright.tools.verify_run import verify_run
 
 __all__ = ["export_calls"]
 
@@ -43,10 +43,7 @@ def export_calls(
         runs = list(list_runs(workspace.root)) if run is None else [workspace.run(run)]
         place = workspace.root if run is None else runs[0].path.parent.parent  # a run that was named by its folder
         for one in runs:
-            if problems := verify_run(one):
-                names = session.typed.line(["verify", str(one.path)])
-                said = f"{one.run_id} does not hold together, and the cassette is made of what is there: {problems[0]}"
-                session.err.print(f"{said}. {names} says more.", style="yellow")
+            warn_of_damage(session, one, "the cassette is made of what is there")
         cassette = export(place, runs, with_root=every or with_root, note=note)
         text = write_cassette(cassette)
         if out is None:

@@ -12,6 +12,7 @@ from stagewright.state.units import format_bytes, parse_bytes
 from stagewright.tools.crate.preview import PREVIEW
 from stagewright.tools.export_crate import Author, Exported, parse_author
 from stagewright.tools.export_crate import export_crate as exporting
+from stagewright.tools.privacy.raw_ids import privacy_note
 
 __all__ = ["export_crate"]
 
@@ -57,7 +58,8 @@ def export_crate(
         raise typer.BadParameter(str(error), param_hint="--up-to") from error
     authors = tuple(_author(text) for text in author or ())
     with open_session(root, policy, as_json=as_json) as session:
-        run_id = session.workspace.run(run).run_id
+        meant = session.workspace.run(run)
+        run_id = meant.run_id
         place = Path(f"{run_id}.crate.zip") if out is None else out
         made = exporting(
             session.workspace, run, place.absolute(), largest_bytes=largest, licence=license_, authors=authors
@@ -75,6 +77,8 @@ def export_crate(
                 session.say(f"  and {len(made.left_out) - SHOWN} more")
         if license_ is None:
             session.say("No licence was stated; a repository will ask for one: --license CC-BY-4.0")
+        if (note := privacy_note(session.workspace, meant)) is not None and note.alarming:
+            session.say(f"Before you pass it on: {note.said()}", "yellow")
         session.say(f"To read it, open {PREVIEW} in it.")
 
 

@@ -12,6 +12,7 @@ from stagewright.server.cli.options import AsJson, PolicyFile, Root, RunName
 from stagewright.server.cli.reproduction_lines import result_lines, step_lines
 from stagewright.server.cli.session import Session, open_session
 from stagewright.server.cli.step_display import StepDisplay
+from stagewright.server.cli.warn_of_damage import warn_of_damage
 from stagewright.tools.replies import Tick
 from stagewright.tools.reproduce.report import Reproduction, StepComparison
 from stagewright.tools.reproduce.reproduce_run import Wish, reproduce_run
@@ -45,6 +46,7 @@ def reproduce(
     """Execute the sealed spec and the recorded decisions of a run again on the same data. 1 if anything differs."""
     with open_session(root, policy, as_json=as_json) as session:
         session.if_interrupted = "The reproduction was ended and removed. The run itself is only ever read."
+        warn_of_damage(session, session.workspace.run(run), "what is there is compared")
         found = _reproduced(session, run, Wish(into, workers, data, upto))
         if session.as_json:
             session.write_json(_as_json(found))
