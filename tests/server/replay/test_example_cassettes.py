@@ -43,6 +43,7 @@ def test_every_answer_is_the_recorded_one(name: str, era: Era, example: Example,
     assert len(done.calls) == len(done.cassette.calls) > 0
 
 
+@pytest.mark.parted
 @pytest.mark.parametrize("era", ERAS)
 @pytest.mark.parametrize(
     ("transport", "name"),
@@ -61,6 +62,7 @@ def test_the_transport_makes_no_difference(
 
 
 @pytest.mark.slow
+@pytest.mark.parted
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", NAMES)
 def test_the_stages_give_the_recorded_results_again(name: str, example: Example, replayed: Replayed) -> None:
