@@ -104,7 +104,7 @@ def _root(way: Way) -> Iterator[Path]:
             yield Path(folder).resolve()
         return
     if way.root.exists() and any(way.root.iterdir()):
-        raise Refusal("invalid_argument", f"--root {way.root} is not empty; a replay needs a fresh folder")
+        raise Refusal("invalid_argument", f"--into {way.root} is not empty; a replay needs a fresh folder")
     way.root.mkdir(parents=True, exist_ok=True)
     yield way.root.resolve()
 

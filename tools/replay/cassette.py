@@ -4,9 +4,10 @@ That is: what planning found in the data, how an attempt ended, what the gates f
 line. `cassette_file.py` has the file form.
 """
 
-from typing import Literal, TypeAlias
+from pathlib import PurePosixPath
+from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
 __all__ = [
     "VERSION",
@@ -24,9 +25,21 @@ __all__ = [
     "RunFrame",
     "SurveyFrame",
     "Tolerance",
+    "inside",
 ]
 
 VERSION = 1
+
+
+def inside(name: str) -> str:
+    """Refuse a path that would lead out of the folder in which a replay works: anybody can write a cassette."""
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name or not path.parts:
+        raise ValueError(f"{name!r} is no path below the root of a replay")
+    return name
+
+
+Inside = Annotated[str, AfterValidator(inside)]
 
 
 class _Part(BaseModel):
@@ -52,7 +65,7 @@ class DataFile(_Part):
         Whether it is the built-in cohort, which a rerun simulates when it is not given.
     """
 
-    path: str
+    path: Inside
     sha256: str
     bytes: int
     built_in: bool = False
@@ -86,7 +99,7 @@ class Header(_Part):
     stagewright: str
     note: str = ""
     client: Client
-    files: dict[str, str] = Field(default_factory=dict)
+    files: dict[Inside, str] = Field(default_factory=dict)
     data: tuple[DataFile, ...] = ()
     commands: tuple[str, ...] = ()
     gates: dict[str, tuple[str, ...]] = Field(default_factory=dict)
@@ -121,7 +134,7 @@ class CallFrame(_Part):
     answer: dict[str, JsonValue] | None
     refused: bool = False
     person: Person | None = None
-    files: dict[str, str] = Field(default_factory=dict)
+    files: dict[Inside, str] = Field(default_factory=dict)
 
 
 class RunFrame(_Part):

@@ -171,7 +171,7 @@ class _Player:
         deadline = time.monotonic() + (RERUN_WITHIN_S if self._stages == "rerun" else ENDS_WITHIN_S)
         while not ended():
             if time.monotonic() > deadline:
-                again = NextCall(tool=None, arguments={}, why="look into the replay's root (--root keeps it)")
+                again = NextCall(tool=None, arguments={}, why="look into the replay's root (--into keeps it)")
                 raise Refusal("internal", f"a step of {what} does not end as it did in the record", next_call=again)
             time.sleep(POLL_S)
 

@@ -12,18 +12,14 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
+from stagewright.state.without_secrets import SECRET_NAME, text_without_secrets
+
 __all__ = ["Portable", "marked", "marked_text"]
 
 ROOT = "<root>"
 ELSEWHERE = "/elsewhere/path-"
 PATH = re.compile(r"(?<![\w.<>/:-])/(?:[\w.+@~-]+/)+[\w.+@~-]+")
 HOME_PATH = re.compile(r"(?<![\w.<>/])~/[\w.+@~/-]+")
-SECRET_KEY = re.compile(r"(?i)(token|secret|passw|api_?key|credential|authorization)")
-SECRET = re.compile(
-    r"(?i)\b(?:sk-[\w-]{16,}|gh[pousr]_\w{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|hf_\w{20,}|xox[a-z]-[\w-]{10,}"
-    r"|AKIA[0-9A-Z]{16}|eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]{5,})|(?<=bearer )[\w.~+/-]{12,}=*"
-    r"|(?<=://)[^\s/@:]+:[^\s/@]+(?=@)",
-)
 
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
 DURATION = re.compile(
@@ -76,7 +72,7 @@ class Portable:
                 return [self.out(item) for item in value]
             case dict():
                 return {
-                    self._text(key): "<secret>" if SECRET_KEY.search(key) and isinstance(item, str) else self.out(item)
+                    self._text(key): "<secret>" if SECRET_NAME.search(key) and isinstance(item, str) else self.out(item)
                     for key, item in value.items()
                 }
             case _:
@@ -103,7 +99,7 @@ class Portable:
         for place, placeholder in sorted(self.places.items(), key=lambda item: -len(item[0])):
             text = text.replace(place, placeholder)
         text = text.replace(str(self.root), ROOT)
-        return SECRET.sub("<secret>", PATH.sub(self._elsewhere, HOME_PATH.sub(self._elsewhere, text)))
+        return PATH.sub(self._elsewhere, HOME_PATH.sub(self._elsewhere, text_without_secrets(text, "<secret>")))
 
     def _elsewhere(self, found: re.Match[str]) -> str:
         path = found.group()

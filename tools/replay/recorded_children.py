@@ -29,7 +29,7 @@ from stagewright.state.run_directory import RunDirectory
 from stagewright.state.step_request import StepRequest
 from stagewright.state.survey import Survey, SurveyRequest
 from stagewright.tools.children import ChildFailed
-from stagewright.tools.replay.cassette import AttemptFrame, Cassette, FindingsFrame, RunFrame, SurveyFrame
+from stagewright.tools.replay.cassette import AttemptFrame, Cassette, FindingsFrame, RunFrame, SurveyFrame, inside
 from stagewright.tools.replay.portable import Portable
 from stagewright.tools.replies import Tick
 
@@ -181,7 +181,7 @@ def _leave(frame: AttemptFrame, folder: Path, portable: Portable) -> WorkerEndin
     ending = WorkerEnding(exit_status=frame.exit_status, elapsed_s=frame.elapsed_s, peak_rss_bytes=frame.peak_rss_bytes)
     if frame.ends == "executed" and frame.result is not None:
         for artifact in Outcome.model_validate(portable.back(frame.result)).artifacts:
-            place = folder / "staging" / artifact.path
+            place = folder / "staging" / inside(artifact.path)
             place.parent.mkdir(parents=True, exist_ok=True)
             place.touch()
         _write(folder / RESULT, frame.result, portable)

@@ -101,6 +101,18 @@ def test_what_is_no_cassette_is_refused_with_its_line(
     assert "export-calls" in refused.value.message
 
 
+@pytest.mark.parametrize("place", ["../out.yaml", "/etc/out.yaml", "a/../../out.yaml", "..\\\\out.yaml"])
+def test_a_cassette_writes_nothing_outside_of_its_root(place: str, tmp_path: Path, example: Example) -> None:
+    """Whoever wrote it: the paths of specs, gene lists, data and artifacts lie below the root, or it is refused."""
+    text = example("stopped").read_text()
+    for written in ('"stagewright/files": {"study.yaml"', '"path": "builtin_cohort.h5ad"'):
+        assert written in text
+        kept = written.rpartition('"study.yaml"')[0] or written.rpartition('"builtin_cohort.h5ad"')[0]
+        (tmp_path / "c.jsonl").write_text(text.replace(written, f'{kept}"{place}"', 1))
+        with pytest.raises(Refusal, match="is no path below the root of a replay"):
+            read_cassette(tmp_path / "c.jsonl")
+
+
 def test_a_rerun_without_its_data_says_what_is_missing(tmp_path: Path, example: Example, replayed: Replayed) -> None:
     """Data that are not the built-in cohort's are in no cassette."""
     text = example("stopped").read_text().replace('"built_in": true', '"built_in": false')
