@@ -9,6 +9,7 @@ from pydantic import JsonValue
 
 from stagewright.state.chain import Entry
 from stagewright.state.events import Approved, Decided, StepValidated
+from stagewright.state.records import FindingSummary
 from stagewright.state.run_state import RunState
 from stagewright.state.units import format_bytes, format_seconds
 from stagewright.tools.best_result import BestResult
@@ -34,6 +35,7 @@ code, .id { font: .85em ui-monospace, monospace; overflow-wrap: anywhere }
 .best { border-left: 4px solid #1a7f37; background: #f0f8f2; padding: .6rem 1rem; margin: 1rem 0 }
 .problem { border-left: 4px solid #b42318; background: #fdf2f1; padding: .6rem 1rem; margin: 1rem 0 }
 .pass, .continue { color: #1a7f37 } .warn, .adjust { color: #8a5a00 } .fail, .error, .stop { color: #b42318 }
+.doubted { border-left-color: #9a6700; background: #fdf8ec }
 .best table { width: auto } .word { font-weight: 600 } details { margin: .2rem 0 } summary { cursor: pointer }
 """
 
@@ -108,12 +110,24 @@ def _beginning(story: RunStory, state: RunState, best: BestResult | None) -> Ite
         yield '<p class="note">No configuration was scored.</p>'
         return
     noted = "" if best.configuration is None else f": {_text(best.configuration)}"
-    yield f'<div class="best"><b>Best result</b>, by {_text(best.step)}{noted}<table>'
+    doubts = _doubts(story, best.step)
+    yield f'<div class="best{" doubted" if doubts else ""}"><b>Best result</b>, by {_text(best.step)}{noted}'
+    yield from (
+        f"<p><b>{_text(doubt.severity)}</b> {_text(doubt.gate)}: {_text(doubt.measured)}</p>" for doubt in doubts
+    )
+    yield "<table>"
     for name, value in best.metrics.items():
         yield f'<tr><td><code>{_text(name)}</code></td><td class="number">{value:.4g}</td></tr>'
     yield "</table></div>"
     if state.holdout_score is not None:
         yield f"<p>Sealed hold-out: {_text(state.holdout_score.said())}</p>"
+
+
+def _doubts(story: RunStory, step: str) -> tuple[FindingSummary, ...]:
+    """Return what the gates found on a step at its last verdict, but for what passed: it belongs beside its result."""
+    events = (entry.event for entry in reversed(story.entries))
+    judged = next((event for event in events if isinstance(event, StepValidated) and event.step == step), None)
+    return () if judged is None else judged.gates.worst
 
 
 def _decisions(story: RunStory) -> Iterator[str]:
